@@ -1,0 +1,151 @@
+//! Time as a value: whole Unix seconds, and where they come from. The only file that reads a clock.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use time::OffsetDateTime;
+use time::format_description::FormatItem;
+use time::macros::format_description;
+
+/// The one spelling of time in files and answers: RFC 3339, UTC, whole seconds, `Z`.
+const RFC3339_UTC: &[FormatItem<'static>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+
+/// How far two replicas' clocks may differ, in seconds.
+pub const LEEWAY_S: u64 = 60;
+
+/// Seconds since 1970-01-01T00:00:00Z, never negative.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct UnixSeconds(u64);
+
+impl UnixSeconds {
+    /// 9999-12-31T23:59:59Z, the last second that [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) can write.
+    pub const MAX: Self = Self(253_402_300_799);
+
+    /// From a number of seconds.
+    #[must_use]
+    pub const fn new(seconds: u64) -> Self {
+        Self(seconds)
+    }
+
+    /// The number of seconds.
+    #[must_use]
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+
+    /// `self + seconds`, at most `u64::MAX`.
+    #[must_use]
+    pub const fn plus(self, seconds: u64) -> Self {
+        Self(self.0.saturating_add(seconds))
+    }
+
+    /// `self - seconds`, at least 0.
+    #[must_use]
+    pub const fn minus(self, seconds: u64) -> Self {
+        Self(self.0.saturating_sub(seconds))
+    }
+
+    /// Seconds from `earlier` to `self`, 0 when `earlier` is later.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// Parses `2026-11-22T21:00:00Z` and no other spelling of it.
+    #[must_use]
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let time = time::PrimitiveDateTime::parse(text, RFC3339_UTC).ok()?.assume_utc();
+        let parsed = Self(u64::try_from(time.unix_timestamp()).ok()?);
+        (parsed.to_string() == text).then_some(parsed)
+    }
+}
+
+/// `2026-11-22T21:00:00Z`; what lies beyond [`UnixSeconds::MAX`] is shown as that.
+impl fmt::Display for UnixSeconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = i64::try_from(self.0.min(Self::MAX.0)).map_err(|_| fmt::Error)?;
+        let time = OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| fmt::Error)?;
+        f.write_str(&time.format(RFC3339_UTC).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// Where `now` comes from. Functions of this crate take `now` as an argument; only servers hold a clock.
+pub trait Clock: Send + Sync + fmt::Debug {
+    /// The present second.
+    fn now(&self) -> UnixSeconds;
+}
+
+/// The operating system's clock. A time before 1970 reads as 0, at which every key is pending and every ticket unopenable.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> UnixSeconds {
+        #[expect(clippy::disallowed_methods, reason = "this is the file that reads time")]
+        let now = std::time::SystemTime::now();
+        UnixSeconds(now.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+    }
+}
+
+/// A clock that stands still until it is moved: for tests and simulations.
+#[derive(Debug)]
+pub struct FixedClock(AtomicU64);
+
+impl FixedClock {
+    /// A clock that shows `now`.
+    #[must_use]
+    pub const fn new(now: UnixSeconds) -> Self {
+        Self(AtomicU64::new(now.0))
+    }
+
+    /// Moves the hands forward.
+    pub fn advance(&self, seconds: u64) {
+        self.0.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    /// Sets the hands.
+    pub fn set(&self, now: UnixSeconds) {
+        self.0.store(now.0, Ordering::Relaxed);
+    }
+}
+
+impl Clock for FixedClock {
+    fn now(&self) -> UnixSeconds {
+        UnixSeconds(self.0.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_one_spelling() {
+        let text = "2026-11-22T21:00:00Z";
+        let time = UnixSeconds::parse_rfc3339(text).unwrap();
+        assert_eq!(time, UnixSeconds::new(1_795_381_200));
+        assert_eq!(time.to_string(), text);
+        for other in [
+            "",
+            "2026-11-22 21:00:00Z",
+            "2026-11-22T21:00:00z",
+            "2026-11-22T21:00:00.5Z",
+            "2026-11-22T21:00:00+00:00",
+            "2026-11-22T21:00:00Z ",
+            "2026-02-30T00:00:00Z",
+            "1969-12-31T23:59:59Z",
+            "+2026-11-22T21:00:00Z",
+        ] {
+            assert_eq!(UnixSeconds::parse_rfc3339(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn arithmetic_stays_inside_its_range() {
+        assert_eq!(UnixSeconds::new(u64::MAX).plus(1), UnixSeconds::new(u64::MAX));
+        assert_eq!(UnixSeconds::new(1).minus(2), UnixSeconds::new(0));
+        assert_eq!(UnixSeconds::new(1).since(UnixSeconds::new(2)), 0);
+        assert_eq!(UnixSeconds::new(u64::MAX).to_string(), "9999-12-31T23:59:59Z");
+    }
+}

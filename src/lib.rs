@@ -1,0 +1,10 @@
+//! Stateless login for mini-programs.
+//!
+//! A platform's one-time login code becomes an `openid` and a `session_key`; these are sealed into an expiring
+//! **`AUTH_TICKET`** that the client keeps. Whoever holds the same keys directory checks it later, without a store.
+//!
+//! The core ([`secret`], [`clock`], [`seal`], [`keyring`], [`ticket`]) is synchronous and does no I/O; it builds with
+//! `default-features = false`. Everything else is behind the feature `server`.
+
+pub mod clock;
+pub mod secret;

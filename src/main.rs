@@ -1,0 +1,2 @@
+//! auth-ticket
+fn main() {}

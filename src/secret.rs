@@ -1,0 +1,143 @@
+//! Secrets that cannot be printed: zeroed on drop, without `Clone`, `Display`, `Serialize` or `==`.
+//!
+//! The only file that names `zeroize`. What is inside comes out through `expose`, which the crate keeps to itself.
+
+use std::fmt;
+
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+pub(crate) use zeroize::Zeroizing;
+
+/// 32 bytes of key material.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct KeyBytes([u8; Self::LEN]);
+
+/// Why a text is not 32 bytes of key material. Never holds any of the text.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyBytesError {
+    /// Another length than 64.
+    #[error("the secret has {0} characters instead of 64")]
+    Length(usize),
+    /// A character that is not a lower-case hex digit.
+    #[error("the secret holds something other than lower-case hex digits")]
+    NotHex,
+    /// One byte, 32 times: nobody's random number generator made that.
+    #[error("the secret is one byte repeated")]
+    Degenerate,
+}
+
+impl KeyBytes {
+    /// Length in bytes.
+    pub const LEN: usize = 32;
+
+    /// Parses 64 lower-case hex digits.
+    ///
+    /// # Errors
+    /// Another length, another character, or 32 equal bytes.
+    pub fn parse_hex(text: &str) -> Result<Self, KeyBytesError> {
+        if text.len() != 2 * Self::LEN {
+            return Err(KeyBytesError::Length(text.chars().count()));
+        }
+        if text.bytes().any(|b| !matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(KeyBytesError::NotHex);
+        }
+        let mut bytes = Self([0; Self::LEN]);
+        hex::decode_to_slice(text, &mut bytes.0).map_err(|_| KeyBytesError::NotHex)?;
+        if bytes.is_degenerate() {
+            return Err(KeyBytesError::Degenerate);
+        }
+        Ok(bytes)
+    }
+
+    /// Draws a new key from the operating system.
+    ///
+    /// # Errors
+    /// The operating system has no randomness to give.
+    pub fn generate() -> Result<Self, getrandom::Error> {
+        let mut bytes = Self([0; Self::LEN]);
+        loop {
+            getrandom::fill(&mut bytes.0)?;
+            if !bytes.is_degenerate() {
+                return Ok(bytes);
+            }
+        }
+    }
+
+    pub(crate) fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn expose(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+
+    pub(crate) fn expose_hex(&self) -> Zeroizing<String> {
+        Zeroizing::new(hex::encode(self.0))
+    }
+
+    fn is_degenerate(&self) -> bool {
+        let [first, rest @ ..] = &self.0;
+        rest.iter().all(|byte| byte == first)
+    }
+}
+
+impl fmt::Debug for KeyBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyBytes(..)")
+    }
+}
+
+/// A secret that is text: an app secret, an access token, a `session_key` as the platform wrote it.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// Takes the text over; the caller's copies, if any, are the caller's to clear.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_output_shows_nothing_of_a_secret() {
+        let key = KeyBytes::from_bytes([0xab; 32]);
+        assert_eq!(format!("{key:?} {:?}", SecretText::new("canary")), "KeyBytes(..) SecretText(..)");
+    }
+
+    #[test]
+    fn a_key_is_64_lower_case_hex_digits() {
+        let good = "023f5198881dab46c18253821a617891a18b3fd99f3b44715c6bdb964a8e9441";
+        assert_eq!(*KeyBytes::parse_hex(good).unwrap().expose_hex(), good);
+        for (text, error) in [
+            (String::new(), KeyBytesError::Length(0)),
+            (good[1..].to_owned(), KeyBytesError::Length(63)),
+            (format!("{good}\n"), KeyBytesError::Length(65)),
+            (good.to_uppercase(), KeyBytesError::NotHex),
+            (good.replace("02", "g2"), KeyBytesError::NotHex),
+            ("é".repeat(32), KeyBytesError::NotHex),
+            ("5a".repeat(32), KeyBytesError::Degenerate),
+        ] {
+            assert_eq!(KeyBytes::parse_hex(&text).unwrap_err(), error, "{text}");
+        }
+    }
+
+    #[test]
+    fn generated_keys_differ() {
+        assert_ne!(KeyBytes::generate().unwrap().expose(), KeyBytes::generate().unwrap().expose());
+    }
+}
