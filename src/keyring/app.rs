@@ -1,0 +1,69 @@
+//! Which mini-program: `appid` and the tag that stands for it in a ticket's header.
+
+use std::fmt;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+/// A mini-program's `appid`, 1 to 128 visible ASCII characters. Cheap to clone.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct AppId(Arc<str>);
+
+/// Not 1 to 128 visible ASCII characters.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("an appid is 1 to 128 visible ASCII characters")]
+pub struct AppIdError;
+
+impl AppId {
+    /// Longest `appid`, in characters.
+    pub const MAX_LEN: usize = 128;
+
+    /// Takes an `appid` as the platform wrote it; case counts.
+    ///
+    /// # Errors
+    /// Empty, too long, or with a character that is not visible ASCII.
+    pub fn parse(text: &str) -> Result<Self, AppIdError> {
+        let fits = (1..=Self::MAX_LEN).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        fits.then(|| Self(text.into())).ok_or(AppIdError)
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// First 4 bytes of SHA-256 over the text.
+    #[must_use]
+    pub fn tag(&self) -> AppTag {
+        let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(self.0.as_bytes()));
+        AppTag([a, b, c, d])
+    }
+}
+
+impl fmt::Display for AppId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// 4 bytes that stand for an [`AppId`] in a ticket's header; shown as 8 hex digits.
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct AppTag(pub(crate) [u8; Self::LEN]);
+
+impl AppTag {
+    /// Length in bytes.
+    pub const LEN: usize = 4;
+}
+
+impl fmt::Display for AppTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for AppTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AppTag({self})")
+    }
+}

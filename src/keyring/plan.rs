@@ -1,0 +1,128 @@
+//! What lies ahead of a ring, and what about it needs somebody's attention: for people, probes and metrics.
+
+use super::{KeyName, KeyRing, KeyState, KeyUse, RingKey};
+use crate::clock::UnixSeconds;
+
+/// A dead key stays this long before it may be deleted, in seconds: no clock is off by that much.
+pub const PRUNE_AFTER_S: u64 = 3600;
+
+/// Something about a ring that an operator should act on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Concern {
+    /// No key of this use can seal: logins are refused, checks go on.
+    CannotSeal(KeyUse),
+    /// The last key of its use is in the last fifth of its life and nothing will follow it.
+    LastFifth {
+        /// The last key.
+        key: KeyName,
+        /// When it stops sealing.
+        until: UnixSeconds,
+    },
+}
+
+/// A change of state that will come by itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "plain data for the command line")]
+pub struct Event {
+    /// The first second of the new state.
+    pub at: UnixSeconds,
+    /// The key that changes.
+    pub key: KeyName,
+    /// What happens to it.
+    pub step: Step,
+}
+
+/// What happens to a key.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Step {
+    /// It stops sealing, and no other key of its use goes on.
+    LastStopsSealing,
+    /// It begins to seal; the one that sealed so far only opens from then on.
+    StartsSealing,
+    /// Nothing that it sealed can be alive any more.
+    Dies,
+    /// `keys prune` may delete its file.
+    MayBePruned,
+}
+
+impl KeyRing {
+    /// What an operator should act on at `now`, for every use that has a key.
+    #[must_use]
+    pub fn concerns(&self, now: UnixSeconds) -> Vec<Concern> {
+        KeyUse::ALL.into_iter().flat_map(|key_use| self.concerns_of(key_use, now)).collect()
+    }
+
+    fn concerns_of(&self, key_use: KeyUse, now: UnixSeconds) -> Vec<Concern> {
+        let mut concerns = Vec::new();
+        let Some(last) = self.keys_of(key_use).next_back() else { return concerns };
+        if self.sealing_key(key_use, now).is_none() {
+            concerns.push(Concern::CannotSeal(key_use));
+        }
+        let (from, until) = (last.key().spec().seal_from, last.key().spec().seal_until);
+        let last_fifth = until.minus(until.since(from) / 5);
+        if !last.is_revoked() && last_fifth <= now && now < until {
+            concerns.push(Concern::LastFifth { key: last.key().name(), until });
+        }
+        concerns
+    }
+
+    /// Everything that will happen after `now` if nobody touches the directory, soonest first.
+    #[must_use]
+    pub fn events(&self, now: UnixSeconds) -> Vec<Event> {
+        let mut events: Vec<Event> =
+            self.keys().flat_map(|ring_key| self.events_of(ring_key)).filter(|event| event.at > now).collect();
+        events.sort_by_key(|event| (event.at, event.step, event.key));
+        events
+    }
+
+    fn events_of(&self, ring_key: &RingKey) -> Vec<Event> {
+        let key = ring_key.key().name();
+        let (from, end) = (ring_key.key().spec().seal_from, ring_key.end());
+        let mut events = vec![Event { at: ring_key.dead_at().plus(PRUNE_AFTER_S), key, step: Step::MayBePruned }];
+        if ring_key.is_revoked() {
+            return events;
+        }
+        events.push(Event { at: ring_key.dead_at(), key, step: Step::Dies });
+        if from < end {
+            events.push(Event { at: from, key, step: Step::StartsSealing });
+            if self.sealing_key(key.key_use, end).is_none() {
+                events.push(Event { at: end, key, step: Step::LastStopsSealing });
+            }
+        }
+        events
+    }
+
+    /// The next second in which some key changes its state.
+    #[must_use]
+    pub fn next_change(&self, now: UnixSeconds) -> Option<UnixSeconds> {
+        self.events(now).into_iter().find(|event| event.step != Step::MayBePruned).map(|event| event.at)
+    }
+
+    /// Keys whose files may be deleted at `now`: dead for an hour, with nothing older left, and never the last of a use.
+    ///
+    /// The order matters because a key ends where its successor starts: with the successor's file gone, an older key
+    /// would seal again.
+    #[must_use]
+    pub fn prunable(&self, now: UnixSeconds) -> Vec<KeyName> {
+        let mut names = Vec::new();
+        for key_use in KeyUse::ALL {
+            let keys: Vec<&RingKey> = self.keys_of(key_use).collect();
+            let all_but_last = keys.split_last().map_or(&[][..], |(_, older)| older);
+            names.extend(
+                all_but_last
+                    .iter()
+                    .take_while(|ring_key| ring_key.dead_at().plus(PRUNE_AFTER_S) <= now)
+                    .map(|ring_key| ring_key.key().name()),
+            );
+        }
+        names
+    }
+
+    /// How many keys of `key_use` wait for their time at `now`.
+    #[must_use]
+    pub fn pending_count(&self, key_use: KeyUse, now: UnixSeconds) -> usize {
+        self.keys_of(key_use).filter(|ring_key| ring_key.state(now) == KeyState::Pending).count()
+    }
+}
