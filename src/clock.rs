@@ -8,8 +8,7 @@ use time::format_description::FormatItem;
 use time::macros::format_description;
 
 /// The one spelling of time in files and answers: RFC 3339, UTC, whole seconds, `Z`.
-const RFC3339_UTC: &[FormatItem<'static>] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+const RFC3339_UTC: &[FormatItem<'static>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 
 /// How far two replicas' clocks may differ, in seconds.
 pub const LEEWAY_S: u64 = 60;

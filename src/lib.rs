@@ -7,4 +7,7 @@
 //! `default-features = false`. Everything else is behind the feature `server`.
 
 pub mod clock;
+pub mod keyring;
+pub mod seal;
 pub mod secret;
+pub mod ticket;

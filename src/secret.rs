@@ -109,6 +109,28 @@ impl fmt::Debug for SecretText {
     }
 }
 
+/// Bytes of a [`Key16`].
+pub(crate) const KEY_16_LEN: usize = 16;
+
+/// 16 bytes of key material: the usual `session_key`, decoded.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub(crate) struct Key16([u8; KEY_16_LEN]);
+
+impl Key16 {
+    pub(crate) fn from_bytes(bytes: [u8; KEY_16_LEN]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn expose(&self) -> &[u8; KEY_16_LEN] {
+        &self.0
+    }
+}
+
+/// Overwrites bytes that held something secret.
+pub(crate) fn wipe(bytes: &mut [u8]) {
+    bytes.zeroize();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,396 @@
+//! Tickets: seal, parse, open, renew. No HTTP words, no JSON. Byte by byte: `docs/TICKET.md`.
+//!
+//! ```text
+//! ticket = base64url( version(1) || kid(4) || app tag(4) || nonce(24) || ciphertext || tag(16) )
+//! ```
+//!
+//! What a stranger sent is an [`UnverifiedTicket`]; [`UnverifiedTicket::open`] is the only way from there to a
+//! [`Ticket`]. The kid and the app's tag say which subkey opens it, or there is none: no second key is ever tried.
+
+mod claims;
+pub mod inspect;
+mod wire;
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+pub use crate::keyring::cutoffs::LoginId;
+pub use claims::{ClaimError, OwnerClaims, PhoneNumber, PlatformId, SessionKey};
+
+use crate::clock::{LEEWAY_S, UnixSeconds};
+use crate::keyring::{AppId, AppTag, KeyId, KeyRing, NoOpeningKey, Purpose};
+use crate::seal::{self, NONCE_LEN, TAG_LEN};
+use wire::Claims;
+
+/// Longest ticket that is looked at, in characters.
+pub const MAX_TICKET_LEN: usize = 1024;
+/// Life of a login handle, in seconds.
+pub const LOGIN_HANDLE_TTL_S: u64 = 300;
+
+const MAX_BYTES: usize = MAX_TICKET_LEN / 4 * 3;
+const VERSION: u8 = 1;
+const HEADER_LEN: usize = 1 + KeyId::LEN + AppTag::LEN;
+const MIN_BYTES: usize = HEADER_LEN + NONCE_LEN + TAG_LEN;
+const AAD_DOMAIN: &[u8] = b"auth-ticket/v1";
+const AAD_LEN: usize = AAD_DOMAIN.len() + HEADER_LEN;
+
+/// How long tickets and sessions live, as configured now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "two numbers that callers fill in")]
+pub struct Policy {
+    /// Life of a ticket, in seconds; its key's `max_ttl_s` may shorten it.
+    pub ttl_s: u64,
+    /// Life of a session, in seconds from the login, whatever is renewed meanwhile.
+    pub max_session_s: u64,
+}
+
+/// Why a ticket was not accepted. For logs, metrics and tests; clients are told less.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Not canonical base64url of a length that a ticket can have.
+    #[error("not a ticket: {0}")]
+    NotATicket(&'static str),
+    /// A format version that this program does not know.
+    #[error("ticket version {0} is unknown to this program")]
+    UnknownVersion(u8),
+    /// The ring has no such key.
+    #[error("no key {0} to open the ticket with")]
+    UnknownKey(KeyId),
+    /// The key's life is over, or somebody revoked it.
+    #[error("key {0} opens nothing any more")]
+    DeadKey(KeyId),
+    /// The ring has the key, but no app with this tag.
+    #[error("no app has the tag {0}")]
+    UnknownApp(AppTag),
+    /// Some bit of it is not what the key sealed.
+    #[error("the ticket is not authentic")]
+    Unauthentic,
+    /// Authentic, but not of the form that this version knows.
+    #[error("the claims are malformed: {0}")]
+    Malformed(&'static str),
+    /// Sealed by a clock that is too far ahead.
+    #[error("issued {ahead_s} s in the future")]
+    FromTheFuture {
+        /// How far ahead, in seconds.
+        ahead_s: u64,
+    },
+    /// Its life, or its session's, is over.
+    #[error("expired {late_s} s ago")]
+    Expired {
+        /// Seconds since its end, leeway not counted.
+        late_s: u64,
+    },
+    /// A cut-off refuses it.
+    #[error("cut off")]
+    Revoked,
+}
+
+/// Why nothing was sealed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealError {
+    /// No key of the ring can seal now.
+    #[error("no key can seal now")]
+    NoSealingKey,
+    /// The session's absolute end has passed.
+    #[error("the session is over")]
+    SessionOver,
+    /// The operating system has no randomness to give.
+    #[error("the operating system gave no randomness")]
+    Randomness,
+}
+
+/// What one ticket after another carries from a login to the session's end.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "the claims of ticket version 1")]
+pub struct Session {
+    /// Who it is, for this app.
+    pub openid: PlatformId,
+    /// Who it is, for all apps of one owner.
+    pub unionid: Option<PlatformId>,
+    /// The platform's session key; absent where the platform has none.
+    pub session_key: Option<SessionKey>,
+    /// A phone number that the platform has vouched for.
+    pub phone: Option<PhoneNumber>,
+    /// The owner's own claims.
+    pub owner_claims: Option<OwnerClaims>,
+    /// Which login it is.
+    pub login_id: LoginId,
+    /// When that login was.
+    pub auth_time: UnixSeconds,
+}
+
+/// An opened ticket: authentic, of the right form, alive and not cut off at the moment of opening.
+#[derive(Debug)]
+pub struct Ticket {
+    app: AppId,
+    claims: Claims,
+    session_expires_at: UnixSeconds,
+}
+
+/// A freshly sealed ticket. `Debug` does not show it.
+pub struct SealedTicket {
+    /// The ticket, at most [`MAX_TICKET_LEN`] characters of base64url.
+    text: String,
+    expires_at: UnixSeconds,
+    session_expires_at: UnixSeconds,
+}
+
+/// Text of the form that tickets have; whether it is one, only [`UnverifiedTicket::open`] tells.
+pub struct UnverifiedTicket {
+    bytes: [u8; MAX_BYTES],
+    len: usize,
+}
+
+impl Session {
+    /// Seals `self` for `app` under the key of `ring` that seals at `now`.
+    ///
+    /// Its life is the smallest of `policy.ttl_s` (300 s for a login handle), the key's `max_ttl_s` and what is left of
+    /// the session.
+    ///
+    /// # Errors
+    /// [`SealError`]; then nothing was sealed.
+    pub fn seal(
+        &self,
+        ring: &KeyRing,
+        app: &AppId,
+        purpose: Purpose,
+        now: UnixSeconds,
+        policy: &Policy,
+    ) -> Result<SealedTicket, SealError> {
+        let nonce = seal::draw_nonce().map_err(|_| SealError::Randomness)?;
+        self.seal_with_nonce(ring, app, purpose, now, policy, &nonce)
+    }
+
+    fn seal_with_nonce(
+        &self,
+        ring: &KeyRing,
+        app: &AppId,
+        purpose: Purpose,
+        now: UnixSeconds,
+        policy: &Policy,
+        nonce: &[u8; NONCE_LEN],
+    ) -> Result<SealedTicket, SealError> {
+        let key = ring.to_seal(app, purpose, now).ok_or(SealError::NoSealingKey)?;
+        let ttl_s = match purpose {
+            Purpose::LoginHandle => LOGIN_HANDLE_TTL_S,
+            Purpose::Ticket => policy.ttl_s,
+        };
+        let session_expires_at = self.auth_time.plus(policy.max_session_s);
+        let issued_at = now.max(self.auth_time);
+        let expires_at = now.plus(ttl_s.min(key.max_ttl_s)).min(session_expires_at);
+        let lifetime_s = expires_at.since(issued_at);
+        if lifetime_s == 0 {
+            return Err(SealError::SessionOver);
+        }
+
+        let mut bytes = [0; MAX_BYTES];
+        let header = header(key.kid, app.tag());
+        let (head, rest) = bytes.split_at_mut(HEADER_LEN);
+        let (nonce_place, body) = rest.split_at_mut(NONCE_LEN);
+        head.copy_from_slice(&header);
+        nonce_place.copy_from_slice(nonce);
+        let claims_len = wire::encode(self, issued_at, lifetime_s, body);
+        let (plaintext, after) = body.split_at_mut(claims_len);
+        let tag = key.seal_key.seal(nonce, &aad(&header), plaintext);
+        let (tag_place, _) = after.split_at_mut(TAG_LEN);
+        tag_place.copy_from_slice(&tag);
+        let text = URL_SAFE_NO_PAD.encode(bytes.get(..MIN_BYTES + claims_len).unwrap_or_default());
+        Ok(SealedTicket { text, expires_at, session_expires_at })
+    }
+}
+
+impl UnverifiedTicket {
+    /// Takes text that may be a ticket. Looks at length, alphabet and version only.
+    ///
+    /// # Errors
+    /// [`OpenError::NotATicket`] or [`OpenError::UnknownVersion`].
+    pub fn parse(text: &[u8]) -> Result<Self, OpenError> {
+        if text.len() > MAX_TICKET_LEN {
+            return Err(OpenError::NotATicket("longer than 1,024 characters"));
+        }
+        let mut bytes = [0; MAX_BYTES];
+        let len = URL_SAFE_NO_PAD
+            .decode_slice(text, &mut bytes)
+            .map_err(|_| OpenError::NotATicket("no canonical base64url"))?;
+        if len < MIN_BYTES {
+            return Err(OpenError::NotATicket("too short"));
+        }
+        let claimed = Self { bytes, len };
+        match claimed.unverified_version() {
+            VERSION => Ok(claimed),
+            other => Err(OpenError::UnknownVersion(other)),
+        }
+    }
+
+    /// The first byte.
+    #[must_use]
+    pub const fn unverified_version(&self) -> u8 {
+        let [version, ..] = self.bytes;
+        version
+    }
+
+    /// The key that it says it was sealed with.
+    #[must_use]
+    pub const fn unverified_kid(&self) -> KeyId {
+        let [_, a, b, c, d, ..] = self.bytes;
+        KeyId([a, b, c, d])
+    }
+
+    /// The tag of the app that it says it was sealed for.
+    #[must_use]
+    pub const fn unverified_app_tag(&self) -> AppTag {
+        let [_, _, _, _, _, a, b, c, d, ..] = self.bytes;
+        AppTag([a, b, c, d])
+    }
+
+    /// Length in bytes, before base64url.
+    #[must_use]
+    pub const fn len_bytes(&self) -> usize {
+        self.len
+    }
+
+    /// Opens it as a thing of `purpose`: proves authenticity, then form, then time, then cut-offs, in this order.
+    ///
+    /// # Errors
+    /// [`OpenError`], the first that holds.
+    pub fn open(
+        mut self,
+        ring: &KeyRing,
+        purpose: Purpose,
+        now: UnixSeconds,
+        policy: &Policy,
+    ) -> Result<Ticket, OpenError> {
+        let (kid, app_tag) = (self.unverified_kid(), self.unverified_app_tag());
+        // The key is looked up before the AEAD runs, so a ticket under an unknown key costs no decryption.
+        let key = ring.to_open(kid, app_tag, purpose, now).map_err(|why| match why {
+            NoOpeningKey::UnknownKey => OpenError::UnknownKey(kid),
+            NoOpeningKey::DeadKey => OpenError::DeadKey(kid),
+            NoOpeningKey::UnknownApp => OpenError::UnknownApp(app_tag),
+        })?;
+        let (nonce, sealed, tag) = self.parts().ok_or(OpenError::NotATicket("too short"))?;
+        key.seal_key
+            .open(&nonce, &aad(&header(kid, app_tag)), sealed, &tag)
+            .map_err(|seal::Unauthentic| OpenError::Unauthentic)?;
+        let claims = wire::decode(sealed, key.max_ttl_s).map_err(|wire::Malformed(what)| OpenError::Malformed(what))?;
+
+        if claims.issued_at > now.plus(LEEWAY_S) {
+            return Err(OpenError::FromTheFuture { ahead_s: claims.issued_at.since(now) });
+        }
+        let session_expires_at = claims.session.auth_time.plus(policy.max_session_s);
+        let expires_at = claims.issued_at.plus(claims.lifetime_s);
+        if now >= expires_at.plus(LEEWAY_S) || now >= session_expires_at {
+            return Err(OpenError::Expired { late_s: now.since(expires_at.min(session_expires_at)) });
+        }
+        let session = &claims.session;
+        if ring.cutoffs().cuts_off(key.app, session.openid.as_str(), session.login_id, session.auth_time) {
+            return Err(OpenError::Revoked);
+        }
+        Ok(Ticket { app: key.app.clone(), claims, session_expires_at })
+    }
+
+    fn parts(&mut self) -> Option<([u8; NONCE_LEN], &mut [u8], [u8; TAG_LEN])> {
+        let bytes = self.bytes.get_mut(HEADER_LEN..self.len)?;
+        let (nonce, rest) = bytes.split_first_chunk_mut::<NONCE_LEN>()?;
+        let (sealed, tag) = rest.split_last_chunk_mut::<TAG_LEN>()?;
+        Some((*nonce, sealed, *tag))
+    }
+}
+
+impl Drop for UnverifiedTicket {
+    /// After opening, the buffer holds the claims in the clear.
+    fn drop(&mut self) {
+        crate::secret::wipe(&mut self.bytes);
+    }
+}
+
+impl fmt::Debug for UnverifiedTicket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UnverifiedTicket(kid {}, {} bytes)", self.unverified_kid(), self.len)
+    }
+}
+
+impl Ticket {
+    /// The app that it was sealed for.
+    #[must_use]
+    pub const fn app(&self) -> &AppId {
+        &self.app
+    }
+
+    /// What it carries.
+    #[must_use]
+    pub const fn session(&self) -> &Session {
+        &self.claims.session
+    }
+
+    /// When it was sealed.
+    #[must_use]
+    pub const fn issued_at(&self) -> UnixSeconds {
+        self.claims.issued_at
+    }
+
+    /// Its end, leeway not counted; never later than the session's.
+    #[must_use]
+    pub fn expires_at(&self) -> UnixSeconds {
+        self.claims.issued_at.plus(self.claims.lifetime_s).min(self.session_expires_at)
+    }
+
+    /// The end of its session, as configured now.
+    #[must_use]
+    pub const fn session_expires_at(&self) -> UnixSeconds {
+        self.session_expires_at
+    }
+
+    /// Seals what it carries into a new ticket. Login id, auth time and every known claim stay; unknown ones are dropped.
+    ///
+    /// # Errors
+    /// As [`Session::seal`].
+    pub fn renew(&self, ring: &KeyRing, now: UnixSeconds, policy: &Policy) -> Result<SealedTicket, SealError> {
+        self.claims.session.seal(ring, &self.app, Purpose::Ticket, now, policy)
+    }
+}
+
+impl SealedTicket {
+    /// The ticket.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Its end, leeway not counted.
+    #[must_use]
+    pub const fn expires_at(&self) -> UnixSeconds {
+        self.expires_at
+    }
+
+    /// The end of its session, as configured now.
+    #[must_use]
+    pub const fn session_expires_at(&self) -> UnixSeconds {
+        self.session_expires_at
+    }
+}
+
+impl fmt::Debug for SealedTicket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SealedTicket({} characters, until {})", self.text.len(), self.expires_at)
+    }
+}
+
+fn header(kid: KeyId, app_tag: AppTag) -> [u8; HEADER_LEN] {
+    let ([k0, k1, k2, k3], [a0, a1, a2, a3]) = (kid.0, app_tag.0);
+    [VERSION, k0, k1, k2, k3, a0, a1, a2, a3]
+}
+
+fn aad(header: &[u8; HEADER_LEN]) -> [u8; AAD_LEN] {
+    let mut aad = [0; AAD_LEN];
+    let (domain, rest) = aad.split_at_mut(AAD_DOMAIN.len());
+    domain.copy_from_slice(AAD_DOMAIN);
+    rest.copy_from_slice(header);
+    aad
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,258 @@
+//! The values in a ticket. Each holds what its check accepted, in place, and prints none of it.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+use crate::secret::{KEY_16_LEN, Key16, SecretText, Zeroizing};
+
+/// A value that cannot stand in a ticket.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0}")]
+pub struct ClaimError(pub(crate) &'static str);
+
+/// Up to `N` bytes, in place.
+#[derive(Clone, Copy, Eq, PartialEq)]
+struct Inline<const N: usize> {
+    len: usize,
+    bytes: [u8; N],
+}
+
+impl<const N: usize> Inline<N> {
+    fn new(content: &[u8]) -> Option<Self> {
+        let mut bytes = [0; N];
+        bytes.get_mut(..content.len())?.copy_from_slice(content);
+        Some(Self { len: content.len(), bytes })
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// For content that was checked to be ASCII when it was taken.
+    fn as_ascii(&self) -> &str {
+        str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+}
+
+/// An `openid` or `unionid`: 1 to 128 visible ASCII characters, case counts. Personal data: `Debug` hides it.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct PlatformId(Inline<{ Self::MAX_LEN }>);
+
+impl PlatformId {
+    /// Longest id, in characters.
+    pub const MAX_LEN: usize = 128;
+    /// Bytes that an id of 28 characters of base64url decodes to.
+    pub(crate) const PACKED_LEN: usize = 21;
+
+    /// Takes an id as the platform wrote it.
+    ///
+    /// # Errors
+    /// Empty, too long, or with a character that is not visible ASCII.
+    pub fn parse(text: &str) -> Result<Self, ClaimError> {
+        const WHY: ClaimError = ClaimError("an id is not 1 to 128 visible ASCII characters");
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(WHY);
+        }
+        Inline::new(text.as_bytes()).map(Self).ok_or(WHY)
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_ascii()
+    }
+
+    pub(crate) fn unpack(packed: [u8; Self::PACKED_LEN]) -> Self {
+        let mut bytes = [0; Self::MAX_LEN];
+        let len = URL_SAFE_NO_PAD.encode_slice(packed, &mut bytes).unwrap_or_default();
+        Self(Inline { len, bytes })
+    }
+
+    /// The 21 bytes that it decodes to, if it is 28 characters of canonical base64url.
+    pub(crate) fn pack(&self) -> Option<[u8; Self::PACKED_LEN]> {
+        let mut packed = [0; Self::PACKED_LEN];
+        let len = URL_SAFE_NO_PAD.decode_slice(self.0.as_bytes(), &mut packed).ok()?;
+        (len == Self::PACKED_LEN).then_some(packed)
+    }
+}
+
+impl fmt::Debug for PlatformId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PlatformId(..)")
+    }
+}
+
+/// A platform's `session_key`: 1 to 256 bytes of text; usually base64 of 16 bytes, and then kept as those.
+pub struct SessionKey(SessionKeyForm);
+
+enum SessionKeyForm {
+    Packed(Key16),
+    Text(SecretText),
+}
+
+/// How a `session_key` stands in a ticket.
+pub(crate) enum SessionKeyWire<'a> {
+    Packed(&'a [u8; KEY_16_LEN]),
+    Text(&'a str),
+}
+
+impl SessionKey {
+    /// Longest key, in bytes of text.
+    pub const MAX_LEN: usize = 256;
+    /// Bytes of the usual key, once decoded.
+    pub(crate) const PACKED_LEN: usize = KEY_16_LEN;
+
+    /// Takes a key as the platform wrote it.
+    ///
+    /// # Errors
+    /// Empty or too long.
+    pub fn parse(text: &str) -> Result<Self, ClaimError> {
+        if text.is_empty() || text.len() > Self::MAX_LEN {
+            return Err(ClaimError("a session_key is not 1 to 256 bytes long"));
+        }
+        // One byte more than the usual key, so that a longer one is seen to be longer.
+        let mut decoded = Zeroizing::new([0; KEY_16_LEN + 2]);
+        let usual = match STANDARD.decode_slice(text, decoded.as_mut_slice()) {
+            Ok(KEY_16_LEN) => decoded.first_chunk().copied(),
+            _ => None,
+        };
+        Ok(Self(usual.map_or_else(
+            || SessionKeyForm::Text(SecretText::new(text)),
+            |bytes| SessionKeyForm::Packed(Key16::from_bytes(bytes)),
+        )))
+    }
+
+    pub(crate) fn unpack(bytes: [u8; KEY_16_LEN]) -> Self {
+        Self(SessionKeyForm::Packed(Key16::from_bytes(bytes)))
+    }
+
+    pub(crate) fn wire(&self) -> SessionKeyWire<'_> {
+        match &self.0 {
+            SessionKeyForm::Packed(key) => SessionKeyWire::Packed(key.expose()),
+            SessionKeyForm::Text(text) => SessionKeyWire::Text(text.expose()),
+        }
+    }
+
+    /// Whether it is the usual base64 of 16 bytes.
+    #[must_use]
+    pub const fn is_usual(&self) -> bool {
+        matches!(self.0, SessionKeyForm::Packed(_))
+    }
+}
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionKey(..)")
+    }
+}
+
+/// A phone number: `+` and 5 to 15 digits (ITU-T E.164). Personal data: `Debug` hides it.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct PhoneNumber(Inline<16>);
+
+impl PhoneNumber {
+    /// Takes `+8613800000000`.
+    ///
+    /// # Errors
+    /// Anything but `+` and 5 to 15 digits.
+    pub fn parse(text: &str) -> Result<Self, ClaimError> {
+        const WHY: ClaimError = ClaimError("a phone number is not + and 5 to 15 digits");
+        let digits = text.strip_prefix('+').ok_or(WHY)?;
+        if !(5..=15).contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(WHY);
+        }
+        Inline::new(text.as_bytes()).map(Self).ok_or(WHY)
+    }
+
+    /// The text, with the `+`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_ascii()
+    }
+}
+
+impl fmt::Debug for PhoneNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PhoneNumber(..)")
+    }
+}
+
+/// The owner's own claims: up to 64 bytes that the server does not look into.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct OwnerClaims(Inline<{ Self::MAX_LEN }>);
+
+impl OwnerClaims {
+    /// Most bytes.
+    pub const MAX_LEN: usize = 64;
+
+    /// Takes the bytes as they are.
+    ///
+    /// # Errors
+    /// More than 64 bytes.
+    pub fn new(bytes: &[u8]) -> Result<Self, ClaimError> {
+        Inline::new(bytes).map(Self).ok_or(ClaimError("the owner's claims are longer than 64 bytes"))
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for OwnerClaims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OwnerClaims(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_28_characters_of_base64url_are_packed() {
+        for (text, packs) in [
+            ("oGZUI0egBJY1zhBYw2KhdUfwVJJE", true),
+            ("oGZUI0egBJY1zhBYw2KhdUfwVJ_-", true),
+            ("oGZUI0egBJY1zhBYw2KhdUfwVJ=E", false),
+            ("oGZUI0egBJY1zhBYw2KhdUfwVJ+/", false),
+            ("oGZUI0egBJY1zhBYw2KhdUfwVJJ", false),
+            ("oGZUI0egBJY1zhBYw2KhdUfwVJJEo", false),
+            ("2088102146225135", false),
+        ] {
+            let id = PlatformId::parse(text).unwrap();
+            assert_eq!(id.pack().is_some(), packs, "{text}");
+            assert_eq!(id.pack().map_or(id, PlatformId::unpack).as_str(), text);
+        }
+    }
+
+    #[test]
+    fn a_session_key_is_packed_only_when_its_base64_is_canonical() {
+        for (text, usual) in [
+            ("tiihtNczf5v6AKRyjwEUhQ==", true),
+            ("tiihtNczf5v6AKRyjwEUhR==", false),
+            ("tiihtNczf5v6AKRyjwEUhQ", false),
+            ("tiihtNczf5v6AKRyjwEUhQA=", false),
+            ("tiihtNczf5v6AKRyjwEUhQAA", false),
+            ("not base64 at all", false),
+        ] {
+            assert_eq!(SessionKey::parse(text).unwrap().is_usual(), usual, "{text}");
+        }
+        assert!(SessionKey::parse("").is_err());
+        assert!(SessionKey::parse(&"k".repeat(257)).is_err());
+        assert!(SessionKey::parse(&"k".repeat(256)).is_ok());
+    }
+
+    #[test]
+    fn nothing_of_a_claim_is_printed() {
+        let id = PlatformId::parse("canary").unwrap();
+        let key = SessionKey::parse("canary").unwrap();
+        let phone = PhoneNumber::parse("+8613800000000").unwrap();
+        let owner = OwnerClaims::new(b"canary").unwrap();
+        let printed = format!("{id:?} {key:?} {phone:?} {owner:?}");
+        assert_eq!(printed, "PlatformId(..) SessionKey(..) PhoneNumber(..) OwnerClaims(..)");
+    }
+}
