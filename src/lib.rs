@@ -8,6 +8,8 @@
 
 pub mod clock;
 pub mod keyring;
+#[cfg(feature = "server")]
+pub mod keystore;
 pub mod seal;
 pub mod secret;
 pub mod ticket;

@@ -1,0 +1,198 @@
+//! Keys directory <-> [`KeyRing`]: names, modes, reading and crash-safe writing. The only module that opens key files.
+//!
+//! Reading is strict: at start every file has to be right, or [`Directory::load`] tells of each one that is not, with
+//! what to do about it. Writing only ever adds a whole file or removes one; a crash at any point leaves a ring that loads.
+
+mod access;
+mod read;
+mod write;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use read::{FileProblem, PassedOver, Problem, Scan};
+pub use write::{WriteError, WriteLock};
+
+use crate::clock::{LEEWAY_S, UnixSeconds};
+use crate::keyring::{AppId, KeyName, KeyRing, KeyUse, RingContent, RingError};
+
+/// A keys directory, and whose reading of its files is acceptable.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    path: PathBuf,
+    allow_group_read: bool,
+}
+
+/// Why a directory gives no ring.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The directory is missing or cannot be listed.
+    #[error("cannot list {}", path.display())]
+    List {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The path leads to something else than a directory.
+    #[error("{} is not a directory", .0.display())]
+    NotADirectory(PathBuf),
+    /// People other than the owner could put files into it.
+    #[error("{} is writable by its group or by others (mode {mode:04o})", path.display())]
+    WritableByOthers {
+        /// The directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Files that are not as they must be, at least one.
+    #[error("{}", Problems(.0))]
+    Files(Vec<FileProblem>),
+    /// The files are right one by one, but not together.
+    #[error(transparent)]
+    Ring(#[from] RingError),
+    /// There is no key for tickets.
+    #[error("no ticket key in {}", .0.display())]
+    NoTicketKey(PathBuf),
+    /// The newest key was made in what this clock takes for the future.
+    #[error("the clock says {now}, but key {newest} was made at {created}: the clock is behind")]
+    ClockBehind {
+        /// The key made last.
+        newest: KeyName,
+        /// When it says it was made.
+        created: UnixSeconds,
+        /// What the clock says.
+        now: UnixSeconds,
+    },
+}
+
+impl LoadError {
+    /// What to do about it, as a line to follow the error.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        match self {
+            Self::List { path, source } if source.kind() == io::ErrorKind::NotFound => {
+                Some(format!("make the directory and its first keys: auth-ticket keys init --keys {}", path.display()))
+            }
+            Self::NoTicketKey(path) => {
+                Some(format!("make the first keys: auth-ticket keys init --keys {}", path.display()))
+            }
+            Self::List { .. } => Some("run as the user that owns the keys".to_owned()),
+            Self::NotADirectory(_) => Some("give the directory that holds the key files".to_owned()),
+            Self::WritableByOthers { path, .. } => Some(format!("chmod go-w {}", path.display())),
+            Self::Ring(RingError::SameSecret(..)) => {
+                Some("one of the two is a copy: remove the one that was made by hand".to_owned())
+            }
+            Self::Files(_) | Self::Ring(RingError::SameAppTag(..)) => None,
+            Self::ClockBehind { .. } => Some("set the clock (NTP); keys are chosen by it".to_owned()),
+        }
+    }
+}
+
+struct Problems<'a>(&'a [FileProblem]);
+
+impl fmt::Display for Problems<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [only] => write!(f, "{only}"),
+            several => {
+                write!(f, "{} files are not as they must be", several.len())?;
+                several.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+            }
+        }
+    }
+}
+
+impl Directory {
+    /// The directory at `path`. With `allow_group_read`, key files may be readable by their group: a Kubernetes volume
+    /// with `fsGroup` shows them as 0440 whatever its `defaultMode` says.
+    pub fn new(path: impl Into<PathBuf>, allow_group_read: bool) -> Self {
+        Self { path: path.into(), allow_group_read }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads all files, and keeps apart what is right and what is not.
+    ///
+    /// # Errors
+    /// The directory itself cannot be listed or is open to others.
+    pub fn scan(&self) -> Result<Scan, LoadError> {
+        read::scan(&self.path, self.allow_group_read)
+    }
+
+    /// Reads all files and takes them only if all are right.
+    ///
+    /// # Errors
+    /// [`LoadError`]: any file is not right, there is no ticket key, or the clock is before the newest key's making.
+    pub fn load(&self, now: UnixSeconds) -> Result<(RingContent, Vec<PassedOver>), LoadError> {
+        let scan = self.scan()?;
+        if !scan.problems.is_empty() {
+            return Err(LoadError::Files(scan.problems));
+        }
+        if !scan.content.keys.iter().any(|key| key.spec().key_use == KeyUse::Ticket) {
+            return Err(LoadError::NoTicketKey(self.path.clone()));
+        }
+        check_clock(&scan.content, now)?;
+        Ok((scan.content, scan.passed_over))
+    }
+
+    /// [`Directory::load`], put in order for `apps`.
+    ///
+    /// # Errors
+    /// As [`Directory::load`], and [`RingError`].
+    pub fn load_ring(
+        &self,
+        apps: impl IntoIterator<Item = AppId>,
+        now: UnixSeconds,
+    ) -> Result<(KeyRing, Vec<PassedOver>), LoadError> {
+        let (content, passed_over) = self.load(now)?;
+        Ok((KeyRing::new(content, apps)?, passed_over))
+    }
+
+    /// Takes the right to write, until the lock is dropped.
+    ///
+    /// # Errors
+    /// [`WriteError::Locked`] while another command has it.
+    pub fn lock(&self) -> Result<WriteLock, WriteError> {
+        WriteLock::acquire(&self.path)
+    }
+
+    /// Makes the directory with mode 0700 if it is missing.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn create(&self) -> io::Result<()> {
+        use std::os::unix::fs::DirBuilderExt;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path)
+    }
+}
+
+/// Refuses a clock that is more than the leeway before the making of the newest key: it would choose the wrong key.
+fn check_clock(content: &RingContent, now: UnixSeconds) -> Result<(), LoadError> {
+    let newest = content.keys.iter().max_by_key(|key| key.spec().created);
+    match newest {
+        Some(key) if key.spec().created > now.plus(LEEWAY_S) => {
+            Err(LoadError::ClockBehind { newest: key.name(), created: key.spec().created, now })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `ticket-a1b2c3d4.key`
+fn key_file_name(name: KeyName) -> String {
+    format!("{name}.key")
+}
+
+/// `ticket-a1b2c3d4.revoked`
+fn revoked_file_name(name: KeyName) -> String {
+    format!("{name}.revoked")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+//! Who may read and write what: owners, permission bits, mounts.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::{OFlags, StatVfsMountFlags};
+
+use super::read::Problem;
+use crate::secret::Zeroizing;
+
+const WRITE_FOR_OTHERS: u32 = 0o022;
+const READ_FOR_GROUP: u32 = 0o040;
+const STICKY: u32 = 0o1000;
+
+/// A file's bytes, wiped when they are no longer needed.
+pub(super) type Content = Zeroizing<Vec<u8>>;
+
+/// What a file must be before its content is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Demand {
+    pub(super) max_len: usize,
+    pub(super) allow_group_read: bool,
+}
+
+/// Reads a whole file that meets `demand`. Symbolic links are followed: a Kubernetes volume consists of them.
+///
+/// Opened without blocking, then looked at through the open descriptor: neither a fifo nor a swap of the file between
+/// the look and the reading can do harm.
+pub(super) fn read_file(path: &Path, demand: Demand) -> Result<Content, Problem> {
+    let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = File::options().read(true).custom_flags(nonblock).open(path)?;
+    let metadata = file.metadata()?;
+    check(&metadata, demand)?;
+    let mut content = Content::new(Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default()));
+    file.take(demand.max_len as u64 + 1).read_to_end(&mut content)?;
+    if content.len() > demand.max_len {
+        return Err(Problem::TooLarge { max_len: demand.max_len });
+    }
+    Ok(content)
+}
+
+fn check(metadata: &Metadata, demand: Demand) -> Result<(), Problem> {
+    if !metadata.is_file() {
+        return Err(Problem::NotAFile);
+    }
+    if metadata.len() > demand.max_len as u64 {
+        return Err(Problem::TooLarge { max_len: demand.max_len });
+    }
+    let own = rustix::process::geteuid().as_raw();
+    if metadata.uid() != 0 && metadata.uid() != own {
+        return Err(Problem::ForeignOwner { uid: metadata.uid() });
+    }
+    let mode = metadata.mode() & 0o7777;
+    if mode & (WRITE_FOR_OTHERS | 0o007) != 0 {
+        return Err(Problem::OpenToOthers { mode });
+    }
+    if mode & READ_FOR_GROUP != 0 && !demand.allow_group_read {
+        return Err(Problem::OpenToGroup { mode });
+    }
+    Ok(())
+}
+
+/// The permission bits of a directory into which group or others could write, if they could.
+///
+/// Kubernetes shows volumes as 1777: that is fine where the directory is root's and the mount is read-only.
+pub(super) fn directory_open_to_others(path: &Path) -> io::Result<Option<u32>> {
+    let metadata = std::fs::metadata(path)?;
+    let mode = metadata.mode() & 0o7777;
+    if mode & WRITE_FOR_OTHERS == 0 {
+        return Ok(None);
+    }
+    let read_only = rustix::fs::statvfs(path)?.f_flag.contains(StatVfsMountFlags::RDONLY);
+    let harmless = mode & STICKY != 0 && metadata.uid() == 0 && read_only;
+    Ok((!harmless).then_some(mode))
+}

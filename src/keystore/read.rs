@@ -1,0 +1,256 @@
+//! One look at a whole keys directory.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::access::{self, Content, Demand};
+use super::{LoadError, key_file_name};
+use crate::keyring::cutoffs::CutoffsError;
+use crate::keyring::text::{self, Parsed, TextError};
+use crate::keyring::{Cutoffs, Fingerprint, KeyId, KeyName, KeyUse, RingContent};
+
+/// Largest `cutoffs.json`, in bytes.
+const MAX_CUTOFFS_LEN: usize = 256 << 20;
+const CUTOFFS: &str = "cutoffs.json";
+/// How often a scan starts over because a volume was swapped under it.
+const MAX_SCANS: usize = 5;
+
+/// Everything in a keys directory, right or not.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Scan {
+    /// What was right. The fingerprint covers the files that could be read.
+    pub content: RingContent,
+    /// What was not.
+    pub problems: Vec<FileProblem>,
+    /// What is for others.
+    pub passed_over: Vec<PassedOver>,
+}
+
+/// A file that this program leaves alone, and why.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct PassedOver {
+    /// Its name in the directory.
+    pub file: String,
+    /// Why it was left alone.
+    pub why: String,
+}
+
+impl fmt::Display for PassedOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is passed over: {}", self.file, self.why)
+    }
+}
+
+/// A file that is not as it must be.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct FileProblem {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What can be wrong with a file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// It cannot be opened or read.
+    #[error("cannot be read: {0}")]
+    Io(#[from] io::Error),
+    /// A directory, a fifo, a device.
+    #[error("is not a regular file")]
+    NotAFile,
+    /// Above the limit.
+    #[error("is larger than {max_len} bytes")]
+    TooLarge {
+        /// The limit, in bytes.
+        max_len: usize,
+    },
+    /// Owned by neither root nor this user.
+    #[error("is owned by user {uid}, who is neither root nor the user that runs this")]
+    ForeignOwner {
+        /// Its owner.
+        uid: u32,
+    },
+    /// Writable by its group, or anything at all for others.
+    #[error("is open to others (mode {mode:04o})")]
+    OpenToOthers {
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Readable by its group, which was not allowed.
+    #[error("is readable by its group (mode {mode:04o})")]
+    OpenToGroup {
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Not UTF-8.
+    #[error("is not UTF-8 text")]
+    NotText,
+    /// No right key file.
+    #[error(transparent)]
+    Key(#[from] TextError),
+    /// No right list of cut-offs.
+    #[error(transparent)]
+    Cutoffs(#[from] CutoffsError),
+}
+
+impl FileProblem {
+    fn remedy(&self) -> String {
+        let path = self.path.display();
+        match &self.problem {
+            Problem::OpenToOthers { .. } => format!("chmod 600 {path}"),
+            Problem::OpenToGroup { .. } => format!("chmod 600 {path}, or allow it with --allow-group-read"),
+            Problem::ForeignOwner { .. } => format!("chown it to the user that runs this: {path}"),
+            Problem::Io(_) => "run as the user that owns the keys".to_owned(),
+            Problem::NotAFile | Problem::TooLarge { .. } => format!("move it out of the directory: {path}"),
+            Problem::NotText | Problem::Key(_) => {
+                "restore it from a copy, or move it out of the directory and make a new key with keys rotate".to_owned()
+            }
+            Problem::Cutoffs(_) => "restore it from a copy".to_owned(),
+        }
+    }
+}
+
+/// `keys/ticket-a1b2c3d4.key is open to others (mode 0644); chmod 600 keys/ticket-a1b2c3d4.key`
+impl fmt::Display for FileProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let colon = if matches!(self.problem, Problem::Key(_) | Problem::Cutoffs(_)) { ":" } else { "" };
+        write!(f, "{}{colon} {}; {}", self.path.display(), self.problem, self.remedy())
+    }
+}
+
+/// What a name in the directory stands for.
+enum Entry {
+    Key(KeyName),
+    Revoked(KeyName),
+    Cutoffs,
+    /// Named like a key or a revocation of a use that this version does not know.
+    OfUnknownUse,
+    /// Looks like one of ours by its ending, but is not named as one.
+    Misnamed,
+    Other,
+}
+
+impl Entry {
+    fn of(name: &str) -> Self {
+        if name.starts_with('.') {
+            return Self::Other;
+        }
+        if name == CUTOFFS {
+            return Self::Cutoffs;
+        }
+        let (stem, is_key) = match (name.strip_suffix(".key"), name.strip_suffix(".revoked")) {
+            (Some(stem), _) => (stem, true),
+            (None, Some(stem)) => (stem, false),
+            (None, None) => return Self::Other,
+        };
+        let Some((key_use, kid)) = stem.rsplit_once('-') else { return Self::Misnamed };
+        let Some(kid) = KeyId::parse(kid) else { return Self::Misnamed };
+        match key_use.parse::<KeyUse>() {
+            Ok(key_use) if is_key => Self::Key(KeyName { key_use, kid }),
+            Ok(key_use) => Self::Revoked(KeyName { key_use, kid }),
+            Err(_) if key_use.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) => Self::OfUnknownUse,
+            Err(_) => Self::Misnamed,
+        }
+    }
+}
+
+pub(super) fn scan(directory: &Path, allow_group_read: bool) -> Result<Scan, LoadError> {
+    let list_error = |source| LoadError::List { path: directory.to_owned(), source };
+    if !std::fs::metadata(directory).map_err(list_error)?.is_dir() {
+        return Err(LoadError::NotADirectory(directory.to_owned()));
+    }
+    if let Some(mode) = access::directory_open_to_others(directory).map_err(list_error)? {
+        return Err(LoadError::WritableByOthers { path: directory.to_owned(), mode });
+    }
+    let mut scan = Scan::default();
+    for _ in 0..MAX_SCANS {
+        let volume = volume_of(directory);
+        scan = scan_once(directory, allow_group_read).map_err(list_error)?;
+        if volume_of(directory) == volume {
+            break;
+        }
+    }
+    Ok(scan)
+}
+
+/// Where Kubernetes' `..data` link leads, which is swapped to replace all files of a volume at once.
+fn volume_of(directory: &Path) -> Option<PathBuf> {
+    std::fs::read_link(directory.join("..data")).ok()
+}
+
+fn scan_once(directory: &Path, allow_group_read: bool) -> io::Result<Scan> {
+    let mut names: Vec<OsString> =
+        std::fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
+    names.sort();
+    let mut scan = Scan::default();
+    let mut sum = Sha256::new();
+    for name in names.iter().filter_map(|name| name.to_str()) {
+        if let Some(content) = scan.take_up(directory, name, allow_group_read) {
+            sum.update(name);
+            sum.update([0]);
+            sum.update(Sha256::digest(&*content));
+        }
+    }
+    scan.content.fingerprint = Fingerprint(sum.finalize().first_chunk().copied().unwrap_or_default());
+    Ok(scan)
+}
+
+impl Scan {
+    /// Takes one file up and returns the content that counts for the fingerprint, if the file counts.
+    fn take_up(&mut self, directory: &Path, name: &str, allow_group_read: bool) -> Option<Content> {
+        let path = directory.join(name);
+        let demand = |max_len| Demand { max_len, allow_group_read };
+        let result = match Entry::of(name) {
+            Entry::Other => return None,
+            Entry::Misnamed => {
+                self.pass_over(name, "it is not named like a key file, for example ticket-a1b2c3d4.key");
+                return None;
+            }
+            Entry::Revoked(key) => {
+                self.content.revoked.insert(key);
+                return Some(Content::default());
+            }
+            Entry::OfUnknownUse => {
+                self.pass_over(name, "its use is unknown to this program");
+                if name.ends_with(".revoked") {
+                    return Some(Content::default());
+                }
+                access::read_file(&path, demand(text::MAX_LEN))
+            }
+            Entry::Key(key) => access::read_file(&path, demand(text::MAX_LEN))
+                .and_then(|content| self.take_key(key, &content).map(|()| content)),
+            Entry::Cutoffs => access::read_file(&path, demand(MAX_CUTOFFS_LEN)).and_then(|content| {
+                self.content.cutoffs = Cutoffs::parse(str::from_utf8(&content).map_err(|_| Problem::NotText)?)?;
+                Ok(content)
+            }),
+        };
+        match result {
+            Ok(content) => Some(content),
+            Err(problem) => {
+                self.problems.push(FileProblem { path, problem });
+                None
+            }
+        }
+    }
+
+    fn take_key(&mut self, name: KeyName, content: &[u8]) -> Result<(), Problem> {
+        match text::parse(name, str::from_utf8(content).map_err(|_| Problem::NotText)?)? {
+            Parsed::Key(key) => self.content.keys.push(key),
+            Parsed::Unsupported(why) => self.pass_over(&key_file_name(name), &why),
+        }
+        Ok(())
+    }
+
+    fn pass_over(&mut self, file: &str, why: &str) {
+        self.passed_over.push(PassedOver { file: file.to_owned(), why: why.to_owned() });
+    }
+}
