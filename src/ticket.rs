@@ -258,6 +258,23 @@ impl UnverifiedTicket {
     /// # Errors
     /// [`OpenError`], the first that holds.
     pub fn open(
+        self,
+        ring: &KeyRing,
+        purpose: Purpose,
+        now: UnixSeconds,
+        policy: &Policy,
+    ) -> Result<Ticket, OpenError> {
+        let ticket = self.unseal(ring, purpose, now, policy)?;
+        ticket.check_time(now)?;
+        let session = ticket.session();
+        if ring.cutoffs().cuts_off(&ticket.app, session.openid.as_str(), session.login_id, session.auth_time) {
+            return Err(OpenError::Revoked);
+        }
+        Ok(ticket)
+    }
+
+    /// Proves authenticity and form. What comes back may be expired or cut off.
+    fn unseal(
         mut self,
         ring: &KeyRing,
         purpose: Purpose,
@@ -276,19 +293,7 @@ impl UnverifiedTicket {
             .open(&nonce, &aad(&header(kid, app_tag)), sealed, &tag)
             .map_err(|seal::Unauthentic| OpenError::Unauthentic)?;
         let claims = wire::decode(sealed, key.max_ttl_s).map_err(|wire::Malformed(what)| OpenError::Malformed(what))?;
-
-        if claims.issued_at > now.plus(LEEWAY_S) {
-            return Err(OpenError::FromTheFuture { ahead_s: claims.issued_at.since(now) });
-        }
         let session_expires_at = claims.session.auth_time.plus(policy.max_session_s);
-        let expires_at = claims.issued_at.plus(claims.lifetime_s);
-        if now >= expires_at.plus(LEEWAY_S) || now >= session_expires_at {
-            return Err(OpenError::Expired { late_s: now.since(expires_at.min(session_expires_at)) });
-        }
-        let session = &claims.session;
-        if ring.cutoffs().cuts_off(key.app, session.openid.as_str(), session.login_id, session.auth_time) {
-            return Err(OpenError::Revoked);
-        }
         Ok(Ticket { app: key.app.clone(), claims, session_expires_at })
     }
 
@@ -342,6 +347,17 @@ impl Ticket {
     #[must_use]
     pub const fn session_expires_at(&self) -> UnixSeconds {
         self.session_expires_at
+    }
+
+    fn check_time(&self, now: UnixSeconds) -> Result<(), OpenError> {
+        let Claims { issued_at, lifetime_s, .. } = self.claims;
+        if issued_at > now.plus(LEEWAY_S) {
+            return Err(OpenError::FromTheFuture { ahead_s: issued_at.since(now) });
+        }
+        if now >= issued_at.plus(lifetime_s).plus(LEEWAY_S) || now >= self.session_expires_at {
+            return Err(OpenError::Expired { late_s: now.since(self.expires_at()) });
+        }
+        Ok(())
     }
 
     /// Seals what it carries into a new ticket. Login id, auth time and every known claim stay; unknown ones are dropped.

@@ -186,7 +186,9 @@ impl Purpose {
         }
     }
 
-    const fn as_str(self) -> &'static str {
+    /// As written in the subkey's derivation.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ticket => "ticket",
             Self::LoginHandle => "login-handle",

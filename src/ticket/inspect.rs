@@ -1,8 +1,8 @@
 //! What a ticket shows, with and without keys, as plain data. Prints nothing.
 
-use super::{OpenError, Policy, Session, UnverifiedTicket};
+use super::{OpenError, Policy, Ticket, UnverifiedTicket};
 use crate::clock::UnixSeconds;
-use crate::keyring::{AppId, AppTag, KeyId, KeyRing, Purpose};
+use crate::keyring::{AppTag, KeyId, KeyRing, Purpose};
 
 /// What anybody can read off a ticket. None of it is proven.
 #[derive(Clone, Copy, Debug)]
@@ -20,20 +20,16 @@ pub struct Outside {
     pub bytes: usize,
 }
 
-/// What a ticket holds, for those who have its key.
+/// What a ticket holds, for those who have its key. Authentic and well-formed, but perhaps expired or cut off.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Inside {
-    /// The app that it was sealed for.
-    pub app: AppId,
     /// Whether it is a ticket or something else of its format.
     pub purpose: Purpose,
-    /// When it was sealed.
-    pub issued_at: UnixSeconds,
-    /// Its end, leeway not counted.
-    pub expires_at: UnixSeconds,
     /// What it carries. The `session_key` in it cannot be printed.
-    pub session: Session,
+    pub ticket: Ticket,
+    /// What would be said to who presents it now.
+    pub verdict: Result<(), OpenError>,
 }
 
 /// Reads what stands outside the seal.
@@ -51,26 +47,20 @@ pub fn outside(text: &str) -> Result<Outside, OpenError> {
     })
 }
 
-/// Opens `text`, whichever of the known purposes it has.
+/// Opens `text`, whichever of the known purposes it has, and whether or not it is still alive.
 ///
 /// # Errors
-/// The [`OpenError`] of opening it as a ticket, when no purpose opens it.
+/// [`OpenError`]: not authentic, not of the right form, or its key opens nothing any more.
 pub fn inside(text: &str, ring: &KeyRing, now: UnixSeconds, policy: &Policy) -> Result<Inside, OpenError> {
-    let mut first_error = None;
     for purpose in Purpose::ALL {
-        match UnverifiedTicket::parse(text.as_bytes())?.open(ring, purpose, now, policy) {
+        match UnverifiedTicket::parse(text.as_bytes())?.unseal(ring, purpose, now, policy) {
             Ok(ticket) => {
-                return Ok(Inside {
-                    app: ticket.app().clone(),
-                    purpose,
-                    issued_at: ticket.issued_at(),
-                    expires_at: ticket.expires_at(),
-                    session: ticket.claims.session,
-                });
+                let verdict = UnverifiedTicket::parse(text.as_bytes())?.open(ring, purpose, now, policy).map(drop);
+                return Ok(Inside { purpose, ticket, verdict });
             }
-            Err(OpenError::Unauthentic) => first_error = first_error.or(Some(OpenError::Unauthentic)),
+            Err(OpenError::Unauthentic) => {}
             Err(error) => return Err(error),
         }
     }
-    Err(first_error.unwrap_or(OpenError::Unauthentic))
+    Err(OpenError::Unauthentic)
 }

@@ -442,7 +442,10 @@ fn inspection_tells_what_is_outside_and_inside() {
     let outside = inspect::outside(&text).unwrap();
     assert_eq!((outside.version, outside.characters, outside.app_tag), (1, text.len(), app(APP).tag()));
     let inside = inspect::inside(&text, &ring, NOW, &POLICY).unwrap();
-    assert_eq!((inside.purpose, inside.app.as_str()), (Purpose::Ticket, APP));
+    assert_eq!((inside.purpose, inside.ticket.app().as_str(), inside.verdict), (Purpose::Ticket, APP, Ok(())));
+    let late = inspect::inside(&text, &ring, NOW.plus(10_000), &POLICY).unwrap();
+    assert_eq!(late.verdict, Err(OpenError::Expired { late_s: 2800 }));
+    assert_eq!(late.ticket.session().openid.as_str(), "alice");
     assert!(!format!("{inside:?}").contains("tiihtNczf5v6AKRyjwEUhQ"));
     let handle = session("alice").seal(&ring, &app(APP), Purpose::LoginHandle, NOW, &POLICY).unwrap();
     assert_eq!(inspect::inside(handle.text(), &ring, NOW, &POLICY).unwrap().purpose, Purpose::LoginHandle);
