@@ -1,2 +1,9 @@
-//! auth-ticket
-fn main() {}
+//! `auth-ticket`: the login server, its key tools and its simulator, in one binary.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

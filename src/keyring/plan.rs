@@ -1,6 +1,6 @@
 //! What lies ahead of a ring, and what about it needs somebody's attention: for people, probes and metrics.
 
-use super::{KeyName, KeyRing, KeyState, KeyUse, RingKey};
+use super::{KeyName, KeyRing, KeyUse, RingKey};
 use crate::clock::UnixSeconds;
 
 /// A dead key stays this long before it may be deleted, in seconds: no clock is off by that much.
@@ -71,20 +71,21 @@ impl KeyRing {
     /// Everything that will happen after `now` if nobody touches the directory, soonest first.
     #[must_use]
     pub fn events(&self, now: UnixSeconds) -> Vec<Event> {
-        let mut events: Vec<Event> =
-            self.keys().flat_map(|ring_key| self.events_of(ring_key)).filter(|event| event.at > now).collect();
+        let mut events: Vec<Event> = self.keys().flat_map(|ring_key| self.events_of(ring_key)).collect();
+        let prunings = KeyUse::ALL.into_iter().flat_map(|key_use| self.prunings(key_use));
+        events.extend(prunings.map(|(key, at)| Event { at, key, step: Step::MayBePruned }));
+        events.retain(|event| event.at > now);
         events.sort_by_key(|event| (event.at, event.step, event.key));
         events
     }
 
     fn events_of(&self, ring_key: &RingKey) -> Vec<Event> {
+        if ring_key.is_revoked() {
+            return Vec::new();
+        }
         let key = ring_key.key().name();
         let (from, end) = (ring_key.key().spec().seal_from, ring_key.end());
-        let mut events = vec![Event { at: ring_key.dead_at().plus(PRUNE_AFTER_S), key, step: Step::MayBePruned }];
-        if ring_key.is_revoked() {
-            return events;
-        }
-        events.push(Event { at: ring_key.dead_at(), key, step: Step::Dies });
+        let mut events = vec![Event { at: ring_key.dead_at(), key, step: Step::Dies }];
         if from < end {
             events.push(Event { at: from, key, step: Step::StartsSealing });
             if self.sealing_key(key.key_use, end).is_none() {
@@ -94,35 +95,31 @@ impl KeyRing {
         events
     }
 
+    /// From when on each key's file may be deleted: dead for an hour, with nothing older left, and never the last.
+    ///
+    /// The order matters because a key ends where its successor starts: with the successor's file gone, an older key
+    /// would seal again.
+    fn prunings(&self, key_use: KeyUse) -> Vec<(KeyName, UnixSeconds)> {
+        let mut keys: Vec<&RingKey> = self.keys_of(key_use).collect();
+        keys.pop();
+        let mut oldest_are_gone = UnixSeconds::default();
+        let pruning = |ring_key: &RingKey| {
+            oldest_are_gone = oldest_are_gone.max(ring_key.dead_at().plus(PRUNE_AFTER_S));
+            (ring_key.key().name(), oldest_are_gone)
+        };
+        keys.into_iter().map(pruning).collect()
+    }
+
     /// The next second in which some key changes its state.
     #[must_use]
     pub fn next_change(&self, now: UnixSeconds) -> Option<UnixSeconds> {
         self.events(now).into_iter().find(|event| event.step != Step::MayBePruned).map(|event| event.at)
     }
 
-    /// Keys whose files may be deleted at `now`: dead for an hour, with nothing older left, and never the last of a use.
-    ///
-    /// The order matters because a key ends where its successor starts: with the successor's file gone, an older key
-    /// would seal again.
+    /// Keys whose files may be deleted at `now`, oldest first.
     #[must_use]
     pub fn prunable(&self, now: UnixSeconds) -> Vec<KeyName> {
-        let mut names = Vec::new();
-        for key_use in KeyUse::ALL {
-            let keys: Vec<&RingKey> = self.keys_of(key_use).collect();
-            let all_but_last = keys.split_last().map_or(&[][..], |(_, older)| older);
-            names.extend(
-                all_but_last
-                    .iter()
-                    .take_while(|ring_key| ring_key.dead_at().plus(PRUNE_AFTER_S) <= now)
-                    .map(|ring_key| ring_key.key().name()),
-            );
-        }
-        names
-    }
-
-    /// How many keys of `key_use` wait for their time at `now`.
-    #[must_use]
-    pub fn pending_count(&self, key_use: KeyUse, now: UnixSeconds) -> usize {
-        self.keys_of(key_use).filter(|ring_key| ring_key.state(now) == KeyState::Pending).count()
+        let prunings = KeyUse::ALL.into_iter().flat_map(|key_use| self.prunings(key_use));
+        prunings.filter(|(_, at)| *at <= now).map(|(name, _)| name).collect()
     }
 }

@@ -268,7 +268,6 @@ fn events_tell_what_will_happen_if_nobody_does_anything() {
             (at(1360), name(0), Step::Dies),
             (at(1960), name(1), Step::Dies),
             (at(4960), name(0), Step::MayBePruned),
-            (at(5560), name(1), Step::MayBePruned),
         ]
     );
     assert_eq!(ring.next_change(at(300)), Some(at(900)));

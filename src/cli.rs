@@ -1,0 +1,70 @@
+//! The command line: parse, run, report. Declared in `main.rs`, so that the library cannot import it.
+
+mod docs;
+mod keys;
+mod report;
+mod text;
+mod ticket;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Stateless login for mini-programs: a platform's login code becomes a sealed, expiring ticket
+///
+/// Replicas share a keys directory and nothing else: no database, no cache, no talk between them.
+#[derive(Debug, Parser)]
+#[command(name = "auth-ticket", version = env!("AUTH_TICKET_VERSION"), propagate_version = true)]
+#[command(after_help = "Exit status: 0 done, 1 refused or failed, 2 wrong usage.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(subcommand)]
+    Keys(keys::Command),
+    #[command(subcommand)]
+    Ticket(ticket::Command),
+    Completions(docs::Completions),
+    Man(docs::Man),
+}
+
+/// Runs the command that the process was started with.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way, too. If nobody reads them, there is nobody to tell.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    forbid_core_dumps();
+    let result = match cli.command {
+        Command::Keys(command) => command.run(),
+        Command::Ticket(command) => command.run(),
+        Command::Completions(options) => options.run(),
+        Command::Man(options) => options.run(),
+    };
+    report::exit_code(result)
+}
+
+/// A core dump would hold every key. Where the limit cannot be lowered, it is already 0.
+fn forbid_core_dumps() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}
