@@ -12,4 +12,6 @@ pub mod keyring;
 pub mod keystore;
 pub mod seal;
 pub mod secret;
+#[cfg(feature = "server")]
+pub mod simulator;
 pub mod ticket;
