@@ -10,6 +10,8 @@ pub mod clock;
 pub mod keyring;
 #[cfg(feature = "server")]
 pub mod keystore;
+#[cfg(feature = "server")]
+pub mod platform;
 pub mod seal;
 pub mod secret;
 #[cfg(feature = "server")]

@@ -1,0 +1,437 @@
+//! The platforms' side of a login: a one-time [`Code`] goes out, an [`Identity`] comes back.
+//!
+//! Knows neither tickets nor HTTP routes. Each platform is a file below this one; none of them sends a code twice.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use futures_util::future::BoxFuture;
+
+use crate::secret::SecretText;
+
+/// A mini-program platform, seen from a server that holds the secret of one app.
+pub trait Platform: Send + Sync + fmt::Debug {
+    /// The platform's name in configurations and answers, such as `weapp`.
+    fn name(&self) -> &'static str;
+
+    /// Spends `code` and says whose it was.
+    ///
+    /// Sends one request at most. A future that is dropped half-way may have spent the code.
+    ///
+    /// # Errors
+    /// Each variant of [`PlatformError`] says what it means for the code.
+    fn exchange<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Identity, PlatformError>>;
+}
+
+/// A one-time login code as a client sent it: 1 to 512 printable ASCII characters without a space.
+///
+/// Whoever has one can log in with it until it is spent, so it is never printed.
+pub struct Code(SecretText);
+
+/// Why a text is not a [`Code`]. Never holds any of the text.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CodeError {
+    /// No characters, or more than [`Code::MAX_LEN`] bytes.
+    #[error("the code has {0} bytes instead of 1 to {max}", max = Code::MAX_LEN)]
+    Length(usize),
+    /// A space, a control character, or something beyond ASCII.
+    #[error("the code holds something other than printable ASCII characters")]
+    NotPrintable,
+}
+
+impl Code {
+    /// The longest code, in characters.
+    pub const MAX_LEN: usize = 512;
+
+    /// What the developer tools of `WeChat` hand out when they run without a real appid; the one code with spaces.
+    const DEVTOOLS_MOCK: &str = "the code is a mock one";
+
+    /// Takes a code over.
+    ///
+    /// # Errors
+    /// Another length, or another character than 0x21 to 0x7e. The mock code of the developer tools passes, so that it
+    /// can be refused with an explanation.
+    pub fn parse(text: impl Into<String>) -> Result<Self, CodeError> {
+        let code = SecretText::new(text);
+        let text = code.expose();
+        if text.is_empty() || text.len() > Self::MAX_LEN {
+            return Err(CodeError::Length(text.len()));
+        }
+        if !is_visible_ascii(text) && text != Self::DEVTOOLS_MOCK {
+            return Err(CodeError::NotPrintable);
+        }
+        Ok(Self(code))
+    }
+
+    /// Whether this is what the developer tools hand out instead of a code. No platform accepts it.
+    #[must_use]
+    pub fn is_devtools_mock(&self) -> bool {
+        self.expose() == Self::DEVTOOLS_MOCK
+    }
+
+    pub(crate) fn expose(&self) -> &str {
+        self.0.expose()
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Code(..)")
+    }
+}
+
+/// Who a code belonged to, checked: what is in here may be sealed.
+pub struct Identity {
+    openid: String,
+    unionid: Option<String>,
+    session_key: Option<SecretText>,
+}
+
+/// Why a platform's answer is no [`Identity`]. Never holds any of the answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdentityError {
+    /// The openid is empty, too long, or not visible ASCII.
+    #[error("the openid is not 1 to {max} visible ASCII characters", max = Identity::MAX_ID_LEN)]
+    Openid,
+    /// The unionid is too long, or not visible ASCII.
+    #[error("the unionid is not 1 to {max} visible ASCII characters", max = Identity::MAX_ID_LEN)]
+    Unionid,
+    /// The `session_key` is too long, or not visible ASCII.
+    #[error("the session_key is not 1 to {max} visible ASCII characters", max = Identity::MAX_SESSION_KEY_LEN)]
+    SessionKey,
+}
+
+impl Identity {
+    /// The longest openid or unionid, in characters.
+    pub const MAX_ID_LEN: usize = 128;
+
+    /// The longest `session_key`, in characters.
+    pub const MAX_SESSION_KEY_LEN: usize = 256;
+
+    /// Checks what a platform answered. An empty unionid or `session_key` counts as absent.
+    ///
+    /// # Errors
+    /// A text is too long, or holds something other than 0x21 to 0x7e; or the openid is empty.
+    pub fn new(
+        openid: String,
+        unionid: Option<String>,
+        session_key: Option<SecretText>,
+    ) -> Result<Self, IdentityError> {
+        let unionid = unionid.filter(|unionid| !unionid.is_empty());
+        let session_key = session_key.filter(|session_key| !session_key.expose().is_empty());
+        if openid.is_empty() || openid.len() > Self::MAX_ID_LEN || !is_visible_ascii(&openid) {
+            return Err(IdentityError::Openid);
+        }
+        if unionid.as_ref().is_some_and(|text| text.len() > Self::MAX_ID_LEN || !is_visible_ascii(text)) {
+            return Err(IdentityError::Unionid);
+        }
+        if session_key
+            .as_ref()
+            .map(SecretText::expose)
+            .is_some_and(|text| text.len() > Self::MAX_SESSION_KEY_LEN || !is_visible_ascii(text))
+        {
+            return Err(IdentityError::SessionKey);
+        }
+        Ok(Self { openid, unionid, session_key })
+    }
+
+    /// The user's name within one app.
+    #[must_use]
+    pub fn openid(&self) -> &str {
+        &self.openid
+    }
+
+    /// The user's name across the apps of one owner, where the platform has one.
+    #[must_use]
+    pub fn unionid(&self) -> Option<&str> {
+        self.unionid.as_deref()
+    }
+
+    /// The key under which the platform encrypts this user's data, where the platform has one.
+    #[must_use]
+    pub fn session_key(&self) -> Option<&SecretText> {
+        self.session_key.as_ref()
+    }
+
+    /// `(openid, unionid, session_key)`, without a copy.
+    #[must_use]
+    pub fn into_parts(self) -> (String, Option<String>, Option<SecretText>) {
+        (self.openid, self.unionid, self.session_key)
+    }
+}
+
+/// Shows nothing: an openid is personal data.
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity(..)")
+    }
+}
+
+/// Why a code did not become an [`Identity`]. Holds no URL, secret or code, and of a platform's wording only what was
+/// recognised: a number, a request id, an address.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlatformError {
+    /// The code is expired, of another app, or no code. 401 `invalid_code`; the client takes a new one.
+    #[error("the platform does not know the code{0}")]
+    InvalidCode(Refusal),
+    /// The code was spent before. 401 `code_used`; the client takes a new one.
+    #[error("the code was used before{0}")]
+    CodeUsed(Refusal),
+    /// The platform keeps this user out. 403 `user_blocked`.
+    #[error("the platform blocks the user{0}")]
+    UserBlocked(Refusal),
+    /// This user logs in too often. 429 `rate_limited`.
+    #[error("the platform limits how often the user may log in{0}")]
+    RateLimited(Refusal),
+    /// The platform has no room, the daily quota is gone, or too many of our own calls are waiting; in the last case
+    /// there is no errcode and the code is not spent. 503 `upstream_busy`.
+    #[error("the platform is busy{refusal}")]
+    Busy {
+        /// What the platform answered.
+        refusal: Refusal,
+        /// After how many seconds another login has a chance.
+        retry_after_s: u64,
+    },
+    /// The platform refuses the app, not the user. 500 `server_misconfigured`: an operator has to act.
+    #[error("the platform refuses this server{refusal}")]
+    Misconfigured {
+        /// What the platform answered.
+        refusal: Refusal,
+        /// This server's address as the platform sees it, when that is what it refuses.
+        address: Option<IpAddr>,
+    },
+    /// There is no answer that can be used. 502 `upstream_failed`; the code may be spent.
+    #[error("the platform's answer is of no use: {0}")]
+    Failed(FailedReason),
+    /// No whole answer within the deadline. 504 `upstream_timeout`; the code may be spent.
+    #[error("the platform did not answer in time")]
+    Timeout,
+    /// No connection, so the code is not spent. 502 `upstream_failed`.
+    #[error("the platform cannot be reached")]
+    Unreachable,
+}
+
+/// Why a platform's answer is of no use.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FailedReason {
+    /// A refusal with a number that stands for nothing we know.
+    #[error("an unknown refusal{0}")]
+    UnknownErrcode(Refusal),
+    /// Another HTTP status than 200.
+    #[error("HTTP status {0}")]
+    Status(u16),
+    /// Not JSON, or not the JSON that was promised.
+    #[error("not the promised JSON")]
+    Malformed,
+    /// More than the given number of bytes.
+    #[error("longer than {0} bytes")]
+    TooLarge(usize),
+    /// The connection ended, or ceased to be HTTP, before the answer was whole.
+    #[error("cut off")]
+    CutOff,
+    /// A success that names nobody.
+    #[error("no openid")]
+    NoOpenid,
+    /// A success whose texts nobody may seal.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+}
+
+impl PlatformError {
+    /// The number that the platform gave, if it gave one.
+    #[must_use]
+    pub fn errcode(&self) -> Option<i64> {
+        self.refusal().and_then(Refusal::errcode)
+    }
+
+    /// The platform's name for the request, if it gave one.
+    #[must_use]
+    pub fn rid(&self) -> Option<&Rid> {
+        self.refusal().and_then(Refusal::rid)
+    }
+
+    /// After how many seconds another login has a chance, for the variants that are answered with `Retry-After`.
+    #[must_use]
+    pub fn retry_after_s(&self) -> Option<u64> {
+        match self {
+            // The quota counts by the minute.
+            Self::RateLimited(_) => Some(60),
+            Self::Busy { retry_after_s, .. } => Some(*retry_after_s),
+            _ => None,
+        }
+    }
+
+    fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::InvalidCode(refusal)
+            | Self::CodeUsed(refusal)
+            | Self::UserBlocked(refusal)
+            | Self::RateLimited(refusal)
+            | Self::Busy { refusal, .. }
+            | Self::Misconfigured { refusal, .. }
+            | Self::Failed(FailedReason::UnknownErrcode(refusal)) => Some(refusal),
+            Self::Failed(_) | Self::Timeout | Self::Unreachable => None,
+        }
+    }
+}
+
+/// What a platform said when it refused: its number, and its name for the request. Both may be missing.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Refusal {
+    errcode: Option<i64>,
+    rid: Option<Rid>,
+}
+
+impl Refusal {
+    /// A refusal with a number, and with the platform's name for the request if there is one.
+    #[must_use]
+    pub fn new(errcode: i64, rid: Option<Rid>) -> Self {
+        Self { errcode: Some(errcode), rid }
+    }
+
+    /// The platform's number.
+    #[must_use]
+    pub fn errcode(&self) -> Option<i64> {
+        self.errcode
+    }
+
+    /// The platform's name for the request.
+    #[must_use]
+    pub fn rid(&self) -> Option<&Rid> {
+        self.rid.as_ref()
+    }
+}
+
+/// ` (errcode 40029, rid 652d44d0-0e4a-...)`, or nothing: made to follow a sentence.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.errcode, &self.rid) {
+            (Some(errcode), Some(rid)) => write!(f, " (errcode {errcode}, rid {rid})"),
+            (Some(errcode), None) => write!(f, " (errcode {errcode})"),
+            (None, Some(rid)) => write!(f, " (rid {rid})"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// A platform's name for one request, for its support staff: 1 to 64 ASCII letters, digits and dashes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Rid(String);
+
+impl Rid {
+    /// Takes a name over if it has the form of one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_rid =
+            matches!(text.len(), 1..=64) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        is_rid.then(|| Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Rid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn is_visible_ascii(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_1_to_512_printable_characters() {
+        let all: String = ('!'..='~').collect();
+        for good in ["0", &all, &"x".repeat(512)] {
+            assert_eq!(Code::parse(good).unwrap().expose(), good);
+        }
+        for (bad, error) in [
+            (String::new(), CodeError::Length(0)),
+            ("x".repeat(513), CodeError::Length(513)),
+            ("a b".to_owned(), CodeError::NotPrintable),
+            ("a\n".to_owned(), CodeError::NotPrintable),
+            ("a\u{7f}".to_owned(), CodeError::NotPrintable),
+            ("é".to_owned(), CodeError::NotPrintable),
+            ("The code is a mock one".to_owned(), CodeError::NotPrintable),
+        ] {
+            assert_eq!(Code::parse(bad.as_str()).unwrap_err(), error, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_mock_code_of_the_developer_tools_is_recognised() {
+        assert!(Code::parse("the code is a mock one").unwrap().is_devtools_mock());
+        assert!(!Code::parse("demo-alice-1").unwrap().is_devtools_mock());
+    }
+
+    #[test]
+    fn debug_output_shows_nothing_of_a_code_or_an_identity() {
+        let identity = Identity::new("canary".to_owned(), Some("canary".to_owned()), None).unwrap();
+        assert_eq!(format!("{:?} {identity:?}", Code::parse("canary").unwrap()), "Code(..) Identity(..)");
+    }
+
+    #[test]
+    fn an_identity_is_checked_before_it_exists() {
+        let new = |openid: &str, unionid: &str, session_key: &str| {
+            Identity::new(openid.to_owned(), Some(unionid.to_owned()), Some(SecretText::new(session_key)))
+        };
+        for (openid, unionid, session_key) in
+            [("o", "u", "k"), (&*"o".repeat(128), &*"u".repeat(128), &*"k".repeat(256))]
+        {
+            let identity = new(openid, unionid, session_key).unwrap();
+            assert_eq!((identity.openid(), identity.unionid()), (openid, Some(unionid)));
+            assert_eq!(identity.session_key().map(SecretText::expose), Some(session_key));
+            let (openid_again, unionid_again, session_key_again) = identity.into_parts();
+            assert_eq!((&*openid_again, unionid_again.as_deref()), (openid, Some(unionid)));
+            assert_eq!(session_key_again.unwrap().expose(), session_key);
+        }
+        for (openid, unionid, session_key, error) in [
+            ("", "u", "k", IdentityError::Openid),
+            (&*"o".repeat(129), "u", "k", IdentityError::Openid),
+            ("o p", "u", "k", IdentityError::Openid),
+            ("ö", "u", "k", IdentityError::Openid),
+            ("o", &*"u".repeat(129), "k", IdentityError::Unionid),
+            ("o", "u\t", "k", IdentityError::Unionid),
+            ("o", "u", &*"k".repeat(257), IdentityError::SessionKey),
+            ("o", "u", "k k", IdentityError::SessionKey),
+        ] {
+            assert_eq!(new(openid, unionid, session_key).unwrap_err(), error, "{openid} {unionid} {session_key}");
+        }
+    }
+
+    #[test]
+    fn an_empty_unionid_or_session_key_counts_as_absent() {
+        let identity = Identity::new("o".to_owned(), Some(String::new()), Some(SecretText::new(""))).unwrap();
+        assert!(identity.unionid().is_none() && identity.session_key().is_none());
+    }
+
+    #[test]
+    fn an_error_shows_the_number_and_the_request_id() {
+        let refusal = Refusal::new(40029, Rid::parse("652d44d0-0e4a1b2c-00000001"));
+        let error = PlatformError::InvalidCode(refusal.clone());
+        assert_eq!(
+            error.to_string(),
+            "the platform does not know the code (errcode 40029, rid 652d44d0-0e4a1b2c-00000001)"
+        );
+        assert_eq!(error.errcode(), Some(40029));
+        assert_eq!(error.rid(), refusal.rid());
+        let busy = PlatformError::Busy { refusal: Refusal::default(), retry_after_s: 2 };
+        assert_eq!((busy.to_string().as_str(), busy.retry_after_s()), ("the platform is busy", Some(2)));
+        assert_eq!(PlatformError::Timeout.errcode(), None);
+    }
+
+    #[test]
+    fn a_request_id_is_letters_digits_and_dashes() {
+        assert!(Rid::parse(&"a".repeat(64)).is_some());
+        for bad in ["", "a b", "a\"", "a/b", "é", &"a".repeat(65)] {
+            assert_eq!(Rid::parse(bad), None, "{bad}");
+        }
+    }
+}
