@@ -9,6 +9,8 @@ use futures_util::future::BoxFuture;
 
 use crate::secret::SecretText;
 
+pub mod weapp;
+
 /// A mini-program platform, seen from a server that holds the secret of one app.
 pub trait Platform: Send + Sync + fmt::Debug {
     /// The platform's name in configurations and answers, such as `weapp`.
