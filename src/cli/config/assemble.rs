@@ -1,0 +1,265 @@
+//! The tree -> [`Config`]: defaults, bounds, and the rules that hold between keys.
+
+use sha2::{Digest, Sha256};
+
+use super::check;
+use super::problem::{Origin, quoted};
+use super::reader::{Item, Read, Reported};
+use super::tree::Tree;
+use super::{
+    AppConfig, CompatConfig, Config, CorsConfig, JwtConfig, LimitsConfig, ServiceConfig, TicketConfig, UpstreamConfig,
+    VerifyConfig,
+};
+
+impl Tree {
+    /// Reads everything before the first `?`, so that no mistake hides another.
+    pub(super) fn config(&mut self, file: &str) -> Read<Config> {
+        let mut warnings = Vec::new();
+        let addresses = self.addresses();
+        let public_url = self.optional("public_url", check::public_url);
+        let keys_dir = self.text("keys_dir", "keys", check::directory);
+        let allow_group_read = self.boolean("allow_group_read", false);
+        let ticket = self.ticket();
+        let apps = self.apps(file, &mut warnings);
+        let services = self.services(apps.as_deref().ok());
+        let jwt = self.jwt();
+        let upstream = self.upstream();
+        let any_app = self.boolean("verify.any_app", false);
+        let enabled = self.boolean("compat.enabled", false);
+        let cors = self.cors();
+        let limits = self.limits();
+        let (listen, admin_listen) = addresses?;
+        Ok(Config {
+            listen,
+            admin_listen,
+            public_url: public_url?,
+            keys_dir: keys_dir?,
+            allow_group_read: allow_group_read?,
+            ticket: ticket?,
+            apps: apps?,
+            services: services?,
+            jwt: jwt?,
+            upstream: upstream?,
+            verify: VerifyConfig { any_app: any_app? },
+            compat: CompatConfig { enabled: enabled? },
+            cors: cors?,
+            limits: limits?,
+            warnings,
+        })
+    }
+
+    fn addresses(&mut self) -> Read<(std::net::SocketAddr, Option<std::net::SocketAddr>)> {
+        let listen = self.text("listen", "0.0.0.0:8080", check::address);
+        let admin = self.text("admin_listen", "127.0.0.1:9090", check::address_or_off);
+        let (listen, admin) = (listen?, admin?);
+        if let Some(admin) = admin
+            && check::is_same_socket(listen, admin)
+        {
+            let path = if self.origin("admin_listen").is_some() { "admin_listen" } else { "listen" };
+            let message = format!("listen is {listen} and admin_listen is {admin}: give them different ports");
+            return Err(self.report(self.given_or_file(path), path, message));
+        }
+        Ok((listen, admin))
+    }
+
+    fn ticket(&mut self) -> Read<TicketConfig> {
+        let ttl_s = self.seconds("ticket.ttl", "2h", ("60s", "90d"));
+        let max_session_s = self.seconds("ticket.max_session", "30d", ("60s", "3650d"));
+        let (ttl_s, max_session_s) = (ttl_s?, max_session_s?);
+        if max_session_s < ttl_s {
+            let is_default = self.origin("ticket.max_session").is_none();
+            let path = if is_default { "ticket.ttl" } else { "ticket.max_session" };
+            let message = if is_default {
+                "is longer than max_session, which is \"30d\" unless set; write a shorter ttl or a longer max_session"
+            } else {
+                "is shorter than ttl; write a longer max_session or a shorter ttl"
+            };
+            return Err(self.report(self.given_or_file(path), path, message));
+        }
+        Ok(TicketConfig { ttl_s, max_session_s })
+    }
+
+    fn apps(&mut self, file: &str, warnings: &mut Vec<String>) -> Read<Vec<AppConfig>> {
+        let count = self.tables.get("app").map_or(0, Vec::len);
+        if count == 0 && !self.refused.contains("app") {
+            let message = "no mini-program is configured; write [[app]] and in the lines below appid, platform and \
+                           secret_env";
+            self.report(Origin::File { line: 0 }, "app", message);
+        }
+        let mut apps = Vec::with_capacity(count);
+        let mut appids: Vec<(usize, String)> = Vec::with_capacity(count);
+        for index in 0..count {
+            let appid = self.required(("app", index), "appid", check::appid);
+            let appid = appid.and_then(|appid| self.distinct_appid(&mut appids, index, appid));
+            let app = self.app(file, index, appid, warnings);
+            apps.push(app);
+        }
+        let apps = apps.into_iter().collect::<Read<Vec<_>>>()?;
+        if apps.is_empty() { Err(Reported) } else { Ok(apps) }
+    }
+
+    fn app(&mut self, file: &str, index: usize, appid: Read<String>, warnings: &mut Vec<String>) -> Read<AppConfig> {
+        let path = |key: &str| format!("app[{index}].{key}");
+        let platform = self.required(("app", index), "platform", check::platform);
+        let subject = self.text(&path("subject"), "openid", check::subject);
+        let secret = self.secret(("app", index), |_| Ok(()));
+        let base_url = self.optional(&path("base_url"), check::base_url)?;
+        if let Some((_, true)) = base_url {
+            let place = self.given_or_file(&path("base_url")).shown(file);
+            let host = "http to a host that is not loopback: the app secret travels unencrypted";
+            warnings.push(format!("{place}: {}: {host}", path("base_url")));
+        }
+        let base_url = base_url.map(|(url, _)| url);
+        Ok(AppConfig { appid: appid?, platform: platform?, subject: subject?, secret: secret?, base_url })
+    }
+
+    /// A ticket's header names its app by four bytes, so neither appids nor these may be equal.
+    fn distinct_appid(&mut self, seen: &mut Vec<(usize, String)>, index: usize, appid: String) -> Read<String> {
+        let tag = app_tag(&appid);
+        let message = seen.iter().find(|(_, other)| app_tag(other) == tag).map(|(other, text)| {
+            if *text == appid {
+                format!("app[{other}] has this appid already; remove one of the two")
+            } else {
+                format!("tickets cannot tell this appid from that of app[{other}]; serve the two by different servers")
+            }
+        });
+        seen.push((index, appid.clone()));
+        match message {
+            None => Ok(appid),
+            Some(message) => {
+                let path = format!("app[{index}].appid");
+                Err(self.report(self.given_or_file(&path), path, message))
+            }
+        }
+    }
+
+    fn services(&mut self, apps: Option<&[AppConfig]>) -> Read<Vec<ServiceConfig>> {
+        let count = self.tables.get("service").map_or(0, Vec::len);
+        let appids: Vec<String> = self.appids();
+        let mut ids: Vec<String> = Vec::with_capacity(count);
+        let mut services = Vec::with_capacity(count);
+        for index in 0..count {
+            let path = format!("service[{index}].id");
+            let mut id = self.required(("service", index), "id", check::service_id);
+            if let Ok(text) = &id {
+                let taken = if appids.contains(text) {
+                    Some("is also an appid; a service needs an id of its own".to_owned())
+                } else {
+                    let first = ids.iter().position(|other| other == text);
+                    first.map(|_| format!("another service is called {} already; write another id", quoted(text)))
+                };
+                ids.push(text.clone());
+                if let Some(message) = taken {
+                    id = Err(self.report(self.given_or_file(&path), path, message));
+                }
+            }
+            let secret = self.secret(("service", index), check::service_secret);
+            let apps = self.apps_of_service(index, apps.map(|_| appids.as_slice()));
+            services.push((|| Ok(ServiceConfig { id: id?, secret: secret?, apps: apps? }))());
+        }
+        services.into_iter().collect()
+    }
+
+    /// The appids as written, for comparison only; faulty ones are reported elsewhere.
+    fn appids(&self) -> Vec<String> {
+        let count = self.tables.get("app").map_or(0, Vec::len);
+        (0..count).filter_map(|index| self.shown_text(&format!("app[{index}].appid"))).collect()
+    }
+
+    /// `known` is missing while the apps themselves have mistakes: then nobody can say which appids there are.
+    fn apps_of_service(&mut self, index: usize, known: Option<&[String]>) -> Read<Vec<String>> {
+        let path = format!("service[{index}].apps");
+        let Some(items) = self.list(&path, check::appid)? else {
+            return match known {
+                None => Err(Reported),
+                Some([only]) => Ok(vec![only.clone()]),
+                Some(_) if self.refused.contains(&format!("service[{index}]")) => Err(Reported),
+                Some(all) => {
+                    let list = all.join("\", \"");
+                    let message =
+                        format!("is missing; several apps are configured, so write apps = [\"{list}\"] or some");
+                    Err(self.report(self.table_origin("service", index), path, message))
+                }
+            };
+        };
+        if items.is_empty() {
+            let message = "is empty; name at least one appid, or remove the service";
+            return Err(self.report(self.given_or_file(&path), path, message));
+        }
+        let Some(known) = known else { return Err(Reported) };
+        self.all_of(items, known, "is not the appid of a configured app")
+    }
+
+    fn jwt(&mut self) -> Read<JwtConfig> {
+        let ttl_s = self.seconds("jwt.ttl", "5m", ("1s", "1d"));
+        let audiences = self.list("jwt.audiences", check::audience);
+        let public = self.list("jwt.public_audiences", check::audience);
+        let phone = self.boolean("jwt.phone", false);
+        let audiences = audiences.map(|items| values(items.unwrap_or_default()));
+        if audiences.as_ref().is_ok_and(|list| !list.is_empty()) && self.origin("public_url").is_none() {
+            let message = "is missing, and jwt.audiences needs it: JWTs name their issuer; write for example public_url = \
+                           \"https://login.example.com\"";
+            self.report(self.given_or_file("jwt.audiences"), "public_url", message);
+        }
+        let audiences = audiences?;
+        let public_audiences = self.all_of(public?.unwrap_or_default(), &audiences, "is not one of jwt.audiences")?;
+        Ok(JwtConfig { ttl_s: ttl_s?, audiences, public_audiences, phone: phone? })
+    }
+
+    fn upstream(&mut self) -> Read<UpstreamConfig> {
+        let timeout = self.duration("upstream.timeout", "5s", ("100ms", "60s"));
+        let max_concurrent = self.integer("upstream.max_concurrent", 64, 1..=10_000);
+        Ok(UpstreamConfig { timeout: timeout?, max_concurrent: max_concurrent? })
+    }
+
+    fn cors(&mut self) -> Read<CorsConfig> {
+        let items = self.list("cors.origins", check::cors_origin)?.unwrap_or_default();
+        if items.len() > 1
+            && let Some(item) = items.iter().find(|item| item.value == "*")
+        {
+            let message = "\"*\" stands for every origin; write it alone, or leave it out";
+            return Err(self.report(item.origin.clone(), item.key.clone(), message));
+        }
+        Ok(CorsConfig { origins: values(items) })
+    }
+
+    fn limits(&mut self) -> Read<LimitsConfig> {
+        let max_connections = self.integer("limits.max_connections", 10_000, 1..=1_000_000);
+        let mut duration = |name: &str, default| self.duration(&format!("limits.{name}"), default, ("100ms", "10m"));
+        let (header, body) = (duration("header_timeout", "10s"), duration("body_timeout", "10s"));
+        let (idle, grace) = (duration("idle_timeout", "75s"), duration("shutdown_grace", "10s"));
+        Ok(LimitsConfig {
+            max_connections: max_connections?,
+            header_timeout: header?,
+            body_timeout: body?,
+            idle_timeout: idle?,
+            shutdown_grace: grace?,
+        })
+    }
+
+    fn all_of(&mut self, items: Vec<Item<String>>, known: &[String], wrong: &str) -> Read<Vec<String>> {
+        let count = items.len();
+        let mut good = Vec::with_capacity(count);
+        for Item { origin, key, value } in items {
+            if known.contains(&value) {
+                good.push(value);
+            } else {
+                let list = known.join("\", \"");
+                let hint =
+                    if known.is_empty() { "there is none".to_owned() } else { format!("write one of \"{list}\"") };
+                self.report(origin, key, format!("{} {wrong}; {hint}", quoted(&value)));
+            }
+        }
+        if good.len() == count { Ok(good) } else { Err(Reported) }
+    }
+}
+
+fn values<T>(items: Vec<Item<T>>) -> Vec<T> {
+    items.into_iter().map(|item| item.value).collect()
+}
+
+/// What names the app in a ticket's header: the first four bytes of the appid's SHA-256.
+fn app_tag(appid: &str) -> [u8; 4] {
+    let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(appid));
+    [a, b, c, d]
+}

@@ -1,0 +1,199 @@
+//! One function for each kind of text: the value, or what is wrong with the text and what to write instead.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::{Host, Url};
+
+use super::problem::{nearest, quoted};
+use super::{Platform, Subject};
+
+/// `IP:port`; of all names only `localhost`, which is 127.0.0.1.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    let local = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
+    local.map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).or_else(|| text.parse().ok()).ok_or_else(
+        || {
+            format!(
+                "{} is not an address; write an IP and a port, for example \"0.0.0.0:8080\" or \"[::]:8080\"",
+                quoted(text)
+            )
+        },
+    )
+}
+
+/// An address, or nothing for the empty text.
+pub(super) fn address_or_off(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text.is_empty() { Ok(None) } else { address(text).map(Some) }
+}
+
+/// A duration with a unit, within bounds.
+pub(super) fn duration(text: &str, (least, most): (&str, &str)) -> Result<Duration, String> {
+    let wrong = |why: &str| format!("{} {why}; write for example \"2h\" or \"30m\"", quoted(text));
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'_')) {
+        return Err(format!("{} has no unit; write \"2h\", with a unit", quoted(text)));
+    }
+    let parse = |text: &str| humantime::parse_duration(text);
+    let value = parse(text).map_err(|_| wrong("is not a duration"))?;
+    if parse(least).is_ok_and(|least| value < least) || parse(most).is_ok_and(|most| value > most) {
+        return Err(format!("{} is out of range; write \"{least}\" to \"{most}\"", quoted(text)));
+    }
+    Ok(value)
+}
+
+/// The path of a directory.
+pub(super) fn directory(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() || text.contains('\0') {
+        return Err(format!("{} is not a path; write for example \"keys\"", quoted(text)));
+    }
+    Ok(PathBuf::from(text))
+}
+
+/// An appid: 1 to 64 visible ASCII characters that need no escaping in headers, paths and lists.
+pub(super) fn appid(text: &str) -> Result<String, String> {
+    if (1..=64).contains(&text.len()) && is_visible_without(text, br#"/,%"\"#) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(r#"{} is not an appid; write 1 to 64 visible ASCII characters without / , % " \"#, quoted(text)))
+}
+
+/// A service's id.
+pub(super) fn service_id(text: &str) -> Result<String, String> {
+    if is_credential(text) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{} is not a service id; {CREDENTIAL_HINT}", quoted(text)))
+}
+
+/// A service's secret; the message does not show it.
+pub(super) fn service_secret(text: &str) -> Result<(), String> {
+    if is_credential(text) { Ok(()) } else { Err(format!("the secret there does not do; {CREDENTIAL_HINT}")) }
+}
+
+const CREDENTIAL_HINT: &str = "use 1 to 128 visible ASCII characters without % + :";
+
+// These characters are read in two ways by clients that do or do not form-encode before Basic (RFC 6749 section 2.3.1).
+fn is_credential(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && is_visible_without(text, b"%+:")
+}
+
+/// An audience of JWTs.
+pub(super) fn audience(text: &str) -> Result<String, String> {
+    if (1..=256).contains(&text.len()) && is_visible_without(text, b"") {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{} is not an audience; write 1 to 256 visible ASCII characters", quoted(text)))
+}
+
+/// A platform that this version serves.
+pub(super) fn platform(text: &str) -> Result<Platform, String> {
+    match text {
+        "weapp" => Ok(Platform::Weapp),
+        "tt" | "alipay" | "swan" | "qq" | "kwai" | "dd" | "lark" | "jd" => {
+            Err(format!("{} is not supported by this version; it serves \"weapp\" only", quoted(text)))
+        }
+        _ => Err(format!("{} is not a platform; write \"weapp\"", quoted(text))),
+    }
+}
+
+/// Whose identifier a token's `sub` is.
+pub(super) fn subject(text: &str) -> Result<Subject, String> {
+    match text {
+        "openid" => Ok(Subject::Openid),
+        "unionid" => Ok(Subject::Unionid),
+        _ => {
+            let near = nearest(text, ["openid", "unionid"]);
+            let hint =
+                near.map_or("write \"openid\" or \"unionid\"".to_owned(), |near| format!("did you mean \"{near}\"?"));
+            Err(format!("{} is not a subject; {hint}", quoted(text)))
+        }
+    }
+}
+
+/// The issuer: `https://authority`, or `http` on loopback; returned byte for byte.
+pub(super) fn public_url(text: &str) -> Result<String, String> {
+    let wrong = |why: &str| Err(format!("{why}; write for example \"https://login.example.com\""));
+    let Some((scheme, url, host)) = http_url(text) else { return wrong(&not_a_url(text)) };
+    let authority = text.strip_prefix(scheme).and_then(|rest| rest.strip_prefix("://"));
+    let Some(authority) = authority else { return wrong("the scheme is written in lower case and followed by ://") };
+    if authority.contains(['/', '?', '#', '\\']) {
+        return wrong("only scheme and host belong here, without path and without a slash at the end");
+    }
+    if authority.ends_with(':') {
+        return wrong("the port after the colon is missing");
+    }
+    if scheme == "http" && !is_loopback(&host) {
+        return wrong("http is for loopback only; everywhere else tickets need https");
+    }
+    debug_assert_eq!(url.path(), "/", "there is no slash in the authority");
+    Ok(text.to_owned())
+}
+
+/// Where a platform's interface is, without the slash at the end, and whether what is sent there can be read on the way.
+pub(super) fn base_url(text: &str) -> Result<(String, bool), String> {
+    let wrong = |why: &str| Err(format!("{why}; write for example \"http://127.0.0.1:9999\""));
+    let Some((scheme, url, host)) = http_url(text) else { return wrong(&not_a_url(text)) };
+    if url.query().is_some() || url.fragment().is_some() {
+        return wrong("neither a query nor a fragment belongs here");
+    }
+    let in_clear = scheme == "http" && !is_loopback(&host);
+    Ok((url.as_str().trim_end_matches('/').to_owned(), in_clear))
+}
+
+/// A page's origin as browsers send it, or `*`.
+pub(super) fn cors_origin(text: &str) -> Result<String, String> {
+    if text == "*" {
+        return Ok(text.to_owned());
+    }
+    let Some((_, url, _)) = http_url(text) else {
+        return Err(format!("{}; write for example \"https://h5.example.com\" or \"*\"", not_a_url(text)));
+    };
+    // Origins are compared byte for byte, so only the spelling that browsers use can ever match.
+    let canonical = url.origin().ascii_serialization();
+    if text == canonical {
+        return Ok(canonical);
+    }
+    Err(format!("{} is not spelled as browsers send it; write {}", quoted(text), quoted(&canonical)))
+}
+
+/// A http or https URL without user info.
+fn http_url(text: &str) -> Option<(&'static str, Url, Host<String>)> {
+    if !is_visible_without(text, b"@") {
+        return None;
+    }
+    let url = Url::parse(text).ok()?;
+    let scheme = ["https", "http"].into_iter().find(|scheme| *scheme == url.scheme())?;
+    let host = url.host()?.to_owned();
+    Some((scheme, url, host))
+}
+
+// What comes before an @ may be a password: such a text is not shown.
+fn not_a_url(text: &str) -> String {
+    if text.contains('@') {
+        "the URL holds an @; user names and passwords do not belong here".to_owned()
+    } else {
+        format!("{} is not a http or https URL", quoted(text))
+    }
+}
+
+fn is_loopback(host: &Host<String>) -> bool {
+    match host {
+        Host::Domain(name) => name == "localhost",
+        Host::Ipv4(ip) => ip.is_loopback(),
+        Host::Ipv6(ip) => ip.is_loopback(),
+    }
+}
+
+fn is_visible_without(text: &str, excluded: &[u8]) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic() && !excluded.contains(&byte))
+}
+
+/// Whether binding the second address would fail because of the first. Port 0 is always free.
+pub(super) fn is_same_socket(first: SocketAddr, second: SocketAddr) -> bool {
+    let covers = |wide: SocketAddr, other: SocketAddr| {
+        wide.ip().is_unspecified() && (wide.is_ipv6() || other.is_ipv4()) // [::] takes IPv4 along
+    };
+    first.port() == second.port()
+        && first.port() != 0
+        && (first.ip() == second.ip() || covers(first, second) || covers(second, first))
+}

@@ -1,0 +1,126 @@
+//! `secret_env` and `secret_file` -> the secret. No message holds a secret, nor a text that may be one by mistake.
+
+use std::ffi::OsStr;
+use std::fs::OpenOptions;
+use std::io::Read as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+
+use auth_ticket::secret::SecretText;
+use rustix::fs::OFlags;
+
+use super::problem::Origin;
+use super::reader::{Read, Reported};
+use super::schema::{join, variable_name};
+use super::tree::Tree;
+
+/// A secret file's largest size in bytes.
+const MAX_LEN: usize = 4096;
+
+impl Tree {
+    /// The secret of table number `index` of `[[name]]`, from exactly one of the two sources.
+    pub(super) fn secret(
+        &mut self,
+        (name, index): (&str, usize),
+        check: impl Fn(&str) -> Result<(), String>,
+    ) -> Read<SecretText> {
+        let table = format!("{name}[{index}]");
+        let (by_env, by_file) = (join(&table, "secret_env"), join(&table, "secret_file"));
+        let variable = self.optional(&by_env, |text| Ok(text.to_owned()));
+        let file = self.optional(&by_file, |text| Ok(text.to_owned()));
+        let (path, secret) = match (variable?, file?) {
+            (Some(name), None) => (by_env, from_variable(&name, self.variable(&name))),
+            (None, Some(file)) => (by_file, from_file(&file)),
+            (Some(_), Some(_)) => {
+                let message = "secret_env is given, too; keep one of the two";
+                return Err(self.report(self.given_or_file(&by_file), by_file, message));
+            }
+            (None, None) => return Err(self.report_missing_secret(name, index, &table)),
+        };
+        let secret = secret.and_then(|text| check(&text).map(|()| SecretText::new(text)));
+        secret.map_err(|message| self.report(self.given_or_file(&path), path, message))
+    }
+
+    fn report_missing_secret(&mut self, name: &str, index: usize, table: &str) -> Reported {
+        let keys = ["secret", "secret_env", "secret_file"].map(|key| join(table, key));
+        if self.refused.contains(table) || keys.iter().any(|key| self.refused.contains(key)) {
+            return Reported;
+        }
+        let origin = self.table_origin(name, index);
+        let path = join(table, "secret_env");
+        let hint = match origin {
+            Origin::Variable(_) => {
+                format!("set {} to the name of a variable that holds the secret", variable_name(&path))
+            }
+            _ => "write secret_env = \"NAME_OF_A_VARIABLE\" or secret_file = \"path/of/a/file\"".to_owned(),
+        };
+        self.report(origin, path, format!("is missing, and so is secret_file; {hint}"))
+    }
+}
+
+/// Checks a variable's value.
+pub(super) fn from_variable(name: &str, value: Option<&OsStr>) -> Result<String, String> {
+    // Who writes the secret itself here must not find it in a log.
+    let shown = if is_plainly_a_name(name) { name } else { "the variable that it names" };
+    match value.map(OsStr::to_str) {
+        None => Err(format!("{shown} is not set in the environment; set it to the secret, or use secret_file")),
+        Some(None) => Err(format!("{shown} holds text that is not UTF-8; set it to the secret")),
+        Some(Some(text)) => checked(text.to_owned()).map_err(|wrong| format!("{shown} {wrong}")),
+    }
+}
+
+/// Reads a secret from a file that not everybody may read.
+pub(super) fn from_file(path: &str) -> Result<String, String> {
+    // Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let file = file.map_err(|error| format!("the file cannot be opened: {}", plain(&error)))?;
+    let metadata = file.metadata().map_err(|error| format!("the file cannot be examined: {}", plain(&error)))?;
+    if !metadata.is_file() {
+        return Err("this is not a regular file; name the file that holds the secret".to_owned());
+    }
+    let mode = metadata.permissions().mode() & 0o7777;
+    if mode & 0o007 != 0 {
+        return Err(format!("the file is open to every user (mode {mode:04o}); run: chmod o-rwx {path:?}"));
+    }
+    // Room for everything from the start: growing would leave copies behind.
+    let mut bytes = Vec::with_capacity(MAX_LEN + 1);
+    let limit = MAX_LEN as u64 + 1;
+    file.take(limit).read_to_end(&mut bytes).map_err(|error| format!("the file cannot be read: {}", plain(&error)))?;
+    if bytes.len() > MAX_LEN {
+        return Err(format!("the file has more than {MAX_LEN} bytes; it should hold the secret and nothing else"));
+    }
+    let mut text =
+        String::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text; write the secret into it".to_owned())?;
+    if text.ends_with('\n') {
+        text.truncate(text.len() - if text.ends_with("\r\n") { 2 } else { 1 });
+    }
+    checked(text).map_err(|wrong| format!("the file {wrong}"))
+}
+
+fn checked(text: String) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("is empty; it should hold the secret".to_owned());
+    }
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err("holds white space or control characters; it should hold the secret and nothing else".to_owned());
+    }
+    Ok(text)
+}
+
+fn plain(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            "there is no such file; a relative path starts at the working directory of the server".to_owned()
+        }
+        std::io::ErrorKind::PermissionDenied => "permission denied; let the server's user read it".to_owned(),
+        kind => kind.to_string(),
+    }
+}
+
+/// `WX_SECRET` is; `0f3c...` or `hunter2` may be anything.
+fn is_plainly_a_name(name: &str) -> bool {
+    name.len() <= 64
+        && name.contains('_')
+        && name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
+        && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+}

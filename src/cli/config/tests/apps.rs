@@ -1,0 +1,130 @@
+//! Apps and services: what they need, and what must not be the same.
+
+use super::{APP, TWO_APPS, good, mistakes};
+
+#[test]
+fn at_least_one_app_is_needed() {
+    let expected = "login.toml: app: no mini-program is configured; write [[app]] and in the lines below appid, platform \
+                    and secret_env";
+    assert_eq!(mistakes(""), [expected]);
+    assert_eq!(mistakes("app = []"), [expected]);
+    assert_eq!(
+        mistakes("app = 1"),
+        ["login.toml:1: app: is an integer; write [[app]] and its keys in the lines below"]
+    );
+}
+
+#[test]
+fn what_an_app_or_a_service_lacks_is_told_at_its_head() {
+    assert_eq!(
+        mistakes("\n[[app]]\n\n[[service]]\n"),
+        [
+            "login.toml:2: app[0].appid: is missing; write for example appid = \"wx0123456789abcdef\"",
+            "login.toml:2: app[0].platform: is missing; write for example platform = \"weapp\"",
+            "login.toml:2: app[0].secret_env: is missing, and so is secret_file; write secret_env = \"NAME_OF_A_VARIABLE\" \
+             or secret_file = \"path/of/a/file\"",
+            "login.toml:4: service[0].id: is missing; write for example id = \"orders\"",
+            "login.toml:4: service[0].secret_env: is missing, and so is secret_file; write secret_env = \
+             \"NAME_OF_A_VARIABLE\" or secret_file = \"path/of/a/file\"",
+        ]
+    );
+}
+
+#[test]
+fn a_misspelt_key_is_not_called_missing_as_well() {
+    let text = APP.replace("appid", "app_id").replace("platform", "platfrom").replace("secret_env", "secret_evn");
+    let hint = "there is no such key; did you mean";
+    assert_eq!(
+        mistakes(&text),
+        [
+            format!("login.toml:2: app[0].app_id: {hint} appid?"),
+            format!("login.toml:3: app[0].platfrom: {hint} platform?"),
+            format!("login.toml:4: app[0].secret_evn: {hint} secret_env?"),
+        ]
+    );
+}
+
+#[test]
+fn single_brackets_around_app_are_answered_with_double_ones() {
+    assert_eq!(
+        mistakes(&APP.replace("[[app]]", "[app]").replace("weapp", "tt")),
+        [
+            "login.toml:1: app: there may be several; write [[app]], with double brackets",
+            "login.toml:3: app[0].platform: \"tt\" is not supported by this version; it serves \"weapp\" only",
+        ]
+    );
+}
+
+#[test]
+fn two_apps_differ_in_appid_and_tag() {
+    assert_eq!(good(TWO_APPS).apps.len(), 2);
+    assert_eq!(
+        mistakes(&TWO_APPS.replace("wx2", "wx1")),
+        ["login.toml:6: app[1].appid: app[0] has this appid already; remove one of the two"]
+    );
+    // SHA-256 of both begins with 52 6f 35 ac.
+    let colliding = TWO_APPS.replace("wx1", "wx0000000000005777").replace("wx2", "wx0000000000005808");
+    assert_eq!(
+        mistakes(&colliding),
+        ["login.toml:6: app[1].appid: tickets cannot tell this appid from that of app[0]; serve the two by different \
+          servers"]
+    );
+}
+
+#[test]
+fn a_service_names_its_apps_when_there_are_several() {
+    let service = "[[service]]\nid = \"orders\"\nsecret_env = \"ORDERS_SECRET\"\n";
+    let with = |line: &str| format!("{TWO_APPS}{service}{line}");
+    assert_eq!(good(&with("apps = [\"wx2\"]")).services[0].apps, ["wx2"]);
+    for (line, expected) in [
+        (
+            "",
+            "10: service[0].apps: is missing; several apps are configured, so write apps = [\"wx1\", \"wx2\"] or some",
+        ),
+        ("apps = []", "13: service[0].apps: is empty; name at least one appid, or remove the service"),
+        ("apps = \"wx1\"", "13: service[0].apps: is text; write a list, for example apps = [\"wx0123456789abcdef\"]"),
+        (
+            "apps = [\"wx1\",\n\"wx3\"]",
+            "14: service[0].apps[1]: \"wx3\" is not the appid of a configured app; write one \
+          of \"wx1\", \"wx2\"",
+        ),
+        ("apps = [\"wx1\", \"wx1\"]", "13: service[0].apps[1]: stands in the list twice; remove one"),
+    ] {
+        assert_eq!(mistakes(&with(line)), [format!("login.toml:{expected}")], "{line}");
+    }
+}
+
+#[test]
+fn a_service_has_an_id_of_its_own() {
+    let service = |id: &str| format!("[[service]]\nid = \"{id}\"\nsecret_env = \"ORDERS_SECRET\"\n");
+    for (ids, expected) in [
+        (["wx1", "b"], "6: service[0].id: is also an appid; a service needs an id of its own"),
+        (["a", "a"], "9: service[1].id: another service is called \"a\" already; write another id"),
+        (["", "b"], "6: service[0].id: \"\" is not a service id; use 1 to 128 visible ASCII characters without % + :"),
+        (
+            ["a:b", "b"],
+            "6: service[0].id: \"a:b\" is not a service id; use 1 to 128 visible ASCII characters without % \
+          + :",
+        ),
+    ] {
+        let text = format!("{APP}{}{}", service(ids[0]), service(ids[1]));
+        assert_eq!(mistakes(&text), [format!("login.toml:{expected}")]);
+    }
+}
+
+#[test]
+fn http_to_a_host_elsewhere_is_worth_a_warning() {
+    for (url, warned) in [
+        ("http://127.0.0.1:9999", false),
+        ("http://[::1]", false),
+        ("http://localhost", false),
+        ("https://api.example.com", false),
+        ("http://10.0.0.1", true),
+        ("http://localhost.example.com", true),
+    ] {
+        let warnings = good(&format!("{APP}base_url = \"{url}\"")).warnings;
+        let expected = "login.toml:5: app[0].base_url: http to a host that is not loopback: the app secret travels \
+                        unencrypted";
+        assert_eq!(warnings, if warned { vec![expected] } else { vec![] }, "{url}");
+    }
+}

@@ -1,0 +1,279 @@
+//! Key by key: what is accepted, what is refused, and with which words.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::super::{Platform, Subject};
+use super::{APP, good, mistakes};
+
+#[test]
+fn everything_but_one_app_may_be_left_out() {
+    let config = good(APP);
+    assert_eq!(config.listen.to_string(), "0.0.0.0:8080");
+    assert_eq!(config.admin_listen.unwrap().to_string(), "127.0.0.1:9090");
+    assert_eq!(config.public_url, None);
+    assert_eq!(config.keys_dir, Path::new("keys"));
+    assert!(!config.allow_group_read);
+    assert_eq!((config.ticket.ttl_s, config.ticket.max_session_s), (7200, 30 * 86400));
+    let [app] = config.apps.as_slice() else { panic!("one app") };
+    assert_eq!((app.appid.as_str(), app.platform, app.subject), ("wx1", Platform::Weapp, Subject::Openid));
+    assert_eq!(app.base_url, None);
+    assert!(config.services.is_empty());
+    assert_eq!((config.jwt.ttl_s, config.jwt.phone), (300, false));
+    assert!(config.jwt.audiences.is_empty() && config.jwt.public_audiences.is_empty());
+    assert_eq!((config.upstream.timeout, config.upstream.max_concurrent), (Duration::from_secs(5), 64));
+    assert!(!config.verify.any_app && !config.compat.enabled && config.cors.origins.is_empty());
+    let limits = config.limits;
+    assert_eq!(limits.max_connections, 10_000);
+    assert_eq!([limits.header_timeout, limits.body_timeout, limits.shutdown_grace], [Duration::from_secs(10); 3]);
+    assert_eq!(limits.idle_timeout, Duration::from_secs(75));
+    assert!(config.warnings.is_empty());
+}
+
+#[test]
+fn every_key_can_be_set() {
+    let config = good(
+        r#"
+        listen = "[::]:80"
+        admin_listen = ""
+        public_url = "http://localhost:8080"
+        keys_dir = "/var/lib/keys"
+        allow_group_read = true
+        ticket = { ttl = "1h 30m", max_session = "90m" }
+        [[app]]
+        appid = "wx1"
+        platform = "weapp"
+        subject = "unionid"
+        secret_env = "WX_SECRET"
+        base_url = "https://api.example.com/wx/"
+        [[service]]
+        id = "orders"
+        secret_env = "ORDERS_SECRET"
+        [jwt]
+        ttl = "60s"
+        audiences = ["orders", "https://stock.example.com"]
+        public_audiences = ["orders"]
+        phone = true
+        [upstream]
+        timeout = "100ms"
+        max_concurrent = 10_000
+        [verify]
+        any_app = true
+        [compat]
+        enabled = true
+        [cors]
+        origins = ["https://h5.example.com", "http://127.0.0.1:10086"]
+        [limits]
+        max_connections = 1
+        header_timeout = "10m"
+        body_timeout = "1s 500ms"
+        idle_timeout = "5m"
+        shutdown_grace = "1m"
+        "#,
+    );
+    assert_eq!((config.listen.to_string().as_str(), config.admin_listen), ("[::]:80", None));
+    assert_eq!(config.public_url.as_deref(), Some("http://localhost:8080"));
+    assert_eq!((config.ticket.ttl_s, config.ticket.max_session_s), (5400, 5400));
+    assert_eq!(config.apps[0].subject, Subject::Unionid);
+    assert_eq!(config.apps[0].base_url.as_deref(), Some("https://api.example.com/wx"));
+    assert_eq!((config.services[0].id.as_str(), &config.services[0].apps), ("orders", &vec!["wx1".to_owned()]));
+    assert_eq!(config.jwt.public_audiences, ["orders"]);
+    assert_eq!(config.cors.origins, ["https://h5.example.com", "http://127.0.0.1:10086"]);
+    assert_eq!(config.limits.body_timeout, Duration::from_millis(1500));
+    assert!(config.allow_group_read && config.jwt.phone && config.verify.any_app && config.compat.enabled);
+}
+
+/// Each text is the first line of a file that is good but for it.
+#[test]
+fn a_mistake_at_the_top_level_is_answered_with_the_remedy() {
+    for (line, expected) in [
+        ("listen = 8080", "listen: is an integer; write text in quotes, for example listen = \"0.0.0.0:8080\""),
+        ("listen = \"\"", "listen: \"\" is not an address; write an IP and a port, for example \"0.0.0.0:8080\" or"),
+        ("listen = \":8080\"", "listen: \":8080\" is not an address;"),
+        ("listen = \"example.com:80\"", "listen: \"example.com:80\" is not an address; write an IP"),
+        ("listen = \"1.2.3.4:65536\"", "listen: \"1.2.3.4:65536\" is not an address"),
+        ("listen = [\"0.0.0.0:1\"]", "listen: is a list; write text in quotes"),
+        ("listen = { port = 1 }", "listen: is a table; write text in quotes"),
+        ("listen = \"127.0.0.1:9090\"", "listen: listen is 127.0.0.1:9090 and admin_listen is 127.0.0.1:9090: give"),
+        ("admin_listen = \"127.0.0.1:8080\"", "admin_listen: listen is 0.0.0.0:8080 and admin_listen is 127.0.0.1:"),
+        ("admin_listen = false", "admin_listen: is a boolean; write text in quotes"),
+        ("public_url = \"\"", "public_url: \"\" is not a http or https URL; write for example \"https://login.exam"),
+        ("public_url = \"login.example.com\"", "public_url: \"login.example.com\" is not a http or https URL"),
+        ("public_url = \"ftp://a.example\"", "public_url: \"ftp://a.example\" is not a http or https URL"),
+        ("public_url = \"https://a.example/\"", "public_url: only scheme and host belong here, without path and"),
+        ("public_url = \"https://a.example/x\"", "public_url: only scheme and host"),
+        ("public_url = \"https://a.example?x\"", "public_url: only scheme and host"),
+        ("public_url = \"https:a.example\"", "public_url: the scheme is written in lower case and followed by ://"),
+        ("public_url = \"HTTPS://a.example\"", "public_url: the scheme is written in lower case and followed by ://"),
+        ("public_url = \"https:///a.example\"", "public_url: only scheme and host"),
+        ("public_url = \"https://a.example:\"", "public_url: the port after the colon is missing"),
+        ("public_url = \"https://u:canary@a.example\"", "public_url: the URL holds an @; user names and passwords"),
+        ("public_url = \"http://a.example\"", "public_url: http is for loopback only"),
+        ("public_url = \"https://a.example\\n\"", "public_url: \"https://a.example\\n\" is not a http or https URL"),
+        ("keys_dir = \"\"", "keys_dir: \"\" is not a path; write for example \"keys\""),
+        ("keys_dir = \"a\\u0000b\"", "keys_dir: \"a\\0b\" is not a path"),
+        ("keys_dir = 1.5", "keys_dir: is a number with a fraction; write text in quotes, for example keys_dir = \"ke"),
+        ("allow_group_read = \"true\"", "allow_group_read: is text; write true or false, without quotes, for examp"),
+        ("allow_group_read = 1", "allow_group_read: is an integer; write true or false, without quotes"),
+        ("lsiten = \"0.0.0.0:1\"", "lsiten: there is no such key; did you mean listen?"),
+        (
+            "port = 1",
+            "port: there is no such key; here are: listen, admin_listen, public_url, keys_dir, allow_group_re",
+        ),
+        ("\"a b\\n\" = 1", "\"a b\\n\": there is no such key; here are: "),
+        ("ticket = \"2h\"", "ticket: is text; write [ticket] and its keys in the lines below"),
+        ("jwt = [{ ttl = \"5m\" }]", "jwt: there is one such table; write [jwt], with single brackets"),
+        ("service = \"orders\"", "service: is text; write [[service]] and its keys in the lines below"),
+        ("service = [\"orders\"]", "service[0]: is text; write [[service]] and its keys in the lines below"),
+    ] {
+        let found = mistakes(&format!("{line}\n{APP}"));
+        assert!(found.len() == 1 && found[0].starts_with(&format!("login.toml:1: {expected}")), "{line}: {found:#?}");
+    }
+}
+
+/// Each case is a table and one line in it, below the four lines of a good app: line 6.
+#[test]
+fn a_mistake_in_a_table_is_answered_with_the_remedy() {
+    for (table, line, expected) in [
+        ("ticket", "ttl = \"2 hourz\"", "ttl: \"2 hourz\" is not a duration; write for example \"2h\" or \"30m\""),
+        ("ticket", "ttl = 7200", "ttl: \"7200\" has no unit; write \"2h\", with a unit"),
+        ("ticket", "ttl = \"7200\"", "ttl: \"7200\" has no unit; write \"2h\", with a unit"),
+        ("ticket", "ttl = 1.5", "ttl: is a number with a fraction; write text in quotes, for example ttl = \"2h\""),
+        ("ticket", "ttl = \"\"", "ttl: \"\" is not a duration"),
+        ("ticket", "ttl = \"-2h\"", "ttl: \"-2h\" is not a duration"),
+        ("ticket", "ttl = \"59s\"", "ttl: \"59s\" is out of range; write \"60s\" to \"90d\""),
+        ("ticket", "ttl = \"91d\"", "ttl: \"91d\" is out of range"),
+        ("ticket", "ttl = \"99999999999999999999y\"", "ttl: \"99999999999999999999y\" is not a duration"),
+        ("ticket", "ttl = \"18446744073709551615s 18446744073709551615s\"", "ttl: \"18446744073709551615s 1844"),
+        ("ticket", "ttl = \"60s 1ms\"", "ttl: has a fraction of a second; write for example \"60s\""),
+        ("ticket", "ttl = \"31d\"", "ttl: is longer than max_session, which is \"30d\" unless set"),
+        ("ticket", "max_session = \"1h\"", "max_session: is shorter than ttl; write a longer max_session or a shorter"),
+        ("ticket", "max_session = \"3651d\"", "max_session: \"3651d\" is out of range; write \"60s\" to \"3650d\""),
+        ("ticket", "tll = \"2h\"", "tll: there is no such key; did you mean ttl?"),
+        (
+            "ticket",
+            "listen = \"0.0.0.0:1\"",
+            "listen: there is no such key here; listen belongs at the top level, above",
+        ),
+        ("jwt", "ttl = \"0s\"", "ttl: \"0s\" is out of range; write \"1s\" to \"1d\""),
+        ("jwt", "audiences = \"orders\"", "audiences: is text; write a list, for example audiences = [\"orders\"]"),
+        (
+            "jwt",
+            "public_audiences = [\"orders\"]",
+            "public_audiences[0]: \"orders\" is not one of jwt.audiences; there",
+        ),
+        ("jwt", "phone = \"yes\"", "phone: is text; write true or false"),
+        ("upstream", "timeout = \"99ms\"", "timeout: \"99ms\" is out of range; write \"100ms\" to \"60s\""),
+        ("upstream", "timeout = 2026-01-01", "timeout: is a date; write text in quotes"),
+        ("upstream", "max_concurrent = 0", "max_concurrent: 0 is not a whole number from 1 to 10000"),
+        ("upstream", "max_concurrent = -1", "max_concurrent: -1 is not a whole number from 1 to 10000"),
+        ("upstream", "max_concurrent = 0xffff", "max_concurrent: 65535 is not a whole number from 1 to 10000"),
+        ("upstream", "max_concurrent = 99999999999999999999", "max_concurrent: this is not a whole number from 1 to"),
+        ("upstream", "max_concurrent = \"64\"", "max_concurrent: is text; write a whole number without quotes, for ex"),
+        ("verify", "any_app = \"\"", "any_app: is text; write true or false"),
+        ("compat", "enabled = []", "enabled: is a list; write true or false"),
+        (
+            "cors",
+            "origins = [\"https://a.example/\"]",
+            "origins[0]: \"https://a.example/\" is not spelled as browsers sen",
+        ),
+        (
+            "cors",
+            "origins = [\"https://a.example:443\"]",
+            "origins[0]: \"https://a.example:443\" is not spelled as brow",
+        ),
+        (
+            "cors",
+            "origins = [\"a.example\"]",
+            "origins[0]: \"a.example\" is not a http or https URL; write for example",
+        ),
+        ("cors", "origins = [\"\"]", "origins[0]: \"\" is not a http or https URL"),
+        (
+            "cors",
+            "origins = [\"*\", \"https://a.example\"]",
+            "origins[0]: \"*\" stands for every origin; write it alone",
+        ),
+        ("cors", "origins = [\"*\", \"*\"]", "origins[1]: stands in the list twice; remove one"),
+        (
+            "cors",
+            "origins = [1]",
+            "origins[0]: is an integer; write a list of texts in quotes, for example origins = [",
+        ),
+        ("cors", "origins = [{}]", "origins: is a list of tables; write a list, for example origins = ["),
+        ("limits", "max_connections = 1_000_001", "max_connections: 1000001 is not a whole number from 1 to 1000000"),
+        ("limits", "header_timeout = \"11m\"", "header_timeout: \"11m\" is out of range; write \"100ms\" to \"10m\""),
+        ("limits", "body_timeout = true", "body_timeout: is a boolean; write text in quotes"),
+        ("limits", "idle_timeout = \"0s\"", "idle_timeout: \"0s\" is out of range"),
+        ("limits", "shutdown_grace = \"soon\"", "shutdown_grace: \"soon\" is not a duration"),
+    ] {
+        let found = mistakes(&format!("{APP}[{table}]\n{line}\n"));
+        let expected = format!("login.toml:6: {table}.{expected}");
+        assert!(found.len() == 1 && found[0].starts_with(&expected), "{line}: {found:#?}\n{expected}");
+    }
+}
+
+/// Each line replaces the appid, the platform or nothing of the only app.
+#[test]
+fn a_mistake_in_an_app_is_answered_with_the_remedy() {
+    let long = format!("appid = \"{}\"", "x".repeat(65));
+    for (line, expected) in [
+        ("appid = \"\"", "appid: \"\" is not an appid; write 1 to 64 visible ASCII characters without / , % \" \\"),
+        (long.as_str(), "appid: \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"... is not an appid"),
+        ("appid = \"a/b\"", "appid: \"a/b\" is not an appid"),
+        ("appid = \"a,b\"", "appid: \"a,b\" is not an appid"),
+        ("appid = \"a%b\"", "appid: \"a%b\" is not an appid"),
+        ("appid = 'a\"b'", "appid: \"a\\\"b\" is not an appid"),
+        ("appid = 'a\\b'", "appid: \"a\\\\b\" is not an appid"),
+        ("appid = \"a b\"", "appid: \"a b\" is not an appid"),
+        ("appid = \"微信\"", "appid: \"微信\" is not an appid"),
+        ("appid = 1", "appid: is an integer; write text in quotes, for example appid = \"wx0123456789abcdef\""),
+        ("platform = \"tt\"", "platform: \"tt\" is not supported by this version; it serves \"weapp\" only"),
+        ("platform = \"jd\"", "platform: \"jd\" is not supported by this version"),
+        ("platform = \"wechat\"", "platform: \"wechat\" is not a platform; write \"weapp\""),
+        ("subject = \"unionId\"", "subject: \"unionId\" is not a subject; did you mean \"unionid\"?"),
+        ("subject = \"\"", "subject: \"\" is not a subject; write \"openid\" or \"unionid\""),
+        ("base_url = \"api.example.com\"", "base_url: \"api.example.com\" is not a http or https URL; write for examp"),
+        ("base_url = \"https://a.example?x\"", "base_url: neither a query nor a fragment belongs here"),
+        ("base_url = \"https://a.example#x\"", "base_url: neither a query nor a fragment belongs here"),
+        ("base_url = \"https://u:canary@a.example\"", "base_url: the URL holds an @"),
+        ("appId = \"wx1\"", "appId: there is no such key; did you mean appid?"),
+        ("listen = \"wx1\"", "listen: there is no such key here; listen belongs at the top level"),
+    ] {
+        let key = line.split(' ').next().unwrap();
+        let mut text = String::from("[[app]]\n");
+        text.push_str(line);
+        for line in APP.lines().skip(1).filter(|other| !other.starts_with(&format!("{key} "))) {
+            text.push('\n');
+            text.push_str(line);
+        }
+        let found = mistakes(&text);
+        assert!(found.len() == 1 && found[0].starts_with(&format!("login.toml:2: app[0].{expected}")), "{found:#?}");
+    }
+}
+
+#[test]
+fn audiences_need_a_public_url() {
+    let text = format!("{APP}[jwt]\naudiences = [\"orders\"]\npublic_audiences = [\n\"orders\",\n\"stock\"]\n");
+    assert_eq!(
+        mistakes(&text),
+        [
+            "login.toml:6: public_url: is missing, and jwt.audiences needs it: JWTs name their issuer; write for example \
+             public_url = \"https://login.example.com\"",
+            "login.toml:9: jwt.public_audiences[1]: \"stock\" is not one of jwt.audiences; write one of \"orders\"",
+        ]
+    );
+}
+
+#[test]
+fn addresses_on_one_port_must_not_overlap() {
+    let with = |listen: &str, admin: &str| {
+        super::parse(&format!("listen = \"{listen}\"\nadmin_listen = \"{admin}\"\n{APP}"), &[]).is_ok()
+    };
+    assert!(with("127.0.0.1:0", "127.0.0.1:0"));
+    assert!(with("127.0.0.1:80", "127.0.0.2:80"));
+    assert!(with("0.0.0.0:80", "[::1]:80"));
+    assert!(!with("127.0.0.1:80", "localhost:80"));
+    assert!(!with("127.0.0.1:80", "0.0.0.0:80"));
+    assert!(!with("[::]:80", "127.0.0.1:80"));
+    assert!(!with("[::]:80", "[::1]:80"));
+}

@@ -1,0 +1,141 @@
+//! Secrets come from a variable or a file, and go nowhere.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, Permissions};
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use super::super::secret::{from_file, from_variable};
+use super::super::{Config, Overrides};
+use super::{APP, good, mistakes, mistakes_with, with_secrets};
+
+#[test]
+fn debug_output_shows_no_secret() {
+    let service = "[[service]]\nid = \"orders\"\nsecret_env = \"ORDERS_SECRET\"\n";
+    let shown = format!("{:?}", good(&format!("{APP}{service}")));
+    assert_eq!(shown.matches("SecretText(..)").count(), 2, "{shown}");
+    assert!(!shown.contains("canary"), "{shown}");
+}
+
+#[test]
+fn the_secret_itself_in_the_file_is_refused_without_showing_it() {
+    for key in ["secret", "app_secret", "appSecret"] {
+        let text = APP.replace("secret_env = \"WX_SECRET\"", &format!("{key} = \"canary\""));
+        let expected =
+            format!("login.toml:4: app[0].{key}: never put the secret itself here; use secret_env or secret_file");
+        assert_eq!(mistakes(&text), [expected]);
+    }
+}
+
+#[test]
+fn the_secret_itself_in_place_of_a_name_is_not_shown() {
+    for secret in ["canary", "0123456789abcdef0123456789abcdef", "QWERTZUIOP", "a/b+canary"] {
+        for key in ["secret_env", "secret_file"] {
+            let found = mistakes(&APP.replace("secret_env = \"WX_SECRET\"", &format!("{key} = \"{secret}\"")));
+            assert!(found.len() == 1 && found[0].starts_with(&format!("login.toml:4: app[0].{key}: ")), "{found:?}");
+            assert!(!found[0].contains(secret), "{found:?}");
+        }
+    }
+}
+
+#[test]
+fn exactly_one_source_of_a_secret_is_needed() {
+    assert_eq!(
+        mistakes(&format!("{APP}secret_file = \"/canary\"\n")),
+        ["login.toml:5: app[0].secret_file: secret_env is given, too; keep one of the two"]
+    );
+}
+
+#[test]
+fn the_named_variable_holds_the_secret_and_nothing_else() {
+    let text = APP.replace("WX_SECRET", "MY_SECRET");
+    for (value, expected) in [
+        ("", "MY_SECRET is empty; it should hold the secret"),
+        ("canary ", "MY_SECRET holds white space or control characters; it should hold the secret and nothing else"),
+        ("canary\n", "MY_SECRET holds white space or control characters; it should hold the secret and nothing else"),
+        (
+            "\u{7f}canary",
+            "MY_SECRET holds white space or control characters; it should hold the secret and nothing else",
+        ),
+    ] {
+        let found = mistakes_with(&text, &[("MY_SECRET", value)]);
+        assert_eq!(found, [format!("login.toml:4: app[0].secret_env: {expected}")]);
+    }
+    assert_eq!(
+        mistakes(&text),
+        ["login.toml:4: app[0].secret_env: MY_SECRET is not set in the environment; set it to the secret, or use \
+          secret_file"]
+    );
+    let mut env = with_secrets(&[]);
+    env.push(("MY_SECRET".into(), OsString::from_vec(b"canary\xff".to_vec())));
+    let error = Config::parse("login.toml", &text, env, &Overrides::default()).unwrap_err();
+    assert!(error.to_string().ends_with("MY_SECRET holds text that is not UTF-8; set it to the secret"), "{error}");
+    assert_eq!(from_variable("A_B", Some(OsStr::new("s"))).unwrap(), "s");
+}
+
+#[test]
+fn a_secret_of_a_service_fits_into_http_basic() {
+    let text = format!("{APP}[[service]]\nid = \"orders\"\nsecret_env = \"MY_SECRET\"\n");
+    for secret in ["canary:", "canary%41", "canary+", "canary-\u{e9}", &"canary".repeat(22)] {
+        assert_eq!(
+            mistakes_with(&text, &[("MY_SECRET", secret)]),
+            [
+                "login.toml:7: service[0].secret_env: the secret there does not do; use 1 to 128 visible ASCII characters \
+              without % + :"
+            ]
+        );
+    }
+}
+
+fn secret_file(dir: &tempfile::TempDir, content: &[u8], mode: u32) -> PathBuf {
+    let path = dir.path().join(format!("secret-{}-{mode:o}", content.len()));
+    fs::File::create(&path).and_then(|mut file| std::io::Write::write_all(&mut file, content)).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+    path
+}
+
+#[test]
+fn a_secret_file_loses_one_newline_at_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    for (content, expected) in [
+        ("s3", Ok("s3")),
+        ("s3\n", Ok("s3")),
+        ("s33\r\n", Ok("s33")),
+        ("s3\n\n", Err("the file holds white space or control characters; it should hold the secret and nothing else")),
+        ("", Err("the file is empty; it should hold the secret")),
+        ("\n", Err("the file is empty; it should hold the secret")),
+    ] {
+        let found = from_file(secret_file(&dir, content.as_bytes(), 0o440).to_str().unwrap());
+        assert_eq!(found.as_deref().map_err(String::as_str), expected, "{content:?}");
+    }
+    let most = from_file(secret_file(&dir, &[b'x'; 4096], 0o600).to_str().unwrap()).unwrap();
+    assert_eq!(most.len(), 4096);
+    let config =
+        good(&APP.replace(
+            "secret_env = \"WX_SECRET\"",
+            &format!("secret_file = {:?}", secret_file(&dir, b"canary!", 0o600)),
+        ));
+    assert!(!format!("{config:?}").contains("canary"));
+}
+
+#[test]
+fn a_secret_file_is_regular_small_text_that_not_every_user_may_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = |content: &[u8], mode| {
+        let path = secret_file(&dir, content, mode);
+        (from_file(path.to_str().unwrap()).unwrap_err(), path)
+    };
+    for mode in [0o644, 0o601, 0o602] {
+        let (message, path) = error(b"canary", mode);
+        assert_eq!(message, format!("the file is open to every user (mode 0{mode:o}); run: chmod o-rwx {path:?}"));
+    }
+    let too_much = "the file has more than 4096 bytes; it should hold the secret and nothing else";
+    assert_eq!(error(&[b'x'; 4097], 0o600).0, too_much);
+    assert_eq!(error(b"canary\xff", 0o600).0, "the file is not UTF-8 text; write the secret into it");
+    let not_regular = "this is not a regular file; name the file that holds the secret";
+    assert_eq!(from_file(dir.path().to_str().unwrap()).unwrap_err(), not_regular);
+    assert_eq!(from_file("/dev/null").unwrap_err(), not_regular);
+    let missing = from_file(dir.path().join("canary").to_str().unwrap()).unwrap_err();
+    assert!(missing.starts_with("the file cannot be opened: there is no such file;") && !missing.contains("canary"));
+}

@@ -1,0 +1,305 @@
+//! File, environment and flags as one flat map from key paths to values; each value knows where it stands.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problem::{Origin, Problem, nearest, quoted};
+use super::schema::{self, Key, Shape, Variable, join};
+
+/// The environment, or a test's idea of it. Holds secrets: no `Debug`.
+pub(super) type Environment = BTreeMap<OsString, OsString>;
+
+/// What stands at a key.
+#[derive(Clone)]
+pub(super) enum Value {
+    Text(String),
+    /// `None` when it does not fit.
+    Integer(Option<i64>),
+    Boolean(bool),
+    List(Vec<Leaf>),
+    /// The text of a variable or a flag; its type is the key's.
+    Words(String),
+    /// Something that no key takes, as messages call it.
+    Other(&'static str),
+}
+
+/// A value and where it stands.
+#[derive(Clone)]
+pub(super) struct Leaf {
+    pub(super) origin: Origin,
+    pub(super) value: Value,
+}
+
+/// All settings, and all mistakes found so far.
+pub(super) struct Tree {
+    pub(super) leaves: BTreeMap<String, Leaf>,
+    /// Where each table of a repeated table begins.
+    pub(super) tables: BTreeMap<&'static str, Vec<Origin>>,
+    /// Paths about which a mistake is reported already, so that nobody calls them missing.
+    pub(super) refused: BTreeSet<String>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) env: Environment,
+}
+
+impl Tree {
+    /// Reads the file's text; the higher layers come with [`Self::apply_variables`] and [`Self::apply_flag`].
+    ///
+    /// # Errors
+    /// The text is not TOML. A key that stands twice is a mistake like any other and hides none of the others.
+    pub(super) fn parse(source: &str, env: Environment) -> Result<Self, Vec<Problem>> {
+        let (table, errors) = DeTable::parse_recoverable(source);
+        let lines = Lines(source);
+        let mut only_twice = true;
+        let mut problems = Vec::new();
+        for error in errors {
+            let span = error.span().unwrap_or_default();
+            let (line, column) = lines.position(span.start);
+            let (key, message) = if error.message() == "duplicate key" {
+                let name = source.get(span).unwrap_or_default();
+                (if is_bare(name) { name } else { "" }, "this name stands twice; remove one of the two".to_owned())
+            } else {
+                only_twice = false;
+                ("", format!("column {column}: {}; {SYNTAX_HINT}", error.message()))
+            };
+            problems.push(Problem::new(Origin::File { line }, key, message));
+        }
+        if !only_twice {
+            return Err(problems);
+        }
+        let mut tree =
+            Self { leaves: BTreeMap::new(), tables: BTreeMap::new(), refused: BTreeSet::new(), problems, env };
+        tree.flatten(&lines, "", schema::ROOT, table.get_ref());
+        Ok(tree)
+    }
+
+    fn flatten(&mut self, lines: &Lines<'_>, prefix: &str, keys: &'static [Key], table: &DeTable<'_>) {
+        for (name, value) in table {
+            let origin = lines.origin(name);
+            let Some(key) = schema::find(keys, name.get_ref()) else {
+                self.refuse_unknown(origin, prefix, name.get_ref(), keys);
+                continue;
+            };
+            let path = join(prefix, key.name);
+            match (&key.shape, value.get_ref()) {
+                (Shape::Value(_), value) => {
+                    let leaf = lines.leaf(origin, value);
+                    self.leaves.insert(path, leaf);
+                }
+                (Shape::Table(inner), DeValue::Table(table)) => self.flatten(lines, &path, inner, table),
+                (Shape::Table(_), other) => {
+                    let message = match other {
+                        DeValue::Array(_) => format!("there is one such table; write [{path}], with single brackets"),
+                        _ => format!("is {}; write [{path}] and its keys in the lines below", article(other)),
+                    };
+                    self.problems.push(Problem::new(origin, path, message));
+                }
+                (Shape::Tables(inner), value) => self.flatten_tables(lines, origin, key.name, inner, value),
+            }
+        }
+    }
+
+    fn flatten_tables(
+        &mut self,
+        lines: &Lines<'_>,
+        origin: Origin,
+        name: &'static str,
+        keys: &'static [Key],
+        value: &DeValue<'_>,
+    ) {
+        match value {
+            DeValue::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    // An array of tables has a span for each header; the key's own span is that of the first.
+                    let origin = lines.origin(item);
+                    let path = format!("{name}[{index}]");
+                    self.tables.entry(name).or_default().push(origin.clone());
+                    if let DeValue::Table(table) = item.get_ref() {
+                        self.flatten(lines, &path, keys, table);
+                    } else {
+                        self.refuse_table(origin, path, name, article(item.get_ref()));
+                    }
+                }
+            }
+            DeValue::Table(table) => {
+                self.tables.entry(name).or_default().push(origin.clone());
+                let message = format!("there may be several; write [[{name}]], with double brackets");
+                self.problems.push(Problem::new(origin, name, message));
+                self.flatten(lines, &format!("{name}[0]"), keys, table);
+            }
+            other => self.refuse_table(origin, name.to_owned(), name, article(other)),
+        }
+    }
+
+    fn refuse_table(&mut self, origin: Origin, path: String, name: &str, kind: &str) {
+        let message = format!("is {kind}; write [[{name}]] and its keys in the lines below");
+        self.problems.push(Problem::new(origin, path.clone(), message));
+        self.refused.insert(path);
+    }
+
+    fn refuse_unknown(&mut self, origin: Origin, prefix: &str, name: &str, keys: &'static [Key]) {
+        let shown = if is_bare(name) { name.to_owned() } else { quoted(name) };
+        let path = join(prefix, &shown);
+        let names = || keys.iter().map(|key| key.name);
+        let message = if let Some(near) = nearest(name, names()) {
+            self.refused.insert(join(prefix, near));
+            format!("there is no such key; did you mean {near}?")
+        } else if schema::find(keys, "secret_env").is_some() && name.to_ascii_lowercase().contains("secret") {
+            return self.refuse_literal_secret(origin, prefix, path);
+        } else if schema::find(schema::ROOT, name).is_some() {
+            format!("there is no such key here; {name} belongs at the top level, above the first [table]")
+        } else {
+            format!("there is no such key; here are: {}", names().collect::<Vec<_>>().join(", "))
+        };
+        self.problems.push(Problem::new(origin, path, message));
+    }
+
+    fn refuse_literal_secret(&mut self, origin: Origin, table: &str, path: String) {
+        let message = "never put the secret itself here; use secret_env or secret_file";
+        self.problems.push(Problem::new(origin, path, message));
+        self.refused.insert(join(table, "secret"));
+    }
+
+    /// Lays the variables that begin with `AUTH_TICKET_` over the file's settings.
+    pub(super) fn apply_variables(&mut self) {
+        let secrets = self.names_of_secrets();
+        let mut indexed = Vec::new();
+        for (name, text) in self.env.clone() {
+            let is_ours = name.as_encoded_bytes().starts_with(schema::PREFIX.as_bytes());
+            if !is_ours || name == schema::CONFIG_VARIABLE || secrets.contains(&name) {
+                continue;
+            }
+            let value = text.into_string().map_or(Value::Other("text that is not UTF-8"), Value::Words);
+            let origin = Origin::Variable(name.to_string_lossy().into_owned());
+            match name.to_str().map(schema::variable) {
+                None => self.problems.push(Problem::new(origin, "", "the name is not UTF-8; unset this variable")),
+                Some(None) => {
+                    let message = unknown_variable(&name.to_string_lossy());
+                    self.problems.push(Problem::new(origin, "", message));
+                }
+                Some(Some(Variable::Plain(path))) => {
+                    self.leaves.insert(path, Leaf { origin, value });
+                }
+                Some(Some(Variable::Indexed { table, index, name })) => {
+                    indexed.push((table, index, name, Leaf { origin, value }));
+                }
+            }
+        }
+        indexed.sort_by_key(|(table, index, name, _)| (*table, *index, *name));
+        for (table, index, name, leaf) in indexed {
+            self.apply_indexed(table, index, name, leaf);
+        }
+    }
+
+    fn apply_indexed(&mut self, table: &'static str, index: usize, name: &'static str, leaf: Leaf) {
+        let tables = self.tables.entry(table).or_default();
+        let path = format!("{table}[{index}]");
+        if index > tables.len() {
+            let message = format!("there is no {path}; the next free number is {}", tables.len());
+            self.problems.push(Problem::new(leaf.origin, join(&path, name), message));
+            return;
+        }
+        if index == tables.len() {
+            tables.push(leaf.origin.clone());
+        }
+        if name == "secret" {
+            self.refuse_literal_secret(leaf.origin, &path, join(&path, name));
+        } else {
+            self.leaves.insert(join(&path, name), leaf);
+        }
+    }
+
+    /// The variables that hold a secret, because some `secret_env` names them: never settings, whatever they are called.
+    fn names_of_secrets(&self) -> BTreeSet<OsString> {
+        let file = self.leaves.iter().filter_map(|(path, leaf)| match &leaf.value {
+            Value::Text(name) if path.ends_with(".secret_env") => Some(name.into()),
+            _ => None,
+        });
+        let env = self.env.iter().filter_map(|(name, value)| match schema::variable(name.to_str()?)? {
+            Variable::Indexed { name: "secret_env", .. } => Some(value.clone()),
+            _ => None,
+        });
+        file.chain(env).collect()
+    }
+
+    /// Lays one flag over everything else.
+    pub(super) fn apply_flag(&mut self, flag: &'static str, path: &str, value: Option<&String>) {
+        if let Some(text) = value {
+            let leaf = Leaf { origin: Origin::Flag(flag), value: Value::Words(text.clone()) };
+            self.leaves.insert(path.to_owned(), leaf);
+        }
+    }
+
+    /// The value of a variable.
+    pub(super) fn variable(&self, name: &str) -> Option<&OsStr> {
+        self.env.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+}
+
+const SYNTAX_HINT: &str =
+    r#"write one setting on each line: text = "in quotes", number = 64, switch = true, list = ["a", "b"]"#;
+
+fn unknown_variable(name: &str) -> String {
+    let word = name.strip_prefix(schema::PREFIX).unwrap_or(name);
+    let number = word.split("__").nth(1).filter(|part| part.parse::<usize>().is_ok());
+    let all = schema::variables(number.unwrap_or("0"));
+    let words = all.iter().filter_map(|known| known.strip_prefix(schema::PREFIX));
+    let below = format!("{word}__");
+    let hint = if let Some(near) = nearest(word, words.clone()) {
+        format!("did you mean {}{near}?", schema::PREFIX)
+    } else if let Some(first) = words.clone().find(|known| known.starts_with(&below)) {
+        format!("this is a table; a key of it is set by, for example, {}{first}", schema::PREFIX)
+    } else {
+        "unset it, or give it another name".to_owned()
+    };
+    format!("no key has this name, and no secret_env points to it; {hint}")
+}
+
+fn article(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "text",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+fn is_bare(name: &str) -> bool {
+    (1..=60).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+/// The file's text, to turn byte offsets into lines.
+struct Lines<'a>(&'a str);
+
+impl Lines<'_> {
+    /// Line and column, both from 1, the column in characters.
+    fn position(&self, offset: usize) -> (usize, usize) {
+        let before = self.0.get(..offset).unwrap_or(self.0);
+        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let column = before.get(start..).unwrap_or_default().chars().count() + 1;
+        (before.matches('\n').count() + 1, column)
+    }
+
+    fn origin<T>(&self, spanned: &Spanned<T>) -> Origin {
+        Origin::File { line: self.position(spanned.span().start).0 }
+    }
+
+    fn leaf(&self, origin: Origin, value: &DeValue<'_>) -> Leaf {
+        let value = match value {
+            DeValue::String(text) => Value::Text(text.clone().into_owned()),
+            DeValue::Integer(number) => Value::Integer(i64::from_str_radix(number.as_str(), number.radix()).ok()),
+            DeValue::Boolean(value) => Value::Boolean(*value),
+            DeValue::Array(items) if !items.iter().any(|item| item.get_ref().is_table()) => {
+                Value::List(items.iter().map(|item| self.leaf(self.origin(item), item.get_ref())).collect())
+            }
+            DeValue::Array(_) => Value::Other("a list of tables"),
+            other => Value::Other(article(other)),
+        };
+        Leaf { origin, value }
+    }
+}
