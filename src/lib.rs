@@ -7,6 +7,8 @@
 //! `default-features = false`. Everything else is behind the feature `server`.
 
 pub mod clock;
+#[cfg(feature = "server")]
+pub mod http;
 pub mod keyring;
 #[cfg(feature = "server")]
 pub mod keystore;

@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use futures_util::future::BoxFuture;
+use sha2::{Digest, Sha256};
 
 use crate::secret::SecretText;
 
@@ -70,6 +71,16 @@ impl Code {
     #[must_use]
     pub fn is_devtools_mock(&self) -> bool {
         self.expose() == Self::DEVTOOLS_MOCK
+    }
+
+    /// A second copy, for an exchange that outlives the request it came with.
+    pub(crate) fn duplicate(&self) -> Self {
+        Self(SecretText::new(self.expose()))
+    }
+
+    /// SHA-256 of it: tells codes apart where the code itself need not lie about.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        Sha256::digest(self.expose().as_bytes()).into()
     }
 
     pub(crate) fn expose(&self) -> &str {

@@ -1,0 +1,241 @@
+//! The server: state, routes, and the layer that all answers pass. No handler bodies.
+
+mod admin;
+mod compat;
+mod connection;
+mod error;
+mod flight;
+mod login;
+mod request;
+mod request_id;
+mod session;
+mod verify;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, Guard};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{any, get, post};
+use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::{HeaderMap, Method};
+use serde::Serialize;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+pub use connection::{ConnectionLimits, serve};
+
+use crate::clock::{Clock, UnixSeconds};
+use crate::keyring::{AppId, KeyRing};
+use crate::platform::Platform;
+use crate::ticket::Policy;
+use error::{ApiError, ErrorCode};
+use flight::Flights;
+use request_id::RequestId;
+
+/// Largest section of request headers, names, values and four bytes for each line, in bytes.
+const MAX_HEADER_SECTION: usize = 16 << 10;
+
+/// One mini-program that the server serves.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "what callers configure for an app")]
+pub struct App {
+    /// Its id.
+    pub id: AppId,
+    /// Its platform, with the app's secret inside.
+    pub platform: Box<dyn Platform>,
+}
+
+/// What the routes need to know of the configuration.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "settings that callers fill in")]
+pub struct Settings {
+    /// How long tickets and sessions live.
+    pub policy: Policy,
+    /// Whether `/v1/verify` without an appid passes tickets of any of several apps.
+    pub any_app: bool,
+    /// Whether the seed's own routes are there.
+    pub compat: bool,
+    /// Which web pages may call the routes for clients: origins, `*` for all, or none.
+    pub cors_origins: Vec<String>,
+    /// How long a request's body may take to arrive.
+    pub body_timeout: Duration,
+}
+
+/// What all requests share. Nothing in it outlives the process or is told to another.
+pub struct AppState {
+    settings: Settings,
+    apps: Vec<App>,
+    ring: ArcSwap<KeyRing>,
+    clock: Arc<dyn Clock>,
+    flights: Flights,
+}
+
+impl AppState {
+    /// The state of a server for `apps`, with `ring` to begin with. The ring must have been made for these apps.
+    #[must_use]
+    pub fn new(settings: Settings, apps: Vec<App>, ring: KeyRing, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let ring = ArcSwap::from_pointee(ring);
+        Arc::new(Self { settings, apps, ring, clock, flights: Flights::default() })
+    }
+
+    /// Puts another ring in the place of the present one. Requests that run finish with the one they began with.
+    pub fn swap_ring(&self, ring: KeyRing) {
+        self.ring.store(Arc::new(ring));
+    }
+
+    fn ring(&self) -> Guard<Arc<KeyRing>> {
+        self.ring.load()
+    }
+
+    fn now(&self) -> UnixSeconds {
+        self.clock.now()
+    }
+
+    fn app(&self, appid: &str) -> Option<&App> {
+        self.apps.iter().find(|app| app.id.as_str() == appid)
+    }
+
+    fn only_app(&self) -> Option<&App> {
+        match self.apps.as_slice() {
+            [app] => Some(app),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for AppState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppState").field("settings", &self.settings).field("apps", &self.apps).finish_non_exhaustive()
+    }
+}
+
+/// The routes for clients and gateways.
+pub fn router(state: Arc<AppState>) -> Router {
+    let checks = Router::new()
+        .route("/v1/verify", any(verify::verify))
+        .route("/v1/verify/{appid}", any(verify::verify_app))
+        // Whatever else stands below it is some gateway's mistake; it must not make a 404 of a check.
+        .route("/v1/verify/", any(verify::misdirected))
+        .route("/v1/verify/{appid}/{*rest}", any(verify::misdirected))
+        .route("/healthz", get(admin::alive))
+        .route("/readyz", get(admin::ready_status));
+    finish(checks.merge(client_routes(&state.settings)), state)
+}
+
+fn client_routes(settings: &Settings) -> Router<Arc<AppState>> {
+    let mut routes = Router::new()
+        .route("/v1/login", post(login::login))
+        .route("/v1/renew", post(session::renew))
+        .route("/v1/session", get(session::show));
+    if settings.compat {
+        routes = routes
+            .route(compat::LOGIN, get(compat::login).post(compat::login))
+            .route(compat::LOGIN_CHECK, post(compat::login_check));
+    }
+    if settings.cors_origins.is_empty() { routes } else { routes.layer(cors(&settings.cors_origins)) }
+}
+
+/// For web pages of the owner. No credentials: tickets travel in headers that the page sets, never in cookies.
+fn cors(origins: &[String]) -> CorsLayer {
+    let allowed = if origins.iter().any(|origin| origin == "*") {
+        AllowOrigin::any()
+    } else {
+        AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
+    };
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, request::WEIXINAUTH])
+        .max_age(Duration::from_secs(3600))
+}
+
+/// The routes for operators.
+pub fn admin_router(state: Arc<AppState>) -> Router {
+    finish(Router::new().route("/healthz", get(admin::alive)).route("/readyz", get(admin::ready)), state)
+}
+
+fn finish(router: Router<Arc<AppState>>, state: Arc<AppState>) -> Router {
+    router
+        .fallback(|| async { ApiError::new(ErrorCode::NotFound, "there is no such route") })
+        .method_not_allowed_fallback(|| async {
+            ApiError::new(ErrorCode::MethodNotAllowed, "the route does not take this method")
+        })
+        .layer(middleware::from_fn_with_state(Arc::clone(&state), answer))
+        .with_state(state)
+}
+
+/// Passes a request on and gives its answer the last touch: errors their shape, everything `no-store`.
+async fn answer(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
+    let request_id = RequestId::next();
+    let style = Style::of(request.uri().path(), &state.settings);
+    let response = if header_section_len(request.headers()) > MAX_HEADER_SECTION {
+        style.headers_too_large()
+    } else {
+        next.run(request).await
+    };
+    let mut response = style.render_error(response, &request_id);
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+fn header_section_len(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}
+
+/// How a route tells of errors.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Style {
+    /// The one shape, with the right status.
+    Plain,
+    /// The same, but never another status than 200, 401 or 403: nginx makes 500 of the rest.
+    Verify,
+    /// HTTP 200 always, the status inside.
+    Compat,
+}
+
+impl Style {
+    fn of(path: &str, settings: &Settings) -> Self {
+        match path {
+            compat::LOGIN | compat::LOGIN_CHECK if settings.compat => Self::Compat,
+            _ if path == "/v1/verify" || path.starts_with("/v1/verify/") => Self::Verify,
+            _ => Self::Plain,
+        }
+    }
+
+    fn headers_too_large(self) -> Response {
+        use axum::response::IntoResponse;
+        match self {
+            Self::Verify => ApiError::invalid_ticket().into_response(),
+            _ => {
+                ApiError::new(ErrorCode::HeadersTooLarge, "the request headers are larger than 16 KiB").into_response()
+            }
+        }
+    }
+
+    fn render_error(self, mut response: Response, request_id: &RequestId) -> Response {
+        let Some(error) = response.extensions_mut().remove::<ApiError>() else { return response };
+        error.log(request_id);
+        let mut rendered = match self {
+            Self::Compat => compat::failure(&error),
+            Self::Plain | Self::Verify => error.render(request_id),
+        };
+        // What inner layers added stays: Allow, and what web pages need.
+        for (name, value) in response.headers() {
+            rendered.headers_mut().entry(name).or_insert_with(|| value.clone());
+        }
+        rendered
+    }
+}
+
+/// An answer of JSON with status 200: some platforms' clients take no other status for a success.
+fn json_answer(value: &impl Serialize) -> Response {
+    let text = serde_json::to_string(value).expect("answers have text for keys, so they are always JSON");
+    let mut response = Response::new(Body::from(text));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

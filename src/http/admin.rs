@@ -1,0 +1,37 @@
+//! `/healthz` and `/readyz`: for probes on the clients' address, for operators with reasons on theirs.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use hyper::StatusCode;
+use serde_json::json;
+
+use super::{AppState, json_answer};
+use crate::keyring::KeyUse;
+
+/// The process lives.
+pub(super) async fn alive() -> StatusCode {
+    StatusCode::OK
+}
+
+/// Whether tickets can be opened, as a status alone.
+pub(super) async fn ready_status(State(state): State<Arc<AppState>>) -> StatusCode {
+    if can_open(&state) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+/// The same, with what an operator should act on.
+pub(super) async fn ready(State(state): State<Arc<AppState>>) -> Response {
+    let reasons: Vec<String> = state.ring().concerns(state.now()).iter().map(ToString::to_string).collect();
+    let (status, word) = match (can_open(&state), reasons.is_empty()) {
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        (true, false) => (StatusCode::OK, "degraded"),
+        (true, true) => (StatusCode::OK, "ok"),
+    };
+    (status, json_answer(&json!({ "status": word, "reasons": reasons }))).into_response()
+}
+
+fn can_open(state: &AppState) -> bool {
+    let now = state.now();
+    state.ring().keys_of(KeyUse::Ticket).any(|ring_key| ring_key.state(now).opens())
+}

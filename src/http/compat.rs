@@ -1,0 +1,109 @@
+//! The seed's own two routes, for clients that were written against a server with a session table.
+//!
+//! HTTP 200 always; the status stands in `code`. The `openid` that the first route hands out is no openid but a sealed
+//! login handle of five minutes: the second route gets it back and believes nothing else, least of all a bare openid.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use hyper::Method;
+use serde_json::{Map, Value, json};
+
+use super::error::{ApiError, ErrorCode};
+use super::request::{BodyKind, body_kind, read_body};
+use super::{AppState, json_answer, login};
+use crate::keyring::Purpose;
+use crate::ticket::UnverifiedTicket;
+
+/// Code -> login handle.
+pub(super) const LOGIN: &str = "/miniLogin/login.ajax";
+/// Login handle -> ticket.
+pub(super) const LOGIN_CHECK: &str = "/miniLogin/loginCheck.ajax";
+
+/// `code`, perhaps `appid`, in the query, a form or JSON -> `{"openid": H, "unionid": null}`.
+pub(super) async fn login(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {
+    let fields = Fields::of(request, &state).await?;
+    let code = fields.one("code")?.ok_or(ApiError::invalid_request("code is missing"))?;
+    let app = login::chosen_app(&state, fields.one("appid")?.as_deref())?;
+    let (handle, _) = login::exchange(&state, app, code, Purpose::LoginHandle).await?;
+    Ok(success(&json!({ "openid": handle.text(), "unionid": null })))
+}
+
+/// `openid=H` -> `{"AUTH_TICKET": T}`; a renewal in all but the purpose of what comes in.
+pub(super) async fn login_check(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {
+    let fields = Fields::of(request, &state).await?;
+    let handle = fields.one("openid")?.ok_or(ApiError::invalid_request("openid is missing"))?;
+    let (ring, now, policy) = (state.ring(), state.now(), &state.settings.policy);
+    let opened = UnverifiedTicket::parse(handle.as_bytes())?.open(&ring, Purpose::LoginHandle, now, policy)?;
+    let ticket = opened.renew(&ring, now, policy)?;
+    Ok(success(&json!({ "AUTH_TICKET": ticket.text() })))
+}
+
+/// What a request says, wherever it says it.
+struct Fields(Vec<(String, Value)>);
+
+impl Fields {
+    async fn of(request: Request, state: &AppState) -> Result<Self, ApiError> {
+        let mut fields = Self(Vec::new());
+        fields.add_form(request.uri().query().unwrap_or_default().as_bytes())?;
+        if request.method() == Method::POST {
+            let kind = body_kind(request.headers());
+            let body = read_body(request, state.settings.body_timeout).await?;
+            fields.add_body(kind, &body)?;
+        }
+        Ok(fields)
+    }
+
+    fn add_body(&mut self, kind: BodyKind, body: &Bytes) -> Result<(), ApiError> {
+        match kind {
+            _ if body.is_empty() => Ok(()),
+            BodyKind::Form => self.add_form(body),
+            BodyKind::Json => {
+                let object: Map<String, Value> = serde_json::from_slice(body)
+                    .map_err(|_| ApiError::invalid_request("the body is not a JSON object"))?;
+                self.0.extend(object);
+                Ok(())
+            }
+            BodyKind::Other => {
+                Err(ApiError::new(ErrorCode::UnsupportedMediaType, "send the body as a form or as application/json"))
+            }
+        }
+    }
+
+    fn add_form(&mut self, text: &[u8]) -> Result<(), ApiError> {
+        for (name, value) in form_urlencoded::parse(text) {
+            // What is not UTF-8 was replaced; a code or a handle has no such character, so it is refused.
+            if value.contains(char::REPLACEMENT_CHARACTER) {
+                return Err(ApiError::invalid_request("a value is not UTF-8"));
+            }
+            self.0.push((name.into_owned(), Value::String(value.into_owned())));
+        }
+        Ok(())
+    }
+
+    /// The one text of this name; an empty one counts as missing.
+    fn one(&self, name: &str) -> Result<Option<String>, ApiError> {
+        let mut values = self.0.iter().filter(|(found, _)| found == name).map(|(_, value)| value);
+        let first = values.next();
+        if values.next().is_some() {
+            return Err(ApiError::invalid_request("a value is given twice"));
+        }
+        match first {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) if text.is_empty() => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(_) => Err(ApiError::invalid_request("a value is not text")),
+        }
+    }
+}
+
+fn success(data: &Value) -> Response {
+    json_answer(&json!({ "code": 200, "msg": "ok", "data": data }))
+}
+
+/// Any refusal, in the seed's shape.
+pub(super) fn failure(error: &ApiError) -> Response {
+    json_answer(&json!({ "code": error.code().status().as_u16(), "msg": error.description(), "data": null }))
+}

@@ -1,0 +1,271 @@
+//! What a client is told when something goes wrong: one JSON shape, one table of names and statuses.
+//!
+//! The only place where an error of the core meets a status code. `error` and `error_description` are the names of
+//! RFC 6749 section 5.2; the challenge of a 401 is that of RFC 6750 section 3.
+
+use std::borrow::Cow;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use hyper::StatusCode;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use serde_json::json;
+
+use super::request_id::RequestId;
+use crate::platform::PlatformError;
+use crate::ticket::{OpenError, SealError};
+
+/// How soon to try again when the server itself is short of something, in seconds.
+const RETRY_SOON_S: u64 = 5;
+/// How soon to try again when an operator has to act first, in seconds.
+const RETRY_LATER_S: u64 = 30;
+
+/// The names that clients may rely on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum ErrorCode {
+    InvalidRequest,
+    InvalidTicket,
+    TicketExpired,
+    TicketRevoked,
+    InvalidCode,
+    CodeUsed,
+    UserBlocked,
+    WrongApp,
+    AppRequired,
+    NotFound,
+    MethodNotAllowed,
+    TooLarge,
+    UnsupportedMediaType,
+    HeadersTooLarge,
+    RateLimited,
+    ServerMisconfigured,
+    UpstreamFailed,
+    UpstreamTimeout,
+    UpstreamBusy,
+    NoSealingKey,
+    Overloaded,
+}
+
+impl ErrorCode {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidTicket => "invalid_ticket",
+            Self::TicketExpired => "ticket_expired",
+            Self::TicketRevoked => "ticket_revoked",
+            Self::InvalidCode => "invalid_code",
+            Self::CodeUsed => "code_used",
+            Self::UserBlocked => "user_blocked",
+            Self::WrongApp => "wrong_app",
+            Self::AppRequired => "app_required",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::TooLarge => "too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::HeadersTooLarge => "headers_too_large",
+            Self::RateLimited => "rate_limited",
+            Self::ServerMisconfigured => "server_misconfigured",
+            Self::UpstreamFailed => "upstream_failed",
+            Self::UpstreamTimeout => "upstream_timeout",
+            Self::UpstreamBusy => "upstream_busy",
+            Self::NoSealingKey => "no_sealing_key",
+            Self::Overloaded => "overloaded",
+        }
+    }
+
+    pub(super) const fn status(self) -> StatusCode {
+        match self {
+            Self::InvalidRequest => StatusCode::BAD_REQUEST,
+            Self::InvalidTicket | Self::TicketExpired | Self::TicketRevoked | Self::InvalidCode | Self::CodeUsed => {
+                StatusCode::UNAUTHORIZED
+            }
+            Self::UserBlocked | Self::WrongApp | Self::AppRequired => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Self::ServerMisconfigured => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::UpstreamFailed => StatusCode::BAD_GATEWAY,
+            Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::UpstreamBusy | Self::NoSealingKey | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// Whether it means that the client's ticket was looked at and refused.
+    const fn refuses_a_ticket(self) -> bool {
+        matches!(self, Self::InvalidTicket | Self::TicketExpired | Self::TicketRevoked)
+    }
+}
+
+/// A refusal: what the client is told, and apart from that what the log says.
+#[derive(Clone, Debug)]
+pub(super) struct ApiError {
+    code: ErrorCode,
+    /// ASCII without `"` and `\`, as RFC 6749 has it.
+    description: Cow<'static, str>,
+    errcode: Option<i64>,
+    retry_after_s: Option<u64>,
+    ticket_was_sent: bool,
+    closes_connection: bool,
+    /// For the log only. Never holds a secret, a ticket or a code.
+    cause: Option<String>,
+}
+
+impl ApiError {
+    pub(super) const fn new(code: ErrorCode, description: &'static str) -> Self {
+        let retry_after_s = match code {
+            ErrorCode::RateLimited | ErrorCode::UpstreamBusy | ErrorCode::Overloaded => Some(RETRY_SOON_S),
+            ErrorCode::NoSealingKey => Some(RETRY_LATER_S),
+            _ => None,
+        };
+        Self {
+            code,
+            description: Cow::Borrowed(description),
+            errcode: None,
+            retry_after_s,
+            ticket_was_sent: code.refuses_a_ticket(),
+            closes_connection: false,
+            cause: None,
+        }
+    }
+
+    pub(super) const fn invalid_request(description: &'static str) -> Self {
+        Self::new(ErrorCode::InvalidRequest, description)
+    }
+
+    /// No ticket at all: a 401 whose challenge blames no token (RFC 6750 section 3.1).
+    pub(super) const fn no_ticket() -> Self {
+        let mut error = Self::new(ErrorCode::InvalidTicket, "no ticket was sent");
+        error.ticket_was_sent = false;
+        error
+    }
+
+    pub(super) const fn invalid_ticket() -> Self {
+        Self::new(ErrorCode::InvalidTicket, "the ticket is not valid; log in again")
+    }
+
+    /// After this answer the connection is of no more use: the rest of the request is not read.
+    pub(super) const fn closing(mut self) -> Self {
+        self.closes_connection = true;
+        self
+    }
+
+    fn because(mut self, cause: &impl ToString) -> Self {
+        self.cause = Some(cause.to_string());
+        self
+    }
+
+    pub(super) const fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    pub(super) fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// One line for the log, where the refusal is handled.
+    pub(super) fn log(&self, request_id: &RequestId) {
+        let (error, cause) = (self.code.as_str(), self.cause.as_deref().unwrap_or(&self.description));
+        match self.code {
+            ErrorCode::ServerMisconfigured => tracing::error!(%request_id, error, cause, "request refused"),
+            code if code.status().is_server_error() => {
+                tracing::warn!(%request_id, error, cause, "request refused");
+            }
+            _ => tracing::debug!(%request_id, error, cause, "request refused"),
+        }
+    }
+
+    /// The answer in the one shape that all routes share.
+    pub(super) fn render(&self, request_id: &RequestId) -> Response {
+        let mut body = json!({
+            "error": self.code.as_str(),
+            "error_description": self.description,
+            "request_id": request_id.as_str(),
+        });
+        if let (Some(errcode), Some(fields)) = (self.errcode, body.as_object_mut()) {
+            fields.insert("errcode".to_owned(), errcode.into());
+        }
+        let mut response = Response::new(Body::from(body.to_string()));
+        *response.status_mut() = self.code.status();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.code.status() == StatusCode::UNAUTHORIZED {
+            let challenge = if self.ticket_was_sent { "Bearer error=\"invalid_token\"" } else { "Bearer" };
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.closes_connection {
+            headers.insert(hyper::header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+/// Carries the error to the outermost layer, which knows the request's id and renders it.
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self.code.status();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<OpenError> for ApiError {
+    /// Malformed, unknown, foreign, dead, unauthentic: one answer, so that nobody learns which.
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Expired { .. } => Self::new(ErrorCode::TicketExpired, "the ticket has expired; log in again"),
+            OpenError::Revoked => Self::new(ErrorCode::TicketRevoked, "the login was revoked; log in again"),
+            _ => Self::invalid_ticket(),
+        }
+        .because(&error)
+    }
+}
+
+impl From<SealError> for ApiError {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::SessionOver => Self::new(ErrorCode::TicketExpired, "the session is over; log in again"),
+            SealError::NoSealingKey => Self::new(ErrorCode::NoSealingKey, "the server has no key to seal tickets with"),
+            _ => Self::new(ErrorCode::Overloaded, "the server cannot seal a ticket now; try again"),
+        }
+        .because(&error)
+    }
+}
+
+impl From<PlatformError> for ApiError {
+    fn from(error: PlatformError) -> Self {
+        let told = match &error {
+            PlatformError::InvalidCode(_) => {
+                Self::new(ErrorCode::InvalidCode, "the platform refuses the code; take a new one and log in again")
+            }
+            PlatformError::CodeUsed(_) => {
+                Self::new(ErrorCode::CodeUsed, "the code was used before; take a new one and log in again")
+            }
+            PlatformError::UserBlocked(_) => Self::new(ErrorCode::UserBlocked, "the platform blocks this user"),
+            PlatformError::RateLimited(_) => {
+                Self::new(ErrorCode::RateLimited, "the platform limits how often this user may log in")
+            }
+            PlatformError::Busy { .. } => {
+                Self::new(ErrorCode::UpstreamBusy, "the platform is busy; take a new code and try again")
+            }
+            PlatformError::Misconfigured { .. } => {
+                Self::new(ErrorCode::ServerMisconfigured, "the server is not set up for this app")
+            }
+            PlatformError::Timeout => {
+                Self::new(ErrorCode::UpstreamTimeout, "the platform did not answer in time; take a new code")
+            }
+            _ => Self::new(ErrorCode::UpstreamFailed, "the platform gave no usable answer; take a new code"),
+        };
+        let retry_after_s = error.retry_after_s().or(told.retry_after_s);
+        // The number of a misconfiguration says something about the server, not about the client.
+        let errcode = error.errcode().filter(|_| told.code != ErrorCode::ServerMisconfigured);
+        Self { errcode, retry_after_s, ..told }.because(&error)
+    }
+}

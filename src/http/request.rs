@@ -1,0 +1,100 @@
+//! What routes take from a request: the ticket header, a bounded body, JSON or a form.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use http_body_util::BodyExt;
+use hyper::body::Body as _;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use hyper::{HeaderMap, Request};
+use tokio::time::timeout;
+
+use super::error::{ApiError, ErrorCode};
+use crate::ticket::UnverifiedTicket;
+
+/// Largest body that is taken, in bytes.
+const MAX_BODY_LEN: usize = 64 << 10;
+/// How much of a larger body is read and thrown away, so that the client sees the answer; in bytes.
+const MAX_DRAINED_LEN: usize = 2 << 20;
+/// The seed's header for tickets.
+pub(super) const WEIXINAUTH: HeaderName = HeaderName::from_static("weixinauth");
+
+/// The ticket that came in `weixinauth` or `Authorization: Bearer`.
+///
+/// # Errors
+/// None at all, two different ones, a header given twice, or text that cannot be a ticket: all 401.
+pub(super) fn presented_ticket(headers: &HeaderMap) -> Result<UnverifiedTicket, ApiError> {
+    let weixinauth = only_one(headers, &WEIXINAUTH)?.filter(|text| !text.is_empty());
+    let bearer = only_one(headers, &AUTHORIZATION)?.and_then(bearer_token);
+    let text = match (weixinauth, bearer) {
+        (Some(one), Some(other)) if one != other => return Err(ApiError::invalid_ticket()),
+        (Some(text), _) | (None, Some(text)) => text,
+        (None, None) => return Err(ApiError::no_ticket()),
+    };
+    Ok(UnverifiedTicket::parse(text)?)
+}
+
+fn only_one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, ApiError> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next().map(|value| value.as_bytes().trim_ascii());
+    if values.next().is_some() { Err(ApiError::invalid_ticket()) } else { Ok(first) }
+}
+
+/// The credentials of the scheme `Bearer`, in any case (RFC 9110 section 11.1); `None` for another scheme or an empty one.
+fn bearer_token(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at(value.iter().position(|byte| *byte == b' ')?);
+    let token = token.trim_ascii_start();
+    (scheme.eq_ignore_ascii_case(b"bearer") && !token.is_empty()).then_some(token)
+}
+
+/// What kind of body a content type announces.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum BodyKind {
+    Json,
+    Form,
+    Other,
+}
+
+/// Reads the `Content-Type`, whatever its case and parameters.
+pub(super) fn body_kind(headers: &HeaderMap) -> BodyKind {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        BodyKind::Json
+    } else if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        BodyKind::Form
+    } else {
+        BodyKind::Other
+    }
+}
+
+/// Reads a whole body of at most 64 KiB within `limit`.
+///
+/// # Errors
+/// 413 for a larger one, after up to 2 MiB of it were drained; 400 for one that is cut off or does not come in time.
+pub(super) async fn read_body(request: Request<Body>, limit: Duration) -> Result<Bytes, ApiError> {
+    match timeout(limit, collect(request.into_body())).await {
+        Ok(result) => result,
+        Err(_) => Err(ApiError::invalid_request("the body did not arrive in time").closing()),
+    }
+}
+
+async fn collect(mut body: Body) -> Result<Bytes, ApiError> {
+    const TOO_LARGE: ApiError = ApiError::new(ErrorCode::TooLarge, "the body is larger than 64 KiB");
+    if body.size_hint().lower() > MAX_DRAINED_LEN as u64 {
+        return Err(TOO_LARGE.closing());
+    }
+    let (mut kept, mut seen) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| ApiError::invalid_request("the body is cut off").closing())?;
+        let Ok(data) = frame.into_data() else { continue };
+        seen += data.len();
+        if seen > MAX_DRAINED_LEN {
+            return Err(TOO_LARGE.closing());
+        }
+        if seen <= MAX_BODY_LEN {
+            kept.extend_from_slice(&data);
+        }
+    }
+    if seen > MAX_BODY_LEN { Err(TOO_LARGE) } else { Ok(kept.into()) }
+}

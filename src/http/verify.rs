@@ -1,0 +1,85 @@
+//! `/v1/verify`, for gateways: 200 with the identity in headers, 401, or 403. Nothing else, whatever is sent.
+//!
+//! No decision is made by anything but the ticket and the route's own appid: no path, no query, no `X-Forwarded-*`, no
+//! body, no list of exceptions. Any doubt is 401.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use hyper::HeaderMap;
+use hyper::header::{HeaderName, HeaderValue};
+
+use super::error::{ApiError, ErrorCode};
+use super::request::presented_ticket;
+use super::{App, AppState};
+use crate::keyring::Purpose;
+use crate::ticket::Ticket;
+
+const APPID: HeaderName = HeaderName::from_static("x-auth-appid");
+const PLATFORM: HeaderName = HeaderName::from_static("x-auth-platform");
+const OPENID: HeaderName = HeaderName::from_static("x-auth-openid");
+const UNIONID: HeaderName = HeaderName::from_static("x-auth-unionid");
+const PHONE: HeaderName = HeaderName::from_static("x-auth-phone");
+const LOGIN_ID: HeaderName = HeaderName::from_static("x-auth-login-id");
+const EXPIRES_AT: HeaderName = HeaderName::from_static("x-auth-expires-at");
+
+/// Any ticket of the only app; of any app where that is configured.
+pub(super) async fn verify(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Result<Response, ApiError> {
+    if state.only_app().is_none() && !state.settings.any_app {
+        // A back end that reads only the openid must not meet another app's users.
+        return Err(ApiError::new(ErrorCode::AppRequired, "several apps are configured; use /v1/verify/APPID"));
+    }
+    let ticket = open(&state, &headers)?;
+    let app = state.app(ticket.app().as_str()).ok_or(ApiError::invalid_ticket())?;
+    identity(&ticket, app)
+}
+
+/// A ticket of the app that the route names.
+pub(super) async fn verify_app(
+    State(state): State<Arc<AppState>>,
+    appid: Result<Path<String>, axum::extract::rejection::PathRejection>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let app = appid.ok().and_then(|Path(appid)| state.app(&appid)).ok_or(no_such_app())?;
+    let ticket = open(&state, &headers)?;
+    if *ticket.app() != app.id {
+        return Err(ApiError::new(ErrorCode::WrongApp, "the ticket is for another app"));
+    }
+    identity(&ticket, app)
+}
+
+/// What stands below `/v1/verify/` and is no appid.
+pub(super) async fn misdirected() -> ApiError {
+    no_such_app()
+}
+
+const fn no_such_app() -> ApiError {
+    ApiError::new(ErrorCode::WrongApp, "this server has no such app")
+}
+
+fn open(state: &AppState, headers: &HeaderMap) -> Result<Ticket, ApiError> {
+    let claimed = presented_ticket(headers)?;
+    Ok(claimed.open(&state.ring(), Purpose::Ticket, state.now(), &state.settings.policy)?)
+}
+
+/// All headers on every 200, empty where there is no value: a gateway then overwrites whatever a client made up.
+fn identity(ticket: &Ticket, app: &App) -> Result<Response, ApiError> {
+    let session = ticket.session();
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    headers.reserve(8);
+    let mut put = |name: HeaderName, value: &str| {
+        // Every value was checked to be visible ASCII when it was sealed, so this never fails; if it did: 401.
+        HeaderValue::from_str(value).map(|value| headers.insert(name, value)).map_err(|_| ApiError::invalid_ticket())
+    };
+    put(APPID, app.id.as_str())?;
+    put(PLATFORM, app.platform.name())?;
+    put(OPENID, session.openid.as_str())?;
+    put(UNIONID, session.unionid.as_ref().map_or("", |unionid| unionid.as_str()))?;
+    put(PHONE, session.phone.as_ref().map_or("", |phone| phone.as_str()))?;
+    put(LOGIN_ID, &session.login_id.to_string())?;
+    put(EXPIRES_AT, &ticket.expires_at().as_u64().to_string())?;
+    Ok(response)
+}
