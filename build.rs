@@ -13,5 +13,5 @@ fn main() {
     let commit = option_env!("AUTH_TICKET_COMMIT").map(ToOwned::to_owned).or_else(from_git);
     let version = env!("CARGO_PKG_VERSION");
     let shown = commit.map_or_else(|| version.to_owned(), |commit| format!("{version} ({commit})"));
-    println!("cargo::rustc-env=AUTH_TICKET_VERSION={shown}");
+    println!("cargo::rustc-env=BUILD_VERSION={shown}");
 }

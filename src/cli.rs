@@ -1,8 +1,13 @@
 //! The command line: parse, run, report. Declared in `main.rs`, so that the library cannot import it.
 
+mod config;
+mod demo;
 mod docs;
 mod keys;
+mod log;
 mod report;
+mod serve;
+mod simulator;
 mod text;
 mod ticket;
 
@@ -14,7 +19,7 @@ use clap::{Parser, Subcommand};
 ///
 /// Replicas share a keys directory and nothing else: no database, no cache, no talk between them.
 #[derive(Debug, Parser)]
-#[command(name = "auth-ticket", version = env!("AUTH_TICKET_VERSION"), propagate_version = true)]
+#[command(name = "auth-ticket", version = env!("BUILD_VERSION"), propagate_version = true)]
 #[command(after_help = "Exit status: 0 done, 1 refused or failed, 2 wrong usage.")]
 struct Cli {
     #[command(subcommand)]
@@ -23,10 +28,13 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Demo),
+    Serve(serve::Serve),
     #[command(subcommand)]
     Keys(keys::Command),
     #[command(subcommand)]
     Ticket(ticket::Command),
+    Simulator(simulator::Options),
     Completions(docs::Completions),
     Man(docs::Man),
 }
@@ -43,8 +51,11 @@ pub(crate) fn main() -> ExitCode {
     };
     forbid_core_dumps();
     let result = match cli.command {
+        Command::Demo(options) => options.run(),
+        Command::Serve(options) => options.run(),
         Command::Keys(command) => command.run(),
         Command::Ticket(command) => command.run(),
+        Command::Simulator(options) => options.run(),
         Command::Completions(options) => options.run(),
         Command::Man(options) => options.run(),
     };

@@ -1,5 +1,7 @@
 //! What lies ahead of a ring, and what about it needs somebody's attention: for people, probes and metrics.
 
+use std::fmt;
+
 use super::{KeyName, KeyRing, KeyUse, RingKey};
 use crate::clock::UnixSeconds;
 
@@ -19,6 +21,18 @@ pub enum Concern {
         /// When it stops sealing.
         until: UnixSeconds,
     },
+}
+
+/// As a phrase that a warning can begin with.
+impl fmt::Display for Concern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CannotSeal(key_use) => write!(f, "no {key_use} key can seal"),
+            Self::LastFifth { key, until } => {
+                write!(f, "{key} is in the last fifth of its life, which ends {until}, and nothing follows it")
+            }
+        }
+    }
 }
 
 /// A change of state that will come by itself.

@@ -1,5 +1,7 @@
 //! Directories as operators leave them: what loads, what is refused and what the refusal says.
 
+#![expect(clippy::disallowed_methods, reason = "tests put files where operators would")]
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -7,7 +9,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::*;
-use crate::keyring::{Alg, Key, KeyError, KeySpec, KeyState};
+use crate::keyring::{Alg, Fingerprint, Key, KeyError, KeySpec, KeyState};
 
 const NOW: UnixSeconds = UnixSeconds::new(1_795_000_000);
 const SECRET: &str = "023f5198881dab46c18253821a617891a18b3fd99f3b44715c6bdb964a8e9441";
@@ -72,8 +74,6 @@ impl Keys {
         self.directory.load(NOW).unwrap().0.fingerprint
     }
 }
-
-use crate::keyring::Fingerprint;
 
 #[test]
 fn a_written_key_loads_with_mode_0600() {
@@ -225,7 +225,7 @@ fn files_for_others_are_passed_over() {
     keys.put("ticket.key", "", 0o644);
     let (content, passed_over) = keys.directory.load(NOW).unwrap();
     assert_eq!(content.fingerprint, before);
-    let told: Vec<String> = passed_over.iter().map(|file| file.to_string()).collect();
+    let told: Vec<String> = passed_over.iter().map(ToString::to_string).collect();
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told[0].starts_with("ticket-A1B2C3D4.key is passed over: it is not named like"), "{told:?}");
 

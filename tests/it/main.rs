@@ -1,1 +1,1 @@
-
+//! Promises to the user, shown from outside.

@@ -1,0 +1,112 @@
+//! `demo`: the real server with the simulator as its platform and throw-away keys. Nothing to configure.
+
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use auth_ticket::clock::{Clock, SystemClock};
+use auth_ticket::http::{self, App, AppState, Settings};
+use auth_ticket::keyring::{AppId, KeySpec, KeyUse};
+use auth_ticket::keystore::Directory;
+use auth_ticket::platform::weapp::{Weapp, WeappOptions};
+use auth_ticket::secret::SecretText;
+use auth_ticket::simulator::Simulator;
+use auth_ticket::ticket::Policy;
+use clap::Args;
+
+use super::{config, log, report, serve, simulator};
+
+const APPID: &str = "wx0123456789abcdef";
+const FREE_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// Try it out: the server, a simulated platform and throw-away keys, on this machine
+///
+/// Nothing to configure, nothing is kept. The same server as serve runs; only the platform behind it is simulated.
+#[derive(Args, Debug)]
+pub(crate) struct Demo {
+    /// Address, IP:PORT; port 0 picks a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+}
+
+impl Demo {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        // People read what is printed below; RUST_LOG brings the log lines back.
+        log::start(config::log_directives().or_else(|| Some("warn".to_owned())).as_deref());
+        serve::runtime()?.block_on(self.serve())
+    }
+
+    async fn serve(self) -> anyhow::Result<()> {
+        // Deletes the keys when the demo ends.
+        let keys =
+            tempfile::Builder::new().prefix("auth-ticket-demo-").tempdir().context("cannot make throw-away keys")?;
+        let directory = Directory::new(keys.path(), false);
+        make_key(&directory)?;
+
+        let listener = serve::bind(self.listen, "--listen").await?;
+        let admin = serve::bind(FREE_PORT, "--listen").await?;
+        let platform = serve::bind(FREE_PORT, "--listen").await?;
+        let platform_url = format!("http://{}", platform.local_addr()?);
+
+        let now = SystemClock.now();
+        let id = AppId::parse(APPID).context("the demo's appid")?;
+        let (ring, _) = directory.load_ring([id.clone()], now).map_err(report::load_failed)?;
+        let weapp = Weapp::new(WeappOptions {
+            appid: APPID.to_owned(),
+            secret: SecretText::new("the simulator takes any"),
+            base_url: Some(platform_url.parse().context("the simulator's address")?),
+            timeout: Duration::from_secs(5),
+            max_concurrent: 64,
+        })?;
+        let settings = Settings {
+            policy: Policy { ttl_s: 2 * 3600, max_session_s: 30 * 86400 },
+            any_app: false,
+            compat: true,
+            cors_origins: Vec::new(),
+            body_timeout: Duration::from_secs(10),
+        };
+        let apps = vec![App { id, platform: Box::new(weapp) }];
+        let state = AppState::new(settings, apps, ring, Arc::new(SystemClock));
+
+        let welcome = welcome(listener.local_addr()?, admin.local_addr()?, &platform_url);
+        let mut servers = serve::Servers::new(simulator::LIMITS)?;
+        servers.add(platform, Simulator::new(Arc::new(SystemClock)).router());
+        servers.add(admin, http::admin_router(Arc::clone(&state)));
+        servers.add(listener, http::router(state));
+        io::stdout().write_all(welcome.as_bytes())?;
+        servers.run().await;
+        Ok(())
+    }
+}
+
+fn make_key(directory: &Directory) -> anyhow::Result<()> {
+    let created = SystemClock.now();
+    let seal_from = created.minus(60);
+    let spec = KeySpec {
+        key_use: KeyUse::Ticket,
+        alg: KeyUse::Ticket.default_alg(),
+        created,
+        seal_from,
+        seal_until: seal_from.plus(90 * 86400),
+        max_ttl_s: 86400,
+    };
+    directory.lock().and_then(|lock| lock.add_key(spec)).map_err(report::write_failed)?;
+    Ok(())
+}
+
+fn welcome(own: SocketAddr, admin: SocketAddr, platform_url: &str) -> String {
+    format!(
+        r#"auth-ticket demo on http://{own}
+simulated platform on {platform_url}, operators on http://{admin}
+Keys, users and codes are gone when it ends (Ctrl-C).
+
+Log in as alice, check the ticket, renew it:
+
+TICKET=$(curl -s http://{own}/v1/login -H 'Content-Type: application/json' -d '{{"code":"demo-alice-'$(date +%s)'"}}' | sed 's/.*"ticket":"\([^"]*\)".*/\1/'); echo "$TICKET"
+curl -i http://{own}/v1/verify -H "weixinauth: $TICKET"
+curl -i -X POST http://{own}/v1/renew -H "weixinauth: $TICKET"
+"#
+    )
+}

@@ -1,0 +1,200 @@
+//! `serve`: configuration -> state -> servers, until a signal ends them.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use auth_ticket::clock::{Clock, SystemClock, UnixSeconds};
+use auth_ticket::http::{self, App, AppState, ConnectionLimits, Settings};
+use auth_ticket::keyring::{AppId, KeyRing, KeyUse};
+use auth_ticket::keystore::Directory;
+use auth_ticket::platform::weapp::{Weapp, WeappOptions};
+use auth_ticket::ticket::Policy;
+use axum::Router;
+use clap::{Args, ValueHint};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::config::{self, AppConfig, Config, Overrides, Platform, UpstreamConfig};
+use super::report::{self, WithHint};
+use super::{log, text};
+
+/// Run the login server
+///
+/// Settings come from the file, AUTH_TICKET_* variables win over it, flags win over both. SIGTERM finishes the requests
+/// that run, and ends it.
+#[derive(Args, Debug)]
+#[expect(clippy::doc_markdown, reason = "help is shown as it stands here")]
+pub(crate) struct Serve {
+    /// Configuration file
+    #[arg(long, value_name = "FILE", env = "AUTH_TICKET_CONFIG", value_hint = ValueHint::FilePath)]
+    #[arg(required_unless_present = "print_example_config")]
+    config: Option<PathBuf>,
+    /// Address for clients and gateways, IP:PORT; port 0 picks a free one
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Address for operators, IP:PORT; "" turns it off
+    #[arg(long, value_name = "ADDR")]
+    admin_listen: Option<String>,
+    /// How clients reach this server; issuer of its JWTs
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    public_url: Option<String>,
+    /// Keys directory
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    keys_dir: Option<String>,
+    /// Accept key files that their group can read
+    #[arg(long)]
+    allow_group_read: bool,
+    /// Print a configuration file with every setting and its default, and do nothing else
+    #[arg(long)]
+    print_example_config: bool,
+}
+
+impl Serve {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let Some(path) = self.config.as_deref().filter(|_| !self.print_example_config) else {
+            return Ok(io::stdout().write_all(config::EXAMPLE.as_bytes())?);
+        };
+        let overrides = Overrides {
+            listen: self.listen.clone(),
+            admin_listen: self.admin_listen.clone(),
+            public_url: self.public_url.clone(),
+            keys_dir: self.keys_dir.clone(),
+            allow_group_read: self.allow_group_read.then(|| "true".to_owned()),
+        };
+        let config = Config::load(path, config::environment(), &overrides)
+            .hint("see every setting and its default: auth-ticket serve --print-example-config")?;
+        log::start(config::log_directives().as_deref());
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        runtime()?.block_on(serve(config))
+    }
+}
+
+/// The runtime that a server runs in.
+pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let now = SystemClock.now();
+    let policy = Policy { ttl_s: config.ticket.ttl_s, max_session_s: config.ticket.max_session_s };
+    let apps: Vec<App> =
+        config.apps.into_iter().map(|app| make_app(app, &config.upstream)).collect::<Result<_, _>>()?;
+    let directory = Directory::new(&config.keys_dir, config.allow_group_read);
+    let (ring, passed_over) =
+        directory.load_ring(apps.iter().map(|app| app.id.clone()), now).map_err(report::load_failed)?;
+    for file in passed_over {
+        tracing::warn!("{file}");
+    }
+    warn_of_ring(&ring, &policy, now);
+    if !config.services.is_empty() || !config.jwt.audiences.is_empty() {
+        tracing::warn!("[[service]] and [jwt] have no effect yet: this version has no routes for services");
+    }
+
+    let settings = Settings {
+        policy,
+        any_app: config.verify.any_app,
+        compat: config.compat.enabled,
+        cors_origins: config.cors.origins,
+        body_timeout: config.limits.body_timeout,
+    };
+    let limits = ConnectionLimits {
+        max_connections: config.limits.max_connections,
+        header_timeout: config.limits.header_timeout,
+        idle_timeout: config.limits.idle_timeout,
+        shutdown_grace: config.limits.shutdown_grace,
+    };
+    let state = AppState::new(settings, apps, ring, Arc::new(SystemClock));
+    let listener = bind(config.listen, "--listen").await?;
+    let mut servers = Servers::new(limits)?;
+    writeln!(io::stdout(), "listening on http://{}", listener.local_addr()?)?;
+    servers.add(listener, http::router(Arc::clone(&state)));
+    if let Some(address) = config.admin_listen {
+        let listener = bind(address, "--admin-listen").await?;
+        writeln!(io::stdout(), "operators on http://{}", listener.local_addr()?)?;
+        servers.add(listener, http::admin_router(state));
+    }
+    servers.run().await;
+    Ok(())
+}
+
+fn make_app(config: AppConfig, upstream: &UpstreamConfig) -> anyhow::Result<App> {
+    let id = AppId::parse(&config.appid).with_context(|| format!("app {}", config.appid))?;
+    let platform = match config.platform {
+        Platform::Weapp => Weapp::new(WeappOptions {
+            appid: config.appid,
+            secret: config.secret,
+            base_url: config.base_url.map(|url| url.parse()).transpose().context("base_url")?,
+            timeout: upstream.timeout,
+            max_concurrent: upstream.max_concurrent,
+        })
+        .with_context(|| format!("cannot set up the platform of app {id}"))?,
+    };
+    Ok(App { id, platform: Box::new(platform) })
+}
+
+fn warn_of_ring(ring: &KeyRing, policy: &Policy, now: UnixSeconds) {
+    for concern in ring.concerns(now) {
+        tracing::warn!("{concern}; see auth-ticket keys plan");
+    }
+    if let Some(key) = ring.sealing_key(KeyUse::Ticket, now) {
+        let max_ttl_s = key.key().spec().max_ttl_s;
+        if policy.ttl_s > max_ttl_s {
+            tracing::warn!(
+                "ticket.ttl is {}, but {} allows {}: tickets live that long",
+                text::as_typed(policy.ttl_s),
+                key.key().name(),
+                text::as_typed(max_ttl_s)
+            );
+        }
+    }
+}
+
+/// Binds `address`, which came from `flag` or the setting of that name.
+pub(crate) async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))
+        .hint(format!("choose another address with {flag}; port 0 picks a free one"))
+}
+
+/// Servers that run side by side and end together, at the first SIGTERM or SIGINT.
+pub(crate) struct Servers {
+    limits: ConnectionLimits,
+    running: JoinSet<()>,
+    stop: watch::Sender<bool>,
+    signals: [Signal; 2],
+}
+
+impl Servers {
+    /// Begins to listen for signals, so that one that comes while others still start is not lost.
+    pub(crate) fn new(limits: ConnectionLimits) -> anyhow::Result<Self> {
+        let listen_for = |kind| signal(kind).context("cannot listen for signals");
+        let signals = [listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?];
+        Ok(Self { limits, running: JoinSet::new(), stop: watch::Sender::new(false), signals })
+    }
+
+    /// Starts to serve `router` on `listener`.
+    pub(crate) fn add(&mut self, listener: TcpListener, router: Router) {
+        self.running.spawn(http::serve(listener, router, self.limits, self.stop.subscribe()));
+    }
+
+    /// Runs until a signal comes and all servers have finished.
+    pub(crate) async fn run(mut self) {
+        let [terminate, interrupt] = &mut self.signals;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: no new connections, finishing what runs");
+        self.stop.send_replace(true);
+        while self.running.join_next().await.is_some() {}
+        tracing::info!("stopped");
+    }
+}

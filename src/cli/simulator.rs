@@ -1,0 +1,48 @@
+//! `simulator`: the platform's side of a login, for tests of other people's programs.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth_ticket::clock::SystemClock;
+use auth_ticket::http::ConnectionLimits;
+use auth_ticket::simulator::Simulator;
+use clap::Args;
+
+use super::{config, log, serve};
+
+/// Run a stand-in for WeChat's login API, for tests without a phone
+///
+/// Answers GET /sns/jscode2session as the platform does, quirks included. It lives in memory: when it ends, it forgets.
+/// Codes: demo-NAME-ANYTHING logs in as NAME, each once; err-40029 and other numbers, slow-1000-NAME, http-500, garbage,
+/// hang and cut fail in their way; POST /_sim/code {"appid","name"} mints one that lives five minutes.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Address, IP:PORT; port 0 picks a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9999")]
+    listen: SocketAddr,
+}
+
+/// For a process that nobody attacks: generous, but quick to end.
+pub(super) const LIMITS: ConnectionLimits = ConnectionLimits {
+    max_connections: 10_000,
+    header_timeout: Duration::from_secs(10),
+    idle_timeout: Duration::from_secs(75),
+    shutdown_grace: Duration::from_secs(2),
+};
+
+impl Options {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        log::start(config::log_directives().as_deref());
+        serve::runtime()?.block_on(async {
+            let listener = serve::bind(self.listen, "--listen").await?;
+            let mut servers = serve::Servers::new(LIMITS)?;
+            let address = listener.local_addr()?;
+            writeln!(io::stdout(), "simulator on http://{address} (in memory; use it as base_url of an app)")?;
+            servers.add(listener, Simulator::new(Arc::new(SystemClock)).router());
+            servers.run().await;
+            Ok(())
+        })
+    }
+}
