@@ -5,6 +5,7 @@ mod demo;
 mod docs;
 mod keys;
 mod log;
+mod reload;
 mod report;
 mod serve;
 mod simulator;

@@ -8,11 +8,13 @@ mod flight;
 mod login;
 mod request;
 mod request_id;
+mod rescan;
 mod session;
 mod verify;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
@@ -28,11 +30,12 @@ use serde::Serialize;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 pub use connection::{ConnectionLimits, serve};
+pub use rescan::Rescans;
 
 use crate::clock::{Clock, UnixSeconds};
-use crate::keyring::{AppId, KeyRing};
+use crate::keyring::{AppId, KeyRing, Purpose};
 use crate::platform::Platform;
-use crate::ticket::Policy;
+use crate::ticket::{OpenError, Policy, Ticket, UnverifiedTicket};
 use error::{ApiError, ErrorCode};
 use flight::Flights;
 use request_id::RequestId;
@@ -73,6 +76,8 @@ pub struct AppState {
     ring: ArcSwap<KeyRing>,
     clock: Arc<dyn Clock>,
     flights: Flights,
+    rescans: Rescans,
+    reload_failed: AtomicBool,
 }
 
 impl AppState {
@@ -80,12 +85,47 @@ impl AppState {
     #[must_use]
     pub fn new(settings: Settings, apps: Vec<App>, ring: KeyRing, clock: Arc<dyn Clock>) -> Arc<Self> {
         let ring = ArcSwap::from_pointee(ring);
-        Arc::new(Self { settings, apps, ring, clock, flights: Flights::default() })
+        Arc::new(Self {
+            settings,
+            apps,
+            ring,
+            clock,
+            flights: Flights::default(),
+            rescans: Rescans::default(),
+            reload_failed: AtomicBool::new(false),
+        })
     }
 
     /// Puts another ring in the place of the present one. Requests that run finish with the one they began with.
     pub fn swap_ring(&self, ring: KeyRing) {
         self.ring.store(Arc::new(ring));
+    }
+
+    /// Says whether the last look at the keys directory found it right; operators are told.
+    pub fn set_reload_failed(&self, failed: bool) {
+        self.reload_failed.store(failed, Ordering::Relaxed);
+    }
+
+    /// Where requests ask for a look at the keys directory.
+    #[must_use]
+    pub const fn rescans(&self) -> &Rescans {
+        &self.rescans
+    }
+
+    /// Opens what `claimed` gives as a thing of `purpose`; under an unknown kid, once more after a look at the keys.
+    async fn open(
+        &self,
+        claimed: impl Fn() -> Result<UnverifiedTicket, ApiError>,
+        purpose: Purpose,
+    ) -> Result<Ticket, ApiError> {
+        match self.open_now(claimed()?, purpose) {
+            Err(OpenError::UnknownKey(_)) if self.rescans.ask().await => Ok(self.open_now(claimed()?, purpose)?),
+            result => Ok(result?),
+        }
+    }
+
+    fn open_now(&self, claimed: UnverifiedTicket, purpose: Purpose) -> Result<Ticket, OpenError> {
+        claimed.open(&self.ring(), purpose, self.now(), &self.settings.policy)
     }
 
     fn ring(&self) -> Guard<Arc<KeyRing>> {

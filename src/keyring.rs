@@ -11,6 +11,7 @@ pub mod text;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::sync::Arc;
 
 pub use app::{AppId, AppIdError, AppTag};
 pub use cutoffs::Cutoffs;
@@ -21,15 +22,15 @@ use crate::clock::{LEEWAY_S, UnixSeconds};
 use crate::seal::SealKey;
 
 /// What a keys directory holds, before it is put in order.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "plain data for KeyRing::new")]
 pub struct RingContent {
     /// All keys, in any order.
-    pub keys: Vec<Key>,
+    pub keys: Vec<Arc<Key>>,
     /// Names of revoked keys, whether or not their key is among `keys`.
     pub revoked: BTreeSet<KeyName>,
-    /// Who is cut off.
-    pub cutoffs: Cutoffs,
+    /// Who is cut off; `None` where there is no list.
+    pub cutoffs: Option<Arc<Cutoffs>>,
     /// Names the content; replicas with equal fingerprints hold the same ring.
     pub fingerprint: Fingerprint,
 }
@@ -101,7 +102,7 @@ impl fmt::Display for KeyState {
 /// A key in its ring: with what its successors make of it.
 #[derive(Debug)]
 pub struct RingKey {
-    key: Key,
+    key: Arc<Key>,
     revoked: bool,
     /// First second in which it may not seal: `seal_until`, or a successor's `seal_from` if that is earlier.
     end: UnixSeconds,
@@ -110,7 +111,7 @@ pub struct RingKey {
 impl RingKey {
     /// The key itself.
     #[must_use]
-    pub const fn key(&self) -> &Key {
+    pub fn key(&self) -> &Key {
         &self.key
     }
 
@@ -122,7 +123,7 @@ impl RingKey {
 
     /// First second in which the key does not open any more.
     #[must_use]
-    pub const fn dead_at(&self) -> UnixSeconds {
+    pub fn dead_at(&self) -> UnixSeconds {
         self.end.plus(self.key.spec().max_ttl_s).plus(LEEWAY_S)
     }
 
@@ -156,7 +157,7 @@ pub struct KeyRing {
     keys: Vec<RingKey>,
     apps: Vec<AppId>,
     subkeys: HashMap<(KeyId, AppTag), Subkeys>,
-    cutoffs: Cutoffs,
+    cutoffs: Arc<Cutoffs>,
     fingerprint: Fingerprint,
 }
 
@@ -204,7 +205,7 @@ impl KeyRing {
                 subkeys.insert((ring_key.key.kid(), app.tag()), Subkeys { key_index, app_index, by_purpose });
             }
         }
-        Ok(Self { keys, apps, subkeys, cutoffs, fingerprint })
+        Ok(Self { keys, apps, subkeys, cutoffs: cutoffs.unwrap_or_default(), fingerprint })
     }
 
     /// All keys, each use's in the order in which they take over from each other.
@@ -227,7 +228,7 @@ impl KeyRing {
 
     /// Who is cut off.
     #[must_use]
-    pub const fn cutoffs(&self) -> &Cutoffs {
+    pub fn cutoffs(&self) -> &Cutoffs {
         &self.cutoffs
     }
 
@@ -294,7 +295,7 @@ fn distinct_apps(apps: impl IntoIterator<Item = AppId>) -> Result<Vec<AppId>, Ri
 }
 
 /// Orders keys by (use, `seal_from`, kid) and gives each its end. A revoked key keeps its place.
-fn in_succession(mut keys: Vec<Key>, revoked: &BTreeSet<KeyName>) -> Result<Vec<RingKey>, RingError> {
+fn in_succession(mut keys: Vec<Arc<Key>>, revoked: &BTreeSet<KeyName>) -> Result<Vec<RingKey>, RingError> {
     keys.sort_by_key(|key| (key.spec().key_use, key.spec().seal_from, key.kid()));
     let mut by_secret: HashMap<[u8; 32], KeyName> = HashMap::with_capacity(keys.len());
     let mut ordered: Vec<RingKey> = Vec::with_capacity(keys.len());

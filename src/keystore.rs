@@ -5,6 +5,7 @@
 
 mod access;
 mod read;
+mod reload;
 mod write;
 
 use std::fmt;
@@ -12,10 +13,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use read::{FileProblem, PassedOver, Problem, Scan};
+pub use reload::{Reload, ReloadError, Reloader};
 pub use write::{WriteError, WriteLock};
 
 use crate::clock::{LEEWAY_S, UnixSeconds};
-use crate::keyring::{AppId, KeyName, KeyRing, KeyUse, RingContent, RingError};
+use crate::keyring::{AppId, KeyName, KeyRing, RingContent, RingError};
 
 /// A keys directory, and whose reading of its files is acceptable.
 #[derive(Clone, Debug)]
@@ -123,7 +125,15 @@ impl Directory {
     /// # Errors
     /// The directory itself cannot be listed or is open to others.
     pub fn scan(&self) -> Result<Scan, LoadError> {
-        read::scan(&self.path, self.allow_group_read)
+        Ok(self.list()?.parse())
+    }
+
+    fn has_cutoffs_file(&self) -> bool {
+        self.path.join(read::CUTOFFS).symlink_metadata().is_ok()
+    }
+
+    fn list(&self) -> Result<read::Listing, LoadError> {
+        read::list(&self.path, self.allow_group_read)
     }
 
     /// Reads all files and takes them only if all are right.
@@ -131,13 +141,7 @@ impl Directory {
     /// # Errors
     /// [`LoadError`]: any file is not right, there is no ticket key, or the clock is before the newest key's making.
     pub fn load(&self, now: UnixSeconds) -> Result<(RingContent, Vec<PassedOver>), LoadError> {
-        let scan = self.scan()?;
-        if !scan.problems.is_empty() {
-            return Err(LoadError::Files(scan.problems));
-        }
-        if !scan.content.keys.iter().any(|key| key.spec().key_use == KeyUse::Ticket) {
-            return Err(LoadError::NoTicketKey(self.path.clone()));
-        }
+        let scan = self.strict(self.scan()?)?;
         check_clock(&scan.content, now)?;
         Ok((scan.content, scan.passed_over))
     }

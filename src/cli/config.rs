@@ -41,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) keys_dir: PathBuf,
     /// Key files may be readable by their group.
     pub(crate) allow_group_read: bool,
+    /// How often the directory of keys is looked at.
+    pub(crate) keys_poll: Duration,
     /// `[ticket]`
     pub(crate) ticket: TicketConfig,
     /// `[[app]]`, at least one; appids and their tags differ.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,16 +10,19 @@ use anyhow::Context;
 use auth_ticket::clock::{Clock, SystemClock};
 use auth_ticket::http::{self, App, AppState, Settings};
 use auth_ticket::keyring::{AppId, KeySpec, KeyUse};
-use auth_ticket::keystore::Directory;
+use auth_ticket::keystore::{Directory, Reloader};
 use auth_ticket::platform::weapp::{Weapp, WeappOptions};
 use auth_ticket::secret::SecretText;
 use auth_ticket::simulator::Simulator;
 use auth_ticket::ticket::Policy;
 use clap::Args;
 
+use super::reload::Watch;
 use super::{config, log, report, serve, simulator};
 
 const APPID: &str = "wx0123456789abcdef";
+/// Quick, for somebody who rotates the key and looks.
+const KEYS_POLL: Duration = Duration::from_secs(1);
 const FREE_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Try it out: the server, a simulated platform and throw-away keys, on this machine
@@ -52,7 +56,7 @@ impl Demo {
 
         let now = SystemClock.now();
         let id = AppId::parse(APPID).context("the demo's appid")?;
-        let (ring, _) = directory.load_ring([id.clone()], now).map_err(report::load_failed)?;
+        let (reloader, ring, _) = Reloader::start(directory, vec![id.clone()], now).map_err(report::load_failed)?;
         let weapp = Weapp::new(WeappOptions {
             appid: APPID.to_owned(),
             secret: SecretText::new("the simulator takes any"),
@@ -70,9 +74,10 @@ impl Demo {
         let apps = vec![App { id, platform: Box::new(weapp) }];
         let state = AppState::new(settings, apps, ring, Arc::new(SystemClock));
 
-        let welcome = welcome(listener.local_addr()?, admin.local_addr()?, &platform_url);
+        let welcome = welcome(listener.local_addr()?, admin.local_addr()?, &platform_url, keys.path());
         let mut servers = serve::Servers::new(simulator::LIMITS)?;
         servers.add(platform, Simulator::new(Arc::new(SystemClock)).router());
+        tokio::spawn(Watch::new(Arc::clone(&state), reloader, KEYS_POLL)?.run());
         servers.add(admin, http::admin_router(Arc::clone(&state)));
         servers.add(listener, http::router(state));
         io::stdout().write_all(welcome.as_bytes())?;
@@ -96,7 +101,7 @@ fn make_key(directory: &Directory) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn welcome(own: SocketAddr, admin: SocketAddr, platform_url: &str) -> String {
+fn welcome(own: SocketAddr, admin: SocketAddr, platform_url: &str, keys: &Path) -> String {
     format!(
         r#"auth-ticket demo on http://{own}
 simulated platform on {platform_url}, operators on http://{admin}
@@ -107,6 +112,11 @@ Log in as alice, check the ticket, renew it:
 TICKET=$(curl -s http://{own}/v1/login -H 'Content-Type: application/json' -d '{{"code":"demo-alice-'$(date +%s)'"}}' | sed 's/.*"ticket":"\([^"]*\)".*/\1/'); echo "$TICKET"
 curl -i http://{own}/v1/verify -H "weixinauth: $TICKET"
 curl -i -X POST http://{own}/v1/renew -H "weixinauth: $TICKET"
-"#
+
+Rotate the key; the ticket goes on working:
+
+auth-ticket keys rotate --lead 0s --keys {keys}
+"#,
+        keys = keys.display(),
     )
 }

@@ -9,7 +9,7 @@ use anyhow::Context;
 use auth_ticket::clock::{Clock, SystemClock, UnixSeconds};
 use auth_ticket::http::{self, App, AppState, ConnectionLimits, Settings};
 use auth_ticket::keyring::{AppId, KeyRing, KeyUse};
-use auth_ticket::keystore::Directory;
+use auth_ticket::keystore::{Directory, Reloader};
 use auth_ticket::platform::weapp::{Weapp, WeappOptions};
 use auth_ticket::ticket::Policy;
 use axum::Router;
@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::config::{self, AppConfig, Config, Overrides, Platform, UpstreamConfig};
+use super::reload::Watch;
 use super::report::{self, WithHint};
 use super::{log, text};
 
@@ -87,8 +88,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let apps: Vec<App> =
         config.apps.into_iter().map(|app| make_app(app, &config.upstream)).collect::<Result<_, _>>()?;
     let directory = Directory::new(&config.keys_dir, config.allow_group_read);
-    let (ring, passed_over) =
-        directory.load_ring(apps.iter().map(|app| app.id.clone()), now).map_err(report::load_failed)?;
+    let appids = apps.iter().map(|app| app.id.clone()).collect();
+    let (reloader, ring, passed_over) = Reloader::start(directory, appids, now).map_err(report::load_failed)?;
     for file in passed_over {
         tracing::warn!("{file}");
     }
@@ -115,6 +116,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let mut servers = Servers::new(limits)?;
     writeln!(io::stdout(), "listening on http://{}", listener.local_addr()?)?;
     servers.add(listener, http::router(Arc::clone(&state)));
+    tokio::spawn(Watch::new(Arc::clone(&state), reloader, config.keys_poll)?.run());
     if let Some(address) = config.admin_listen {
         let listener = bind(address, "--admin-listen").await?;
         writeln!(io::stdout(), "operators on http://{}", listener.local_addr()?)?;

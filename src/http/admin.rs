@@ -1,6 +1,7 @@
 //! `/healthz` and `/readyz`: for probes on the clients' address, for operators with reasons on theirs.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -22,7 +23,10 @@ pub(super) async fn ready_status(State(state): State<Arc<AppState>>) -> StatusCo
 
 /// The same, with what an operator should act on.
 pub(super) async fn ready(State(state): State<Arc<AppState>>) -> Response {
-    let reasons: Vec<String> = state.ring().concerns(state.now()).iter().map(ToString::to_string).collect();
+    let mut reasons: Vec<String> = state.ring().concerns(state.now()).iter().map(ToString::to_string).collect();
+    if state.reload_failed.load(Ordering::Relaxed) {
+        reasons.push("the keys directory is not right; the last good keys are in use".to_owned());
+    }
     let (status, word) = match (can_open(&state), reasons.is_empty()) {
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         (true, false) => (StatusCode::OK, "degraded"),

@@ -35,9 +35,8 @@ pub(super) async fn login(State(state): State<Arc<AppState>>, request: Request) 
 pub(super) async fn login_check(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {
     let fields = Fields::of(request, &state).await?;
     let handle = fields.one("openid")?.ok_or(ApiError::invalid_request("openid is missing"))?;
-    let (ring, now, policy) = (state.ring(), state.now(), &state.settings.policy);
-    let opened = UnverifiedTicket::parse(handle.as_bytes())?.open(&ring, Purpose::LoginHandle, now, policy)?;
-    let ticket = opened.renew(&ring, now, policy)?;
+    let opened = state.open(|| Ok(UnverifiedTicket::parse(handle.as_bytes())?), Purpose::LoginHandle).await?;
+    let ticket = opened.renew(&state.ring(), state.now(), &state.settings.policy)?;
     Ok(success(&json!({ "AUTH_TICKET": ticket.text() })))
 }
 

@@ -16,16 +16,15 @@ use crate::ticket::{PhoneNumber, PlatformId};
 
 /// Ticket header -> ticket object with a later end.
 pub(super) async fn renew(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Result<Response, ApiError> {
-    let (ring, now, policy) = (state.ring(), state.now(), &state.settings.policy);
-    let ticket = presented_ticket(&headers)?.open(&ring, Purpose::Ticket, now, policy)?;
-    let sealed = ticket.renew(&ring, now, policy)?;
+    let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
+    let now = state.now();
+    let sealed = ticket.renew(&state.ring(), now, &state.settings.policy)?;
     Ok(json_answer(&TicketObject::new(&sealed, now)))
 }
 
 /// Ticket header -> who it is and until when. Never the `session_key`.
 pub(super) async fn show(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Result<Response, ApiError> {
-    let (ring, now) = (state.ring(), state.now());
-    let ticket = presented_ticket(&headers)?.open(&ring, Purpose::Ticket, now, &state.settings.policy)?;
+    let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
     let session = ticket.session();
     Ok(json_answer(&SessionObject {
         active: true,

@@ -31,7 +31,7 @@ pub(super) async fn verify(State(state): State<Arc<AppState>>, headers: HeaderMa
         // A back end that reads only the openid must not meet another app's users.
         return Err(ApiError::new(ErrorCode::AppRequired, "several apps are configured; use /v1/verify/APPID"));
     }
-    let ticket = open(&state, &headers)?;
+    let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
     let app = state.app(ticket.app().as_str()).ok_or(ApiError::invalid_ticket())?;
     identity(&ticket, app)
 }
@@ -43,7 +43,7 @@ pub(super) async fn verify_app(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let app = appid.ok().and_then(|Path(appid)| state.app(&appid)).ok_or(no_such_app())?;
-    let ticket = open(&state, &headers)?;
+    let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
     if *ticket.app() != app.id {
         return Err(ApiError::new(ErrorCode::WrongApp, "the ticket is for another app"));
     }
@@ -57,11 +57,6 @@ pub(super) async fn misdirected() -> ApiError {
 
 const fn no_such_app() -> ApiError {
     ApiError::new(ErrorCode::WrongApp, "this server has no such app")
-}
-
-fn open(state: &AppState, headers: &HeaderMap) -> Result<Ticket, ApiError> {
-    let claimed = presented_ticket(headers)?;
-    Ok(claimed.open(&state.ring(), Purpose::Ticket, state.now(), &state.settings.policy)?)
 }
 
 /// All headers on every 200, empty where there is no value: a gateway then overwrites whatever a client made up.

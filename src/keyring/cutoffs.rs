@@ -153,6 +153,26 @@ impl Cutoffs {
         Ok(())
     }
 
+    /// Everybody who is cut off by one or the other.
+    #[must_use]
+    pub fn both(one: &Self, other: &Self) -> Self {
+        let mut both = Self::default();
+        for part in [one, other] {
+            both.logins.extend(&part.logins);
+            both.everybody = both.everybody.max(part.everybody);
+            for (app, before) in &part.apps {
+                latest(both.apps.entry(app.clone()).or_default(), *before);
+            }
+            for (app, openids) in &part.openids {
+                let of_app = both.openids.entry(app.clone()).or_default();
+                for (openid, before) in openids {
+                    latest(of_app.entry(openid.clone()).or_default(), *before);
+                }
+            }
+        }
+        both
+    }
+
     /// Whether nobody is cut off.
     #[must_use]
     pub fn is_empty(&self) -> bool {

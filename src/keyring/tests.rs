@@ -34,6 +34,7 @@ fn key(secret: u8, seal_from: i64, seal_until: i64) -> Key {
 fn ring_of(keys: Vec<Key>, revoked: &[usize]) -> (KeyRing, Vec<KeyId>) {
     let kids: Vec<KeyId> = keys.iter().map(Key::kid).collect();
     let revoked = revoked.iter().map(|index| keys[*index].name()).collect();
+    let keys = keys.into_iter().map(Arc::new).collect();
     let content = RingContent { keys, revoked, ..RingContent::default() };
     (KeyRing::new(content, [AppId::parse("wx1").unwrap()]).unwrap(), kids)
 }
@@ -210,7 +211,7 @@ fn the_end_of_time_is_not_passed() {
 #[test]
 fn a_secret_may_stand_in_one_file_only() {
     let twin = key_of(KeyUse::Jwt, 1, 5, 500, TTL);
-    let content = RingContent { keys: vec![key(1, 0, 500), twin], ..RingContent::default() };
+    let content = RingContent { keys: vec![Arc::new(key(1, 0, 500)), Arc::new(twin)], ..RingContent::default() };
     let error = KeyRing::new(content, []).unwrap_err();
     assert!(matches!(error, RingError::SameSecret(one, two) if one.key_use != two.key_use && one.kid == two.kid));
 }
@@ -332,7 +333,7 @@ proptest! {
         let (mut left, mut revoked) = (Vec::new(), BTreeSet::new());
         for ring_key in ring.keys().filter(|key| !gone.contains(&key.key().name())) {
             let secret = KeyBytes::from_bytes(*ring_key.key().secret().expose());
-            left.push(Key::new(*ring_key.key().spec(), secret).unwrap());
+            left.push(Arc::new(Key::new(*ring_key.key().spec(), secret).unwrap()));
             revoked.extend(ring_key.is_revoked().then(|| ring_key.key().name()));
         }
         let after = KeyRing::new(RingContent { keys: left, revoked, ..RingContent::default() }, []).unwrap();

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -15,7 +16,7 @@ use crate::keyring::{Cutoffs, Fingerprint, KeyId, KeyName, KeyUse, RingContent};
 
 /// Largest `cutoffs.json`, in bytes.
 const MAX_CUTOFFS_LEN: usize = 256 << 20;
-const CUTOFFS: &str = "cutoffs.json";
+pub(super) const CUTOFFS: &str = "cutoffs.json";
 /// How often a scan starts over because a volume was swapped under it.
 const MAX_SCANS: usize = 5;
 
@@ -163,7 +164,23 @@ impl Entry {
     }
 }
 
-pub(super) fn scan(directory: &Path, allow_group_read: bool) -> Result<Scan, LoadError> {
+/// All files of a directory as they were at one moment, not yet understood.
+#[derive(Debug)]
+pub(super) struct Listing {
+    files: Vec<ListedFile>,
+    fingerprint: Fingerprint,
+    /// Like the fingerprint, but it also tells which files could not be read, and why.
+    pub(super) digest: [u8; 32],
+}
+
+#[derive(Debug)]
+struct ListedFile {
+    path: PathBuf,
+    name: String,
+    content: Result<Content, Problem>,
+}
+
+pub(super) fn list(directory: &Path, allow_group_read: bool) -> Result<Listing, LoadError> {
     let list_error = |source| LoadError::List { path: directory.to_owned(), source };
     if !std::fs::metadata(directory).map_err(list_error)?.is_dir() {
         return Err(LoadError::NotADirectory(directory.to_owned()));
@@ -171,15 +188,17 @@ pub(super) fn scan(directory: &Path, allow_group_read: bool) -> Result<Scan, Loa
     if let Some(mode) = access::directory_open_to_others(directory).map_err(list_error)? {
         return Err(LoadError::WritableByOthers { path: directory.to_owned(), mode });
     }
-    let mut scan = Scan::default();
-    for _ in 0..MAX_SCANS {
-        let volume = volume_of(directory);
-        scan = scan_once(directory, allow_group_read).map_err(list_error)?;
-        if volume_of(directory) == volume {
+    let mut volume = volume_of(directory);
+    let mut listing = list_once(directory, allow_group_read).map_err(list_error)?;
+    for _ in 1..MAX_SCANS {
+        let now = volume_of(directory);
+        if now == volume {
             break;
         }
+        volume = now;
+        listing = list_once(directory, allow_group_read).map_err(list_error)?;
     }
-    Ok(scan)
+    Ok(listing)
 }
 
 /// Where Kubernetes' `..data` link leads, which is swapped to replace all files of a volume at once.
@@ -187,64 +206,75 @@ fn volume_of(directory: &Path) -> Option<PathBuf> {
     std::fs::read_link(directory.join("..data")).ok()
 }
 
-fn scan_once(directory: &Path, allow_group_read: bool) -> io::Result<Scan> {
+fn list_once(directory: &Path, allow_group_read: bool) -> io::Result<Listing> {
     let mut names: Vec<OsString> =
         std::fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
     names.sort();
-    let mut scan = Scan::default();
-    let mut sum = Sha256::new();
-    for name in names.iter().filter_map(|name| name.to_str()) {
-        if let Some(content) = scan.take_up(directory, name, allow_group_read) {
-            sum.update(name);
+    let mut files = Vec::new();
+    let (mut fingerprint, mut digest) = (Sha256::new(), Sha256::new());
+    for name in names.into_iter().filter_map(|name| name.into_string().ok()) {
+        let demand = |max_len| Demand { max_len, allow_group_read };
+        let path = directory.join(&name);
+        let content = match Entry::of(&name) {
+            Entry::Other => continue,
+            // What is in a revocation does not count, and neither does what is in a file that is not one of ours.
+            Entry::Revoked(_) | Entry::Misnamed => Ok(Content::default()),
+            Entry::OfUnknownUse if name.ends_with(".revoked") => Ok(Content::default()),
+            Entry::OfUnknownUse | Entry::Key(_) => access::read_file(&path, demand(text::MAX_LEN)),
+            Entry::Cutoffs => access::read_file(&path, demand(MAX_CUTOFFS_LEN)),
+        };
+        let told = match &content {
+            Ok(content) => Sha256::digest(&**content),
+            Err(problem) => Sha256::digest(problem.to_string()),
+        };
+        let counts = content.is_ok() && !matches!(Entry::of(&name), Entry::Misnamed);
+        for sum in [&mut digest].into_iter().chain(counts.then_some(&mut fingerprint)) {
+            sum.update(&name);
             sum.update([0]);
-            sum.update(Sha256::digest(&*content));
+            sum.update(told);
         }
+        digest.update([u8::from(content.is_ok())]);
+        files.push(ListedFile { path, name, content });
     }
-    scan.content.fingerprint = Fingerprint(sum.finalize().first_chunk().copied().unwrap_or_default());
-    Ok(scan)
+    let fingerprint = Fingerprint(fingerprint.finalize().first_chunk().copied().unwrap_or_default());
+    Ok(Listing { files, fingerprint, digest: digest.finalize().into() })
+}
+
+impl Listing {
+    /// Understands the files one by one.
+    pub(super) fn parse(self) -> Scan {
+        let mut scan = Scan::default();
+        scan.content.fingerprint = self.fingerprint;
+        for ListedFile { path, name, content } in self.files {
+            if let Err(problem) = content.and_then(|content| scan.take_up(&name, &content)) {
+                scan.problems.push(FileProblem { path, problem });
+            }
+        }
+        scan
+    }
 }
 
 impl Scan {
-    /// Takes one file up and returns the content that counts for the fingerprint, if the file counts.
-    fn take_up(&mut self, directory: &Path, name: &str, allow_group_read: bool) -> Option<Content> {
-        let path = directory.join(name);
-        let demand = |max_len| Demand { max_len, allow_group_read };
-        let result = match Entry::of(name) {
-            Entry::Other => return None,
-            Entry::Misnamed => {
-                self.pass_over(name, "it is not named like a key file, for example ticket-a1b2c3d4.key");
-                return None;
-            }
+    fn take_up(&mut self, name: &str, content: &[u8]) -> Result<(), Problem> {
+        match Entry::of(name) {
+            Entry::Other => {}
+            Entry::Misnamed => self.pass_over(name, "it is not named like a key file, for example ticket-a1b2c3d4.key"),
+            Entry::OfUnknownUse => self.pass_over(name, "its use is unknown to this program"),
             Entry::Revoked(key) => {
                 self.content.revoked.insert(key);
-                return Some(Content::default());
             }
-            Entry::OfUnknownUse => {
-                self.pass_over(name, "its use is unknown to this program");
-                if name.ends_with(".revoked") {
-                    return Some(Content::default());
-                }
-                access::read_file(&path, demand(text::MAX_LEN))
-            }
-            Entry::Key(key) => access::read_file(&path, demand(text::MAX_LEN))
-                .and_then(|content| self.take_key(key, &content).map(|()| content)),
-            Entry::Cutoffs => access::read_file(&path, demand(MAX_CUTOFFS_LEN)).and_then(|content| {
-                self.content.cutoffs = Cutoffs::parse(str::from_utf8(&content).map_err(|_| Problem::NotText)?)?;
-                Ok(content)
-            }),
-        };
-        match result {
-            Ok(content) => Some(content),
-            Err(problem) => {
-                self.problems.push(FileProblem { path, problem });
-                None
+            Entry::Key(key) => self.take_key(key, content)?,
+            Entry::Cutoffs => {
+                let text = str::from_utf8(content).map_err(|_| Problem::NotText)?;
+                self.content.cutoffs = Some(Arc::new(Cutoffs::parse(text)?));
             }
         }
+        Ok(())
     }
 
     fn take_key(&mut self, name: KeyName, content: &[u8]) -> Result<(), Problem> {
         match text::parse(name, str::from_utf8(content).map_err(|_| Problem::NotText)?)? {
-            Parsed::Key(key) => self.content.keys.push(key),
+            Parsed::Key(key) => self.content.keys.push(Arc::new(key)),
             Parsed::Unsupported(why) => self.pass_over(&key_file_name(name), &why),
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! Tickets against frozen vectors of another hand, and what must hold for all of them.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use serde::Deserialize;
 
@@ -31,10 +33,10 @@ fn ring_of(secrets: &[&str], apps: &[&str], cutoffs: Cutoffs) -> KeyRing {
             seal_until: NOW.plus(1_000_000),
             max_ttl_s: 86400,
         };
-        Key::new(spec, KeyBytes::parse_hex(secret).unwrap()).unwrap()
+        Arc::new(Key::new(spec, KeyBytes::parse_hex(secret).unwrap()).unwrap())
     };
     let keys = (0..).zip(secrets).map(key).collect();
-    let content = RingContent { keys, cutoffs, ..RingContent::default() };
+    let content = RingContent { keys, cutoffs: Some(Arc::new(cutoffs)), ..RingContent::default() };
     KeyRing::new(content, apps.iter().map(|text| app(text))).unwrap()
 }
 

@@ -19,6 +19,7 @@ impl Tree {
         let public_url = self.optional("public_url", check::public_url);
         let keys_dir = self.text("keys_dir", "keys", check::directory);
         let allow_group_read = self.boolean("allow_group_read", false);
+        let keys_poll = self.duration("keys_poll", "5s", ("100ms", "10m"));
         let ticket = self.ticket();
         let apps = self.apps(file, &mut warnings);
         let services = self.services(apps.as_deref().ok());
@@ -35,6 +36,7 @@ impl Tree {
             public_url: public_url?,
             keys_dir: keys_dir?,
             allow_group_read: allow_group_read?,
+            keys_poll: keys_poll?,
             ticket: ticket?,
             apps: apps?,
             services: services?,

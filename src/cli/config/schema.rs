@@ -35,6 +35,7 @@ pub(super) const ROOT: &[Key] = &[
     value("public_url", r#""https://login.example.com""#),
     value("keys_dir", r#""keys""#),
     value("allow_group_read", "false"),
+    value("keys_poll", r#""5s""#),
     table("ticket", &[value("ttl", r#""2h""#), value("max_session", r#""30d""#)]),
     tables(
         "app",
