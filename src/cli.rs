@@ -1,6 +1,7 @@
 //! The command line: parse, run, report. Declared in `main.rs`, so that the library cannot import it.
 
 mod config;
+mod cutoff;
 mod demo;
 mod docs;
 mod keys;
@@ -34,6 +35,8 @@ enum Command {
     #[command(subcommand)]
     Keys(keys::Command),
     #[command(subcommand)]
+    Cutoff(cutoff::Command),
+    #[command(subcommand)]
     Ticket(ticket::Command),
     Simulator(simulator::Options),
     Completions(docs::Completions),
@@ -55,6 +58,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Demo(options) => options.run(),
         Command::Serve(options) => options.run(),
         Command::Keys(command) => command.run(),
+        Command::Cutoff(command) => command.run(),
         Command::Ticket(command) => command.run(),
         Command::Simulator(options) => options.run(),
         Command::Completions(options) => options.run(),

@@ -17,6 +17,7 @@ pub use reload::{Reload, ReloadError, Reloader};
 pub use write::{WriteError, WriteLock};
 
 use crate::clock::{LEEWAY_S, UnixSeconds};
+use crate::keyring::cutoffs::Cutoff;
 use crate::keyring::{AppId, KeyName, KeyRing, RingContent, RingError};
 
 /// A keys directory, and whose reading of its files is acceptable.
@@ -126,6 +127,14 @@ impl Directory {
     /// The directory itself cannot be listed or is open to others.
     pub fn scan(&self) -> Result<Scan, LoadError> {
         Ok(self.list()?.parse())
+    }
+
+    /// Reads the list of cut-offs alone, whatever else is in the directory; empty where there is none.
+    ///
+    /// # Errors
+    /// The file is there and is not right.
+    pub fn cutoffs(&self) -> Result<Vec<Cutoff>, FileProblem> {
+        read::cutoffs(&self.path, self.allow_group_read)
     }
 
     fn has_cutoffs_file(&self) -> bool {

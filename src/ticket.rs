@@ -165,6 +165,12 @@ impl Session {
         self.seal_with_nonce(ring, app, purpose, now, policy, &nonce)
     }
 
+    /// Whether a cut-off of `ring` refuses it.
+    #[must_use]
+    pub fn is_cut_off(&self, ring: &KeyRing, app: &AppId) -> bool {
+        ring.cutoffs().cuts_off(app, self.openid.as_str(), self.login_id, self.auth_time)
+    }
+
     fn seal_with_nonce(
         &self,
         ring: &KeyRing,
@@ -266,11 +272,7 @@ impl UnverifiedTicket {
     ) -> Result<Ticket, OpenError> {
         let ticket = self.unseal(ring, purpose, now, policy)?;
         ticket.check_time(now)?;
-        let session = ticket.session();
-        if ring.cutoffs().cuts_off(&ticket.app, session.openid.as_str(), session.login_id, session.auth_time) {
-            return Err(OpenError::Revoked);
-        }
-        Ok(ticket)
+        if ticket.session().is_cut_off(ring, &ticket.app) { Err(OpenError::Revoked) } else { Ok(ticket) }
     }
 
     /// Proves authenticity and form. What comes back may be expired or cut off.

@@ -36,7 +36,7 @@ impl Command {
 
 /// Which directory.
 #[derive(Args, Clone, Debug)]
-struct KeysOptions {
+pub(crate) struct KeysOptions {
     /// Keys directory
     #[arg(long, value_name = "DIR", default_value = "keys", env = "AUTH_TICKET_KEYS_DIR", value_hint = ValueHint::DirPath)]
     keys: PathBuf,
@@ -46,7 +46,7 @@ struct KeysOptions {
 }
 
 impl KeysOptions {
-    fn directory(&self) -> Directory {
+    pub(crate) fn directory(&self) -> Directory {
         Directory::new(&self.keys, self.allow_group_read)
     }
 }

@@ -12,7 +12,7 @@ use super::{App, AppState, json_answer};
 use crate::clock::UnixSeconds;
 use crate::keyring::{AppId, KeyUse, Purpose};
 use crate::platform::{Code, FailedReason, Identity, PlatformError};
-use crate::ticket::{ClaimError, LoginId, PlatformId, SealedTicket, Session, SessionKey};
+use crate::ticket::{ClaimError, LoginId, OpenError, PlatformId, SealedTicket, Session, SessionKey};
 
 #[derive(Deserialize)]
 struct LoginRequest {
@@ -68,6 +68,9 @@ pub(super) async fn exchange(
     let session = state.flights.join(&app.id, &code, spend(Arc::clone(state), app.id.clone(), &code)).await?;
     // The ring is taken anew: the platform may have let us wait across a reload.
     let (ring, now) = (state.ring(), state.now());
+    if session.is_cut_off(&ring, &app.id) {
+        return Err(ApiError::from(OpenError::Revoked));
+    }
     let sealed = session.seal(&ring, &app.id, purpose, now, &state.settings.policy)?;
     tracing::info!(appid = %app.id, login_id = %session.login_id, "logged in");
     Ok((sealed, now))

@@ -1,12 +1,13 @@
 //! Cut-offs: whose tickets are refused although they are authentic and not expired. Revocation without a database.
 
+pub mod list;
+
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use serde::Deserialize;
-
 use super::AppId;
 use crate::clock::UnixSeconds;
+pub use list::{Cutoff, CutoffsError, Who};
 
 /// 8 random bytes that name a login and survive its renewals; shown as 16 lower-case hex digits.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -51,106 +52,26 @@ pub struct Cutoffs {
     openids: HashMap<AppId, HashMap<Box<str>, UnixSeconds>>,
 }
 
-/// Why a text is no list of cut-offs.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CutoffsError {
-    /// Not JSON, or not of the shape `{"v":1,"cutoffs":[...]}`.
-    #[error("not a list of cut-offs at line {line}, column {column}: {what}")]
-    Shape {
-        /// Counted from 1.
-        line: usize,
-        /// Counted from 1.
-        column: usize,
-        /// What the parser missed.
-        what: String,
-    },
-    /// A version that this program does not know.
-    #[error("version {0} is unknown to this program")]
-    Version(u64),
-    /// An entry whose fields do not fit its scope.
-    #[error("cut-off number {number}: {what}")]
-    Entry {
-        /// Counted from 1.
-        number: usize,
-        /// What is wrong with it.
-        what: &'static str,
-    },
-}
-
-#[derive(Deserialize)]
-struct RawFile {
-    v: u64,
-    cutoffs: Vec<RawCutoff>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawCutoff {
-    scope: Scope,
-    appid: Option<String>,
-    openid: Option<String>,
-    login_id: Option<String>,
-    before: Option<String>,
-    created: String,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Scope {
-    All,
-    App,
-    Openid,
-    Login,
-}
-
 impl Cutoffs {
     /// Parses the text of `cutoffs.json`.
     ///
     /// # Errors
     /// [`CutoffsError`]; a list is taken as a whole or not at all.
     pub fn parse(text: &str) -> Result<Self, CutoffsError> {
-        let raw: RawFile = serde_json::from_str(text).map_err(|error| CutoffsError::Shape {
-            line: error.line(),
-            column: error.column(),
-            what: error.to_string(),
-        })?;
-        if raw.v != 1 {
-            return Err(CutoffsError::Version(raw.v));
-        }
-        let mut cutoffs = Self::default();
-        for (index, entry) in raw.cutoffs.into_iter().enumerate() {
-            cutoffs.add(entry).map_err(|what| CutoffsError::Entry { number: index + 1, what })?;
-        }
-        Ok(cutoffs)
+        Ok(list::parse(text)?.into_iter().collect())
     }
 
-    fn add(&mut self, entry: RawCutoff) -> Result<(), &'static str> {
-        let RawCutoff { scope, appid, openid, login_id, before, created } = entry;
-        UnixSeconds::parse_rfc3339(&created).ok_or("`created` is not a time like 2026-11-22T21:00:00Z")?;
-        let app = appid.map(|text| AppId::parse(&text)).transpose().map_err(|_| "`appid` is not an appid")?;
-        let before = before
-            .map(|text| UnixSeconds::parse_rfc3339(&text).ok_or("`before` is not a time like 2026-11-22T21:00:00Z"))
-            .transpose()?;
-        match (scope, app, openid, login_id, before) {
-            (Scope::Login, None, None, Some(login_id), _) => {
-                self.logins.insert(LoginId::parse(&login_id).ok_or("`login_id` is not 16 lower-case hex digits")?);
+    fn add(&mut self, who: Who) {
+        match who {
+            Who::Login(login_id) => {
+                self.logins.insert(login_id);
             }
-            (Scope::All, None, None, None, Some(before)) => {
-                self.everybody = self.everybody.max(Some(before));
+            Who::Everybody(before) => self.everybody = self.everybody.max(Some(before)),
+            Who::App(app, before) => latest(self.apps.entry(app).or_default(), before),
+            Who::Openid(app, openid, before) => {
+                latest(self.openids.entry(app).or_default().entry(openid).or_default(), before);
             }
-            (Scope::App, Some(app), None, None, Some(before)) => {
-                latest(self.apps.entry(app).or_default(), before);
-            }
-            (Scope::Openid, Some(app), Some(openid), None, Some(before)) => {
-                latest(self.openids.entry(app).or_default().entry(openid.into()).or_default(), before);
-            }
-            (Scope::Login, ..) => return Err("scope `login` takes `login_id` and neither `appid` nor `openid`"),
-            (Scope::All, ..) => return Err("scope `all` takes `before` alone"),
-            (Scope::App, ..) => return Err("scope `app` takes `appid` and `before`"),
-            (Scope::Openid, ..) => return Err("scope `openid` takes `appid`, `openid` and `before`"),
         }
-        Ok(())
     }
 
     /// Everybody who is cut off by one or the other.
@@ -190,6 +111,16 @@ impl Cutoffs {
     }
 }
 
+impl FromIterator<Cutoff> for Cutoffs {
+    fn from_iter<T: IntoIterator<Item = Cutoff>>(entries: T) -> Self {
+        let mut cutoffs = Self::default();
+        for entry in entries {
+            cutoffs.add(entry.who);
+        }
+        cutoffs
+    }
+}
+
 fn latest(entry: &mut UnixSeconds, before: UnixSeconds) {
     *entry = before.max(*entry);
 }
@@ -223,24 +154,6 @@ mod tests {
         ] {
             let auth_time = UnixSeconds::new(auth_time);
             assert_eq!(cutoffs.cuts_off(app, openid, login_id, auth_time), refused, "{app} {openid} {auth_time}");
-        }
-    }
-
-    #[test]
-    fn a_list_that_is_not_right_is_not_taken() {
-        for (text, error) in [
-            ("", "at line 1, column 0"),
-            (r#"{"v":2,"cutoffs":[]}"#, "version 2"),
-            (r#"{"v":1}"#, "missing field"),
-            (&LIST.replace("\"all\"", "\"nobody\""), "unknown variant"),
-            (&LIST.replace("60c7e322d1691070", "60C7E322D1691070"), "number 1: `login_id`"),
-            (&LIST.replace("00:01:40Z", "00:01:40"), "number 2: `before`"),
-            (&LIST.replace("\"appid\":\"wx1\",\"before\"", "\"before\""), "number 3: scope `app` takes"),
-            (&LIST.replace("\"openid\":\"alice\",", ""), "number 4: scope `openid` takes"),
-            (&LIST[..LIST.len() - 3], "not a list of cut-offs"),
-        ] {
-            let message = Cutoffs::parse(text).unwrap_err().to_string();
-            assert!(message.contains(error), "{message} should tell of {error}");
         }
     }
 

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::access::{self, Content, Demand};
 use super::{LoadError, key_file_name};
-use crate::keyring::cutoffs::CutoffsError;
+use crate::keyring::cutoffs::list::{self, Cutoff, CutoffsError};
 use crate::keyring::text::{self, Parsed, TextError};
 use crate::keyring::{Cutoffs, Fingerprint, KeyId, KeyName, KeyUse, RingContent};
 
@@ -199,6 +199,15 @@ pub(super) fn list(directory: &Path, allow_group_read: bool) -> Result<Listing, 
         listing = list_once(directory, allow_group_read).map_err(list_error)?;
     }
     Ok(listing)
+}
+
+pub(super) fn cutoffs(directory: &Path, allow_group_read: bool) -> Result<Vec<Cutoff>, FileProblem> {
+    let path = directory.join(CUTOFFS);
+    let parse = |content: Content| Ok(list::parse(str::from_utf8(&content).map_err(|_| Problem::NotText)?)?);
+    match access::read_file(&path, Demand { max_len: MAX_CUTOFFS_LEN, allow_group_read }).and_then(parse) {
+        Err(Problem::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        result => result.map_err(|problem| FileProblem { path, problem }),
+    }
 }
 
 /// Where Kubernetes' `..data` link leads, which is swapped to replace all files of a volume at once.

@@ -6,8 +6,11 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+use tempfile::NamedTempFile;
 
+use super::read::CUTOFFS;
 use super::{key_file_name, revoked_file_name};
+use crate::keyring::cutoffs::list::{self, Cutoff};
 use crate::keyring::{Key, KeyError, KeyName, KeySpec, text};
 
 const LOCK: &str = ".lock";
@@ -118,6 +121,20 @@ impl WriteLock {
         }
     }
 
+    /// Puts `cutoffs` in the place of the present list, as a whole.
+    ///
+    /// # Errors
+    /// The file system said no; then the present list is as it was.
+    pub fn replace_cutoffs(&self, cutoffs: &[Cutoff]) -> Result<(), WriteError> {
+        let path = self.directory.join(CUTOFFS);
+        let write = || {
+            let file = self.temporary_file(list::encode(cutoffs).as_bytes())?;
+            file.persist(&path)?;
+            self.sync_directory()
+        };
+        write().map_err(|source| WriteError::Io { path: path.clone(), source })
+    }
+
     /// Removes the file of the key `name`, never the one that revokes it.
     ///
     /// # Errors
@@ -136,14 +153,18 @@ impl WriteLock {
     }
 
     fn write_whole(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        self.temporary_file(content)?.persist_noclobber(path)?;
+        self.sync_directory()
+    }
+
+    fn temporary_file(&self, content: &[u8]) -> io::Result<NamedTempFile> {
         let mut file = tempfile::Builder::new()
             .prefix(TEMPORARY_PREFIX)
             .permissions(std::fs::Permissions::from_mode(0o600))
             .tempfile_in(&self.directory)?;
         file.write_all(content)?;
         file.as_file().sync_all()?;
-        file.persist_noclobber(path)?;
-        self.sync_directory()
+        Ok(file)
     }
 
     fn sync_directory(&self) -> io::Result<()> {

@@ -1,0 +1,224 @@
+//! `cutoff`: whose tickets are refused before they expire.
+
+use std::io::{self, Write};
+
+use anyhow::{Context, anyhow};
+use auth_ticket::clock::{Clock, LEEWAY_S, SystemClock, UnixSeconds};
+use auth_ticket::keyring::AppId;
+use auth_ticket::keyring::cutoffs::{Cutoff, LoginId, Who, list};
+use auth_ticket::keystore::WriteLock;
+use clap::{Args, Subcommand};
+
+use super::keys::KeysOptions;
+use super::report::{self, WithHint};
+use super::text::{self, Table};
+
+/// A cut-off goes this long after nothing that it refuses can be alive, in seconds.
+const KEPT_S: u64 = 3600;
+
+/// Refuse tickets of somebody before they expire
+///
+/// A cut-off stands in the keys directory and reaches replicas as keys do. It refuses tickets, not people: who logs in
+/// again, after the minute in which clocks may differ, is let in.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Add(Add),
+    List(List),
+    Prune(Prune),
+}
+
+impl Command {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Add(options) => options.run(),
+            Self::List(options) => options.run(),
+            Self::Prune(options) => options.run(),
+        }
+    }
+}
+
+/// Cut somebody off: everybody, an app, one of its users, or one login
+///
+/// Works in a directory that is otherwise broken.
+#[derive(Args, Debug)]
+pub(crate) struct Add {
+    #[command(flatten)]
+    keys: KeysOptions,
+    #[command(flatten)]
+    who: WhoOptions,
+    /// Refuse logins before this time, RFC 3339 [default: in a minute, for clocks that are ahead]
+    #[arg(long, value_name = "TIME", value_parser = parse_before, conflicts_with = "login_id")]
+    before: Option<UnixSeconds>,
+}
+
+#[derive(Args, Debug)]
+#[group(required = true, multiple = true)]
+struct WhoOptions {
+    /// Everybody
+    #[arg(long, conflicts_with_all = ["appid", "openid", "login_id"])]
+    all: bool,
+    /// Everybody at this app
+    #[arg(long, conflicts_with = "login_id")]
+    appid: Option<AppIdArgument>,
+    /// One user of the app
+    #[arg(long, requires = "appid", value_parser = parse_openid)]
+    openid: Option<String>,
+    /// One login and all its renewals
+    #[arg(long, value_parser = parse_login_id)]
+    login_id: Option<LoginId>,
+}
+
+#[derive(Clone, Debug)]
+struct AppIdArgument(AppId);
+
+impl std::str::FromStr for AppIdArgument {
+    type Err = auth_ticket::keyring::AppIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        AppId::parse(text).map(Self)
+    }
+}
+
+fn parse_openid(text: &str) -> Result<String, String> {
+    auth_ticket::ticket::PlatformId::parse(text).map(|id| id.as_str().to_owned()).map_err(|error| error.to_string())
+}
+
+fn parse_login_id(text: &str) -> Result<LoginId, String> {
+    LoginId::parse(text).ok_or_else(|| "not 16 lower-case hex digits, as /v1/session and the log show them".to_owned())
+}
+
+/// RFC 3339 with any offset; fractions of a second are rounded up, so that no login before the time is let through.
+fn parse_before(text: &str) -> Result<UnixSeconds, String> {
+    let time = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339)
+        .map_err(|_| "not a time; write for example 2026-11-22T21:00:00Z".to_owned())?;
+    let seconds = u64::try_from(time.unix_timestamp()).map_err(|_| "before 1970".to_owned())?;
+    Ok(UnixSeconds::new(seconds).plus(u64::from(time.nanosecond() > 0)))
+}
+
+impl Add {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let now = SystemClock.now();
+        let latest = now.plus(LEEWAY_S);
+        let before = self.before.unwrap_or(latest);
+        if before > latest {
+            return Err(anyhow!("--before {before} is {} from now", text::duration(before.since(now))))
+                .hint("a cut-off is about logins that have happened; leave --before out to refuse all of them");
+        }
+        let who = match self.who {
+            WhoOptions { login_id: Some(login_id), .. } => Who::Login(login_id),
+            WhoOptions { appid: Some(app), openid: Some(openid), .. } => Who::Openid(app.0, openid.into(), before),
+            WhoOptions { appid: Some(app), .. } => Who::App(app.0, before),
+            WhoOptions { .. } => Who::Everybody(before),
+        };
+        let (lock, mut cutoffs) = open(&self.keys)?;
+        if cutoffs.iter().any(|cutoff| cutoff.who == who) {
+            return Ok(writeln!(io::stdout(), "already cut off: {}", describe(&who))?);
+        }
+        let told = describe(&who);
+        cutoffs.push(Cutoff { who, created: now });
+        lock.replace_cutoffs(&cutoffs).map_err(report::write_failed)?;
+        Ok(writeln!(io::stdout(), "cut off: {told}")?)
+    }
+}
+
+/// List the cut-offs
+#[derive(Args, Debug)]
+pub(crate) struct List {
+    #[command(flatten)]
+    keys: KeysOptions,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl List {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let cutoffs = read(&self.keys)?;
+        let mut out = io::stdout().lock();
+        if self.json {
+            return Ok(write!(out, "{}", list::encode(&cutoffs))?);
+        }
+        if cutoffs.is_empty() {
+            return Ok(writeln!(out, "nobody is cut off")?);
+        }
+        let now = SystemClock.now();
+        let mut table = Table::new(&["MADE", "REFUSED"]);
+        for cutoff in &cutoffs {
+            table.row(vec![text::relative(cutoff.created, now), describe(&cutoff.who)]);
+        }
+        Ok(write!(out, "{}", table.render())?)
+    }
+}
+
+/// Remove cut-offs that can refuse nothing any more
+///
+/// One goes when it is older than the longest ticket that any key seals, and an hour.
+#[derive(Args, Debug)]
+pub(crate) struct Prune {
+    #[command(flatten)]
+    keys: KeysOptions,
+}
+
+impl Prune {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let (lock, cutoffs) = open(&self.keys)?;
+        let now = SystemClock.now();
+        let (ring, _) = self.keys.directory().load_ring([], now).map_err(report::load_failed)?;
+        let longest_s = ring.keys().map(|key| key.key().spec().max_ttl_s).max().unwrap_or_default();
+        let (gone, left): (Vec<Cutoff>, Vec<Cutoff>) =
+            cutoffs.into_iter().partition(|cutoff| cutoff.created.plus(longest_s).plus(KEPT_S) < now);
+        if gone.is_empty() {
+            return Ok(writeln!(io::stdout(), "nothing to remove")?);
+        }
+        lock.replace_cutoffs(&left).map_err(report::write_failed)?;
+        let mut out = io::stdout().lock();
+        for cutoff in gone {
+            writeln!(out, "removed: {}", describe(&cutoff.who))?;
+        }
+        Ok(())
+    }
+}
+
+fn open(keys: &KeysOptions) -> anyhow::Result<(WriteLock, Vec<Cutoff>)> {
+    let lock = keys.directory().lock().map_err(report::write_failed)?;
+    let cutoffs = read(keys)?;
+    Ok((lock, cutoffs))
+}
+
+fn read(keys: &KeysOptions) -> anyhow::Result<Vec<Cutoff>> {
+    let directory = keys.directory();
+    if !directory.path().is_dir() {
+        return Err(anyhow!("{} is not a directory", directory.path().display()))
+            .hint("give the keys directory with --keys");
+    }
+    directory.cutoffs().map_err(|problem| anyhow!("{problem}")).context("cannot read the cut-offs")
+}
+
+fn describe(who: &Who) -> String {
+    match who {
+        Who::Everybody(before) => format!("everybody who logged in before {before}"),
+        Who::App(app, before) => format!("everybody at {app} who logged in before {before}"),
+        Who::Openid(app, openid, before) => format!("{openid} at {app}, logged in before {before}"),
+        Who::Login(login_id) => format!("login {login_id}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_rounded_up_to_whole_seconds() {
+        for (text, seconds) in [
+            ("1970-01-01T00:01:40Z", 100),
+            ("1970-01-01T00:01:40.000Z", 100),
+            ("1970-01-01T00:01:40.000000001Z", 101),
+            ("1970-01-01T08:01:40+08:00", 100),
+        ] {
+            assert_eq!(parse_before(text), Ok(UnixSeconds::new(seconds)), "{text}");
+        }
+        for text in ["", "now", "1969-12-31T23:59:59Z", "2026-11-22", "2026-11-22T21:00:00"] {
+            assert!(parse_before(text).is_err(), "{text}");
+        }
+    }
+}

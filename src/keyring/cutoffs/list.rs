@@ -1,0 +1,190 @@
+//! The text of `cutoffs.json` <-> entries. Knows no files.
+
+use serde::{Deserialize, Serialize};
+
+use super::LoginId;
+use crate::clock::UnixSeconds;
+use crate::keyring::AppId;
+
+/// One cut-off.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "the fields of version 1")]
+pub struct Cutoff {
+    /// Whose tickets are refused.
+    pub who: Who,
+    /// When it was made.
+    pub created: UnixSeconds,
+}
+
+/// Whom a cut-off is about, and which of their logins.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "the scopes of version 1")]
+pub enum Who {
+    /// Every login before a time.
+    Everybody(UnixSeconds),
+    /// Every login at an app before a time.
+    App(AppId, UnixSeconds),
+    /// Every login of one user at an app before a time.
+    Openid(AppId, Box<str>, UnixSeconds),
+    /// One login, whenever it was.
+    Login(LoginId),
+}
+
+/// Why a text is no list of cut-offs.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CutoffsError {
+    /// Not JSON, or not of the shape `{"v":1,"cutoffs":[...]}`.
+    #[error("not a list of cut-offs: {0}")]
+    Shape(String),
+    /// A version that this program does not know.
+    #[error("version {0} is unknown to this program")]
+    Version(u64),
+    /// An entry whose fields do not fit its scope.
+    #[error("cut-off number {number}: {what}")]
+    Entry {
+        /// Counted from 1.
+        number: usize,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+}
+
+#[derive(Deserialize, Serialize)]
+struct RawFile {
+    v: u64,
+    cutoffs: Vec<RawCutoff>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct RawCutoff {
+    scope: Scope,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    appid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    openid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<String>,
+    created: String,
+}
+
+#[derive(Clone, Copy, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Scope {
+    All,
+    App,
+    Openid,
+    Login,
+}
+
+/// Parses the text of `cutoffs.json`.
+///
+/// # Errors
+/// [`CutoffsError`]; a list is taken as a whole or not at all.
+pub fn parse(text: &str) -> Result<Vec<Cutoff>, CutoffsError> {
+    let raw: RawFile = serde_json::from_str(text).map_err(|error| CutoffsError::Shape(error.to_string()))?;
+    if raw.v != 1 {
+        return Err(CutoffsError::Version(raw.v));
+    }
+    let entries = raw.cutoffs.into_iter().enumerate();
+    entries
+        .map(|(index, entry)| entry.parse().map_err(|what| CutoffsError::Entry { number: index + 1, what }))
+        .collect()
+}
+
+/// The text of `cutoffs.json`, ended by a line feed.
+///
+/// # Panics
+/// Never: the shape has no map whose keys could be something else than text.
+#[must_use]
+pub fn encode(cutoffs: &[Cutoff]) -> String {
+    let raw = RawFile { v: 1, cutoffs: cutoffs.iter().map(RawCutoff::of).collect() };
+    let mut text = serde_json::to_string(&raw).expect("texts and numbers are always JSON");
+    text.push('\n');
+    text
+}
+
+impl RawCutoff {
+    fn parse(self) -> Result<Cutoff, &'static str> {
+        const TIME: &str = "`before` or `created` is not a time like 2026-11-22T21:00:00Z";
+        let Self { scope, appid, openid, login_id, before, created } = self;
+        let created = UnixSeconds::parse_rfc3339(&created).ok_or(TIME)?;
+        let app = appid.map(|text| AppId::parse(&text)).transpose().map_err(|_| "`appid` is not an appid")?;
+        let before = before.map(|text| UnixSeconds::parse_rfc3339(&text).ok_or(TIME)).transpose()?;
+        let who = match (scope, app, openid, login_id, before) {
+            (Scope::Login, None, None, Some(login_id), None) => {
+                Who::Login(LoginId::parse(&login_id).ok_or("`login_id` is not 16 lower-case hex digits")?)
+            }
+            (Scope::All, None, None, None, Some(before)) => Who::Everybody(before),
+            (Scope::App, Some(app), None, None, Some(before)) => Who::App(app, before),
+            (Scope::Openid, Some(app), Some(openid), None, Some(before)) => Who::Openid(app, openid.into(), before),
+            (Scope::Login, ..) => return Err("scope `login` takes `login_id` alone"),
+            (Scope::All, ..) => return Err("scope `all` takes `before` alone"),
+            (Scope::App, ..) => return Err("scope `app` takes `appid` and `before`"),
+            (Scope::Openid, ..) => return Err("scope `openid` takes `appid`, `openid` and `before`"),
+        };
+        Ok(Cutoff { who, created })
+    }
+
+    fn of(cutoff: &Cutoff) -> Self {
+        let empty = Self {
+            scope: Scope::All,
+            appid: None,
+            openid: None,
+            login_id: None,
+            before: None,
+            created: cutoff.created.to_string(),
+        };
+        let time = |before: &UnixSeconds| Some(before.to_string());
+        match &cutoff.who {
+            Who::Everybody(before) => Self { before: time(before), ..empty },
+            Who::App(app, before) => {
+                Self { scope: Scope::App, appid: Some(app.to_string()), before: time(before), ..empty }
+            }
+            Who::Openid(app, openid, before) => Self {
+                scope: Scope::Openid,
+                appid: Some(app.to_string()),
+                openid: Some(openid.to_string()),
+                before: time(before),
+                ..empty
+            },
+            Who::Login(login_id) => Self { scope: Scope::Login, login_id: Some(login_id.to_string()), ..empty },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &str = r#"{"v":1,"cutoffs":[{"scope":"login","login_id":"60c7e322d1691070","created":"2026-11-22T21:00:00Z"},{"scope":"all","before":"1970-01-01T00:01:40Z","created":"2026-11-22T21:00:00Z"},{"scope":"app","appid":"wx1","before":"1970-01-01T00:03:20Z","created":"2026-11-22T21:00:00Z"},{"scope":"openid","appid":"wx1","openid":"alice","before":"1970-01-01T00:05:00Z","created":"2026-11-22T21:00:00Z"}]}
+"#;
+
+    #[test]
+    fn a_list_reads_and_writes_the_same_text() {
+        assert_eq!(encode(&parse(LIST).unwrap()), LIST);
+        assert_eq!(encode(&parse(r#"{"v":1,"cutoffs":[]}"#).unwrap()), "{\"v\":1,\"cutoffs\":[]}\n");
+    }
+
+    #[test]
+    fn a_list_that_is_not_right_is_not_taken() {
+        for (text, error) in [
+            ("", "at line 1 column 0"),
+            (r#"{"v":2,"cutoffs":[]}"#, "version 2"),
+            (r#"{"v":1}"#, "missing field"),
+            (&LIST.replace("\"all\"", "\"nobody\""), "unknown variant"),
+            (&LIST.replace("\"scope\":\"all\"", "\"scope\":\"all\",\"why\":\"?\""), "unknown field"),
+            (&LIST.replace("60c7e322d1691070", "60C7E322D1691070"), "number 1: `login_id`"),
+            (&LIST.replace("00:01:40Z", "00:01:40"), "number 2: `before`"),
+            (&LIST.replace("\"appid\":\"wx1\",\"before\"", "\"before\""), "number 3: scope `app` takes"),
+            (&LIST.replace("\"openid\":\"alice\",", ""), "number 4: scope `openid` takes"),
+            (&LIST[..LIST.len() - 4], "not a list of cut-offs"),
+        ] {
+            let message = parse(text).unwrap_err().to_string();
+            assert!(message.contains(error), "{message} should tell of {error}");
+        }
+    }
+}
