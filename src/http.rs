@@ -6,6 +6,7 @@ mod connection;
 mod error;
 mod flight;
 mod login;
+mod metrics;
 mod request;
 mod request_id;
 mod rescan;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, Guard};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{any, get, post};
@@ -30,6 +31,7 @@ use serde::Serialize;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 pub use connection::{ConnectionLimits, serve};
+pub use metrics::ConnectionCount;
 pub use rescan::Rescans;
 
 use crate::clock::{Clock, UnixSeconds};
@@ -38,10 +40,14 @@ use crate::platform::Platform;
 use crate::ticket::{OpenError, Policy, Ticket, UnverifiedTicket};
 use error::{ApiError, ErrorCode};
 use flight::Flights;
+use metrics::Metrics;
 use request_id::RequestId;
 
 /// Largest section of request headers, names, values and four bytes for each line, in bytes.
 const MAX_HEADER_SECTION: usize = 16 << 10;
+
+/// What `--version` says, too.
+const BUILD_VERSION: &str = env!("BUILD_VERSION");
 
 /// One mini-program that the server serves.
 #[derive(Debug)]
@@ -77,6 +83,7 @@ pub struct AppState {
     clock: Arc<dyn Clock>,
     flights: Flights,
     rescans: Rescans,
+    metrics: Metrics,
     reload_failed: AtomicBool,
 }
 
@@ -85,6 +92,8 @@ impl AppState {
     #[must_use]
     pub fn new(settings: Settings, apps: Vec<App>, ring: KeyRing, clock: Arc<dyn Clock>) -> Arc<Self> {
         let ring = ArcSwap::from_pointee(ring);
+        let metrics = Metrics::new();
+        metrics.ring_loaded(clock.now(), 0);
         Arc::new(Self {
             settings,
             apps,
@@ -92,6 +101,7 @@ impl AppState {
             clock,
             flights: Flights::default(),
             rescans: Rescans::default(),
+            metrics,
             reload_failed: AtomicBool::new(false),
         })
     }
@@ -101,9 +111,30 @@ impl AppState {
         self.ring.store(Arc::new(ring));
     }
 
-    /// Says whether the last look at the keys directory found it right; operators are told.
-    pub fn set_reload_failed(&self, failed: bool) {
-        self.reload_failed.store(failed, Ordering::Relaxed);
+    /// Tells operators how many files the first ring's directory has that were left alone.
+    pub fn files_passed_over(&self, count: usize) {
+        self.metrics.ring_loaded(self.now(), count);
+    }
+
+    /// Puts a ring in place that came from a changed directory, with the number of files in it that were left alone.
+    pub fn ring_reloaded(&self, ring: KeyRing, passed_over: usize) {
+        self.swap_ring(ring);
+        self.metrics.ring_loaded(self.now(), passed_over);
+        self.metrics.reloaded(true);
+        self.reload_failed.store(false, Ordering::Relaxed);
+    }
+
+    /// Puts the old ring in place with what else is revoked or cut off; operators are told that the directory is not right.
+    pub fn ring_kept(&self, ring: KeyRing) {
+        self.swap_ring(ring);
+        self.metrics.reloaded(false);
+        self.reload_failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Counts the connections of `listener`, a name for operators.
+    #[must_use]
+    pub fn connection_count(&self, listener: &'static str) -> ConnectionCount {
+        self.metrics.connections(listener)
     }
 
     /// Where requests ask for a look at the keys directory.
@@ -125,7 +156,10 @@ impl AppState {
     }
 
     fn open_now(&self, claimed: UnverifiedTicket, purpose: Purpose) -> Result<Ticket, OpenError> {
-        claimed.open(&self.ring(), purpose, self.now(), &self.settings.policy)
+        let kid = claimed.unverified_kid();
+        let result = claimed.open(&self.ring(), purpose, self.now(), &self.settings.policy);
+        self.metrics.opened(kid, result.as_ref().map_err(|error| *error));
+        result
     }
 
     fn ring(&self) -> Guard<Arc<KeyRing>> {
@@ -196,7 +230,12 @@ fn cors(origins: &[String]) -> CorsLayer {
 
 /// The routes for operators.
 pub fn admin_router(state: Arc<AppState>) -> Router {
-    finish(Router::new().route("/healthz", get(admin::alive)).route("/readyz", get(admin::ready)), state)
+    let routes = Router::new()
+        .route("/healthz", get(admin::alive))
+        .route("/readyz", get(admin::ready))
+        .route("/keys", get(admin::keys))
+        .route("/metrics", get(admin::metrics));
+    finish(routes, state)
 }
 
 fn finish(router: Router<Arc<AppState>>, state: Arc<AppState>) -> Router {
@@ -213,12 +252,15 @@ fn finish(router: Router<Arc<AppState>>, state: Arc<AppState>) -> Router {
 async fn answer(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     let request_id = RequestId::next();
     let style = Style::of(request.uri().path(), &state.settings);
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let response = if header_section_len(request.headers()) > MAX_HEADER_SECTION {
         style.headers_too_large()
     } else {
         next.run(request).await
     };
     let mut response = style.render_error(response, &request_id);
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    state.metrics.answered(route, response.status().as_u16());
     response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }

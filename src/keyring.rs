@@ -8,6 +8,7 @@ pub mod cutoffs;
 mod key;
 mod plan;
 pub mod text;
+mod view;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -17,6 +18,7 @@ pub use app::{AppId, AppIdError, AppTag};
 pub use cutoffs::Cutoffs;
 pub use key::{Alg, Key, KeyError, KeyId, KeyName, KeySpec, KeyUse, Purpose, UnknownName};
 pub use plan::{Concern, Event, PRUNE_AFTER_S, Step};
+pub use view::{KeyView, RingView};
 
 use crate::clock::{LEEWAY_S, UnixSeconds};
 use crate::seal::SealKey;

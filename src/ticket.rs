@@ -30,7 +30,8 @@ pub const MAX_TICKET_LEN: usize = 1024;
 pub const LOGIN_HANDLE_TTL_S: u64 = 300;
 
 const MAX_BYTES: usize = MAX_TICKET_LEN / 4 * 3;
-const VERSION: u8 = 1;
+/// The format version that this program writes and reads.
+pub const VERSION: u8 = 1;
 const HEADER_LEN: usize = 1 + KeyId::LEN + AppTag::LEN;
 const MIN_BYTES: usize = HEADER_LEN + NONCE_LEN + TAG_LEN;
 const AAD_DOMAIN: &[u8] = b"auth-ticket/v1";
@@ -135,6 +136,7 @@ pub struct Ticket {
 pub struct SealedTicket {
     /// The ticket, at most [`MAX_TICKET_LEN`] characters of base64url.
     text: String,
+    kid: KeyId,
     expires_at: UnixSeconds,
     session_expires_at: UnixSeconds,
 }
@@ -205,7 +207,7 @@ impl Session {
         let (tag_place, _) = after.split_at_mut(TAG_LEN);
         tag_place.copy_from_slice(&tag);
         let text = URL_SAFE_NO_PAD.encode(bytes.get(..MIN_BYTES + claims_len).unwrap_or_default());
-        Ok(SealedTicket { text, expires_at, session_expires_at })
+        Ok(SealedTicket { text, kid: key.kid, expires_at, session_expires_at })
     }
 }
 
@@ -376,6 +378,12 @@ impl SealedTicket {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The key that it is sealed with.
+    #[must_use]
+    pub const fn kid(&self) -> KeyId {
+        self.kid
     }
 
     /// Its end, leeway not counted.

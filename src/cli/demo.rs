@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use auth_ticket::clock::{Clock, SystemClock};
-use auth_ticket::http::{self, App, AppState, Settings};
+use auth_ticket::http::{self, App, AppState, ConnectionCount, Settings};
 use auth_ticket::keyring::{AppId, KeySpec, KeyUse};
 use auth_ticket::keystore::{Directory, Reloader};
 use auth_ticket::platform::weapp::{Weapp, WeappOptions};
@@ -76,10 +76,11 @@ impl Demo {
 
         let welcome = welcome(listener.local_addr()?, admin.local_addr()?, &platform_url, keys.path());
         let mut servers = serve::Servers::new(simulator::LIMITS)?;
-        servers.add(platform, Simulator::new(Arc::new(SystemClock)).router());
+        servers.add(platform, Simulator::new(Arc::new(SystemClock)).router(), ConnectionCount::default());
         tokio::spawn(Watch::new(Arc::clone(&state), reloader, KEYS_POLL)?.run());
-        servers.add(admin, http::admin_router(Arc::clone(&state)));
-        servers.add(listener, http::router(state));
+        servers.add(admin, http::admin_router(Arc::clone(&state)), state.connection_count("operators"));
+        let count = state.connection_count("clients");
+        servers.add(listener, http::router(state), count);
         io::stdout().write_all(welcome.as_bytes())?;
         servers.run().await;
         Ok(())
@@ -115,7 +116,7 @@ curl -i -X POST http://{own}/v1/renew -H "weixinauth: $TICKET"
 
 Rotate the key; the ticket goes on working:
 
-auth-ticket keys rotate --lead 0s --keys {keys}
+auth-ticket keys rotate --now --keys {keys}
 "#,
         keys = keys.display(),
     )

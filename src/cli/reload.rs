@@ -52,17 +52,15 @@ impl Watch {
         match reload {
             Reload::Unchanged => {}
             Reload::Taken { ring, passed_over } => {
-                for file in passed_over {
+                for file in &passed_over {
                     tracing::warn!("{file}");
                 }
                 tracing::info!(fingerprint = %ring.fingerprint(), keys = ring.keys().count(), "took a new key ring");
-                self.state.swap_ring(ring);
-                self.state.set_reload_failed(false);
+                self.state.ring_reloaded(ring, passed_over.len());
             }
             Reload::Kept { why, ring } => {
                 tracing::error!("the keys directory is not right, the old keys stay: {why}");
-                self.state.swap_ring(ring);
-                self.state.set_reload_failed(true);
+                self.state.ring_kept(ring);
             }
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use auth_ticket::clock::{Clock, SystemClock, UnixSeconds};
-use auth_ticket::http::{self, App, AppState, ConnectionLimits, Settings};
+use auth_ticket::http::{self, App, AppState, ConnectionCount, ConnectionLimits, Settings};
 use auth_ticket::keyring::{AppId, KeyRing, KeyUse};
 use auth_ticket::keystore::{Directory, Reloader};
 use auth_ticket::platform::weapp::{Weapp, WeappOptions};
@@ -90,7 +90,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let directory = Directory::new(&config.keys_dir, config.allow_group_read);
     let appids = apps.iter().map(|app| app.id.clone()).collect();
     let (reloader, ring, passed_over) = Reloader::start(directory, appids, now).map_err(report::load_failed)?;
-    for file in passed_over {
+    for file in &passed_over {
         tracing::warn!("{file}");
     }
     warn_of_ring(&ring, &policy, now);
@@ -112,15 +112,17 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         shutdown_grace: config.limits.shutdown_grace,
     };
     let state = AppState::new(settings, apps, ring, Arc::new(SystemClock));
+    state.files_passed_over(passed_over.len());
     let listener = bind(config.listen, "--listen").await?;
     let mut servers = Servers::new(limits)?;
     writeln!(io::stdout(), "listening on http://{}", listener.local_addr()?)?;
-    servers.add(listener, http::router(Arc::clone(&state)));
+    servers.add(listener, http::router(Arc::clone(&state)), state.connection_count("clients"));
     tokio::spawn(Watch::new(Arc::clone(&state), reloader, config.keys_poll)?.run());
     if let Some(address) = config.admin_listen {
         let listener = bind(address, "--admin-listen").await?;
         writeln!(io::stdout(), "operators on http://{}", listener.local_addr()?)?;
-        servers.add(listener, http::admin_router(state));
+        let count = state.connection_count("operators");
+        servers.add(listener, http::admin_router(state), count);
     }
     servers.run().await;
     Ok(())
@@ -183,8 +185,8 @@ impl Servers {
     }
 
     /// Starts to serve `router` on `listener`.
-    pub(crate) fn add(&mut self, listener: TcpListener, router: Router) {
-        self.running.spawn(http::serve(listener, router, self.limits, self.stop.subscribe()));
+    pub(crate) fn add(&mut self, listener: TcpListener, router: Router, count: ConnectionCount) {
+        self.running.spawn(http::serve(listener, router, self.limits, count, self.stop.subscribe()));
     }
 
     /// Runs until a signal comes and all servers have finished.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth_ticket::clock::SystemClock;
-use auth_ticket::http::ConnectionLimits;
+use auth_ticket::http::{ConnectionCount, ConnectionLimits};
 use auth_ticket::simulator::Simulator;
 use clap::Args;
 
@@ -40,7 +40,7 @@ impl Options {
             let mut servers = serve::Servers::new(LIMITS)?;
             let address = listener.local_addr()?;
             writeln!(io::stdout(), "simulator on http://{address} (in memory; use it as base_url of an app)")?;
-            servers.add(listener, Simulator::new(Arc::new(SystemClock)).router());
+            servers.add(listener, Simulator::new(Arc::new(SystemClock)).router(), ConnectionCount::default());
             servers.run().await;
             Ok(())
         })

@@ -6,10 +6,14 @@ use std::sync::atomic::Ordering;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use hyper::StatusCode;
+use hyper::header::CONTENT_TYPE;
+use serde::Serialize;
 use serde_json::json;
 
-use super::{AppState, json_answer};
-use crate::keyring::KeyUse;
+use super::error::{ApiError, ErrorCode};
+use super::{AppState, BUILD_VERSION, json_answer};
+use crate::keyring::{KeyUse, RingView};
+use crate::ticket::VERSION;
 
 /// The process lives.
 pub(super) async fn alive() -> StatusCode {
@@ -33,6 +37,28 @@ pub(super) async fn ready(State(state): State<Arc<AppState>>) -> Response {
         (true, true) => (StatusCode::OK, "ok"),
     };
     (status, json_answer(&json!({ "status": word, "reasons": reasons }))).into_response()
+}
+
+/// The keys, without anything secret, and what tells replicas apart.
+pub(super) async fn keys(State(state): State<Arc<AppState>>) -> Response {
+    json_answer(&Keys { version: BUILD_VERSION, ticket_version: VERSION, ring: state.ring().view(state.now()) })
+}
+
+#[derive(Serialize)]
+struct Keys {
+    version: &'static str,
+    ticket_version: u8,
+    #[serde(flatten)]
+    ring: RingView,
+}
+
+/// All numbers.
+pub(super) async fn metrics(State(state): State<Arc<AppState>>) -> Response {
+    const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    match state.metrics.encode(&state.ring(), state.now()) {
+        Ok(text) => ([(CONTENT_TYPE, OPENMETRICS)], text).into_response(),
+        Err(_) => ApiError::new(ErrorCode::Overloaded, "the metrics cannot be written now").into_response(),
+    }
 }
 
 fn can_open(state: &AppState) -> bool {

@@ -37,6 +37,7 @@ pub(super) async fn login_check(State(state): State<Arc<AppState>>, request: Req
     let handle = fields.one("openid")?.ok_or(ApiError::invalid_request("openid is missing"))?;
     let opened = state.open(|| Ok(UnverifiedTicket::parse(handle.as_bytes())?), Purpose::LoginHandle).await?;
     let ticket = opened.renew(&state.ring(), state.now(), &state.settings.policy)?;
+    state.metrics.sealed(ticket.kid(), Purpose::Ticket);
     Ok(success(&json!({ "AUTH_TICKET": ticket.text() })))
 }
 

@@ -18,9 +18,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower::ServiceExt;
+
+use super::metrics::ConnectionCount;
 
 /// Above this, hyper answers 431 by itself; well above what the router refuses with the usual error.
 const MAX_HEAD_LEN: usize = 128 << 10;
@@ -42,11 +44,17 @@ pub struct ConnectionLimits {
 }
 
 /// Serves `router` on `listener` until `stop` turns true, then finishes the requests that run and returns.
-pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimits, mut stop: watch::Receiver<bool>) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: ConnectionLimits,
+    count: ConnectionCount,
+    mut stop: watch::Receiver<bool>,
+) {
     let room = Arc::new(Semaphore::new(limits.max_connections));
     let stopped = stop.clone();
     tokio::select! {
-        () = accept(&listener, &router, limits, &room, &stopped) => {}
+        () = accept(&listener, &router, limits, &count, &room, &stopped) => {}
         // An error means that the sender is gone, which is as good a reason to stop.
         _ = stop.wait_for(|stop| *stop) => {}
     }
@@ -61,6 +69,7 @@ async fn accept(
     listener: &TcpListener,
     router: &Router,
     limits: ConnectionLimits,
+    count: &ConnectionCount,
     room: &Arc<Semaphore>,
     stop: &watch::Receiver<bool>,
 ) {
@@ -69,7 +78,11 @@ async fn accept(
         match listener.accept().await {
             Ok((stream, _)) => {
                 let (router, stop) = (router.clone(), stop.clone());
-                tokio::spawn(run(stream, router, limits, place, stop));
+                let counted = count.enter();
+                tokio::spawn(async move {
+                    run(stream, router, limits, stop).await;
+                    drop((place, counted));
+                });
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -79,13 +92,7 @@ async fn accept(
     }
 }
 
-async fn run(
-    stream: TcpStream,
-    router: Router,
-    limits: ConnectionLimits,
-    _place: OwnedSemaphorePermit,
-    mut stop: watch::Receiver<bool>,
-) {
+async fn run(stream: TcpStream, router: Router, limits: ConnectionLimits, mut stop: watch::Receiver<bool>) {
     // Answers are written in one piece, so there is nothing to gain from waiting for more.
     let _ = stream.set_nodelay(true);
     let watchdog = Arc::new(Watchdog::new(limits));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::error::{ApiError, ErrorCode};
 use super::request::{BodyKind, body_kind, read_body};
@@ -54,6 +55,17 @@ pub(super) async fn exchange(
     code: String,
     purpose: Purpose,
 ) -> Result<(SealedTicket, UnixSeconds), ApiError> {
+    let result = log_in(state, app, code, purpose).await;
+    state.metrics.logged_in(app.id.as_str(), result.as_ref().map_or_else(|error| error.code().as_str(), |_| "ok"));
+    result
+}
+
+async fn log_in(
+    state: &Arc<AppState>,
+    app: &App,
+    code: String,
+    purpose: Purpose,
+) -> Result<(SealedTicket, UnixSeconds), ApiError> {
     let code =
         Code::parse(code).map_err(|_| ApiError::invalid_request("code is not 1 to 512 printable ASCII characters"))?;
     if code.is_devtools_mock() {
@@ -72,6 +84,7 @@ pub(super) async fn exchange(
         return Err(ApiError::from(OpenError::Revoked));
     }
     let sealed = session.seal(&ring, &app.id, purpose, now, &state.settings.policy)?;
+    state.metrics.sealed(sealed.kid(), purpose);
     tracing::info!(appid = %app.id, login_id = %session.login_id, "logged in");
     Ok((sealed, now))
 }
@@ -85,7 +98,10 @@ fn spend(
     let code = code.duplicate();
     async move {
         let failed = || PlatformError::Failed(FailedReason::Malformed);
-        let identity = state.app(app.as_str()).ok_or_else(failed)?.platform.exchange(&code).await?;
+        let began = Instant::now();
+        let result = state.app(app.as_str()).ok_or_else(failed)?.platform.exchange(&code).await;
+        state.metrics.exchanged(app.as_str(), began.elapsed(), result.as_ref().err());
+        let identity = result?;
         let login_id = LoginId::generate().map_err(|_| failed())?;
         session_of(identity, login_id, state.now()).map(Arc::new).map_err(|_| failed())
     }

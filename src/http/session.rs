@@ -19,6 +19,7 @@ pub(super) async fn renew(State(state): State<Arc<AppState>>, headers: HeaderMap
     let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
     let now = state.now();
     let sealed = ticket.renew(&state.ring(), now, &state.settings.policy)?;
+    state.metrics.sealed(sealed.kid(), Purpose::Ticket);
     Ok(json_answer(&TicketObject::new(&sealed, now)))
 }
 

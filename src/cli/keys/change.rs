@@ -112,6 +112,9 @@ pub(crate) struct Rotate {
     /// How long until the new key takes over [default: 15m, 1h for jwt]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration_s)]
     lead: Option<u64>,
+    /// Take over at once, for emergencies; says what that breaks
+    #[arg(long, conflicts_with = "lead")]
+    now: bool,
     /// Do nothing unless the newest key was made longer ago than this; for cron
     #[arg(long, value_name = "DURATION", value_parser = parse_duration_s)]
     if_older_than: Option<u64>,
@@ -145,8 +148,10 @@ impl Rotate {
             due.push((key_use, newest));
         }
         for (key_use, newest) in due {
-            let lead_s = self.lead.unwrap_or(default_lead_s(key_use));
-            if lead_s < SAFE_LEAD_S {
+            let lead_s = if self.now { 0 } else { self.lead.unwrap_or(default_lead_s(key_use)) };
+            if self.now {
+                warn(&"--now: until a replica has loaded the new key, it refuses what the others seal with it");
+            } else if lead_s < SAFE_LEAD_S {
                 warn(&format_args!(
                     "a lead of {} is shorter than {}: replicas that get the file later refuse what it seals until they do",
                     text::as_typed(lead_s),

@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 
 use auth_ticket::clock::{Clock, SystemClock, UnixSeconds};
-use auth_ticket::keyring::{Concern, Event, KeyRing, KeyState, KeyUse, RingKey, Step};
+use auth_ticket::keyring::{Concern, Event, KeyRing, KeyState, KeyUse, RingView, Step};
 use auth_ticket::keystore::PassedOver;
 use clap::Args;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::KeysOptions;
@@ -42,7 +43,7 @@ impl List {
         let (ring, passed_over) = load(&self.keys, now)?;
         let mut out = io::stdout().lock();
         if self.json {
-            return Ok(writeln!(out, "{}", list_json(&ring, &passed_over, now))?);
+            return Ok(writeln!(out, "{}", list_json(&ring, &passed_over, now)?)?);
         }
         Ok(write_list(&mut out, &ring, &passed_over, now)?)
     }
@@ -141,7 +142,7 @@ fn describe(ring: &KeyRing, event: &Event) -> String {
 fn worry(concern: &Concern, now: UnixSeconds) -> String {
     match concern {
         Concern::CannotSeal(KeyUse::Ticket) => {
-            "no ticket key can seal: logins are refused, checks go on; run keys rotate --lead 0s".to_owned()
+            "no ticket key can seal: logins are refused, checks go on; run keys rotate --now".to_owned()
         }
         Concern::CannotSeal(key_use) => format!("no {key_use} key can seal; run keys rotate --use {key_use}"),
         Concern::LastFifth { key, until } => {
@@ -151,31 +152,23 @@ fn worry(concern: &Concern, now: UnixSeconds) -> String {
     }
 }
 
-fn list_json(ring: &KeyRing, passed_over: &[PassedOver], now: UnixSeconds) -> Value {
-    json!({
-        "now": now.to_string(),
-        "fingerprint": ring.fingerprint().to_string(),
-        "keys": ring.keys().map(|ring_key| key_json(ring_key, now)).collect::<Vec<_>>(),
-        "next_change": ring.next_change(now).map(|at| at.to_string()),
-        "warnings": ring.concerns(now).iter().map(|concern| worry(concern, now)).collect::<Vec<_>>(),
-        "passed_over": passed_over.iter().map(|file| json!({"file": file.file, "why": file.why})).collect::<Vec<_>>(),
-    })
+/// What `keys list --json` prints.
+#[derive(Serialize)]
+struct Listed<'a> {
+    #[serde(flatten)]
+    ring: RingView,
+    passed_over: Vec<Passed<'a>>,
 }
 
-fn key_json(ring_key: &RingKey, now: UnixSeconds) -> Value {
-    let spec = ring_key.key().spec();
-    json!({
-        "use": spec.key_use.as_str(),
-        "kid": ring_key.key().kid().to_string(),
-        "alg": spec.alg.as_str(),
-        "state": ring_key.state(now).as_str(),
-        "created": spec.created.to_string(),
-        "seal_from": spec.seal_from.to_string(),
-        "seal_until": spec.seal_until.to_string(),
-        "seals_until": ring_key.end().to_string(),
-        "opens_until": ring_key.dead_at().to_string(),
-        "max_ttl_s": spec.max_ttl_s,
-    })
+#[derive(Serialize)]
+struct Passed<'a> {
+    file: &'a str,
+    why: &'a str,
+}
+
+fn list_json(ring: &KeyRing, passed_over: &[PassedOver], now: UnixSeconds) -> anyhow::Result<String> {
+    let passed_over = passed_over.iter().map(|file| Passed { file: &file.file, why: &file.why }).collect();
+    Ok(serde_json::to_string(&Listed { ring: ring.view(now), passed_over })?)
 }
 
 fn plan_json(ring: &KeyRing, now: UnixSeconds) -> Value {

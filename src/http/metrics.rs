@@ -1,0 +1,296 @@
+//! Numbers for operators, in the [OpenMetrics](https://prometheus.io/docs/specs/om/open_metrics_spec/) text format.
+//!
+//! Labels hold kids of our own keys, configured appids, names of our own: never anything that a client made up.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::clock::UnixSeconds;
+use crate::keyring::{KeyId, KeyRing, KeyState, KeyUse, Purpose};
+use crate::platform::PlatformError;
+use crate::ticket::{OpenError, Ticket};
+
+/// All metrics of a server.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    registry: Registry,
+    /// Held while the numbers that depend on the time are set and read.
+    scrape: Mutex<()>,
+    sealed: Family<Sealed, Counter>,
+    opened: Family<Opened, Counter>,
+    unknown_kids: Counter,
+    logins: Family<Login, Counter>,
+    upstream_seconds: Family<OfApp, Histogram>,
+    upstream_errcodes: Family<Errcode, Counter>,
+    requests: Family<Request, Counter>,
+    connections: Family<OfListener, Gauge>,
+    keys: Family<KeysInState, Gauge>,
+    can_seal: Family<OfUse, Gauge>,
+    seals_until: Family<OfUse, Gauge>,
+    next_change: Gauge,
+    ring: Family<RingLabels, Gauge>,
+    ring_loaded: Gauge,
+    reloads: Family<OfResult, Counter>,
+    reload_failed: Gauge,
+    passed_over: Gauge,
+    newest_key_ahead: Gauge,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Sealed {
+    kid: Kid,
+    purpose: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Opened {
+    kid: Kid,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Login {
+    appid: String,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct OfApp {
+    appid: String,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Errcode {
+    appid: String,
+    errcode: i64,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Request {
+    route: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct OfListener {
+    listener: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct KeysInState {
+    key_use: &'static str,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct OfUse {
+    key_use: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct RingLabels {
+    fingerprint: String,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct OfResult {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Build {
+    version: &'static str,
+    ticket_version: u8,
+}
+
+/// A kid without the text that a `String` label would be.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+struct Kid(KeyId);
+
+impl EncodeLabelValue for Kid {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        use std::fmt::Write;
+        write!(encoder, "{}", self.0)
+    }
+}
+
+/// The connections of one listener, counted.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectionCount(Gauge);
+
+impl ConnectionCount {
+    /// Counts one until the guard is dropped.
+    pub(super) fn enter(&self) -> ConnectionGuard {
+        self.0.inc();
+        ConnectionGuard(self.0.clone())
+    }
+}
+
+/// One open connection.
+#[derive(Debug)]
+pub(super) struct ConnectionGuard(Gauge);
+
+impl Drop for ConnectionGuard {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Metrics {
+    pub(super) fn new() -> Self {
+        let mut all = Self {
+            registry: Registry::with_prefix("auth_ticket"),
+            scrape: Mutex::default(),
+            sealed: Family::default(),
+            opened: Family::default(),
+            unknown_kids: Counter::default(),
+            logins: Family::default(),
+            // 5 ms to about 10 s.
+            upstream_seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.005, 2.0, 12))),
+            upstream_errcodes: Family::default(),
+            requests: Family::default(),
+            connections: Family::default(),
+            keys: Family::default(),
+            can_seal: Family::default(),
+            seals_until: Family::default(),
+            next_change: Gauge::default(),
+            ring: Family::default(),
+            ring_loaded: Gauge::default(),
+            reloads: Family::default(),
+            reload_failed: Gauge::default(),
+            passed_over: Gauge::default(),
+            newest_key_ahead: Gauge::default(),
+        };
+        all.register_traffic();
+        all.register_ring();
+        all
+    }
+
+    fn register_traffic(&mut self) {
+        let to = &mut self.registry;
+        to.register("tickets_sealed", "Tickets and login handles sealed, by key", self.sealed.clone());
+        to.register("tickets_opened", "Attempts to open a ticket under a known key, by outcome", self.opened.clone());
+        to.register("unknown_kids", "Tickets that named a key which the ring does not hold", self.unknown_kids.clone());
+        to.register("logins", "Logins by result: ok, or the error that the client was told", self.logins.clone());
+        let help = "Time that the platform took to answer an exchange";
+        to.register_with_unit("upstream_latency", help, Unit::Seconds, self.upstream_seconds.clone());
+        to.register("upstream_errcodes", "Refusals of the platform by its errcode", self.upstream_errcodes.clone());
+        to.register("http_requests", "Answers by route and status", self.requests.clone());
+        to.register("connections", "Open connections", self.connections.clone());
+    }
+
+    fn register_ring(&mut self) {
+        let to = &mut self.registry;
+        to.register("keys", "Keys by use and state", self.keys.clone());
+        to.register("can_seal", "1 while a key of this use can seal", self.can_seal.clone());
+        let help = "When the last key of this use stops sealing, Unix time";
+        to.register_with_unit("seals_until_timestamp", help, Unit::Seconds, self.seals_until.clone());
+        let help = "Until the next key changes its state; -1 when none will";
+        to.register_with_unit("next_key_change", help, Unit::Seconds, self.next_change.clone());
+        to.register(
+            "ring_info",
+            "Always 1; the fingerprint is equal on replicas with the same ring",
+            self.ring.clone(),
+        );
+        let help = "When the ring was loaded, Unix time";
+        to.register_with_unit("ring_loaded_timestamp", help, Unit::Seconds, self.ring_loaded.clone());
+        to.register("ring_reloads", "Changes of the keys directory, by whether they were taken", self.reloads.clone());
+        let help = "1 while the keys directory is not right and the last good keys are in use";
+        to.register("ring_reload_failed", help, self.reload_failed.clone());
+        let help = "Files in the keys directory that a newer version wrote or that are misnamed";
+        to.register("key_files_passed_over", help, self.passed_over.clone());
+        let help = "By how much the newest key was made in what this clock takes for the future";
+        to.register_with_unit("newest_key_ahead", help, Unit::Seconds, self.newest_key_ahead.clone());
+        let build = Family::<Build, Gauge>::default();
+        build.get_or_create(&Build { version: super::BUILD_VERSION, ticket_version: crate::ticket::VERSION }).set(1);
+        to.register("build_info", "Always 1; the version that runs", build);
+    }
+
+    pub(super) fn sealed(&self, kid: KeyId, purpose: Purpose) {
+        self.sealed.get_or_create(&Sealed { kid: Kid(kid), purpose: purpose.as_str() }).inc();
+    }
+
+    pub(super) fn opened(&self, kid: KeyId, result: Result<&Ticket, OpenError>) {
+        let outcome = match result {
+            Ok(_) => "ok",
+            Err(OpenError::UnknownKey(_)) => {
+                self.unknown_kids.inc();
+                return;
+            }
+            Err(OpenError::Expired { .. }) => "expired",
+            Err(OpenError::Revoked) => "cut_off",
+            Err(OpenError::DeadKey(_)) => "dead_key",
+            Err(OpenError::UnknownApp(_)) => "unknown_app",
+            Err(OpenError::Unauthentic) => "unauthentic",
+            Err(OpenError::FromTheFuture { .. }) => "from_the_future",
+            Err(_) => "malformed",
+        };
+        self.opened.get_or_create(&Opened { kid: Kid(kid), outcome }).inc();
+    }
+
+    pub(super) fn logged_in(&self, appid: &str, result: &'static str) {
+        self.logins.get_or_create(&Login { appid: appid.to_owned(), result }).inc();
+    }
+
+    pub(super) fn exchanged(&self, appid: &str, took: Duration, error: Option<&PlatformError>) {
+        self.upstream_seconds.get_or_create(&OfApp { appid: appid.to_owned() }).observe(took.as_secs_f64());
+        if let Some(errcode) = error.and_then(PlatformError::errcode) {
+            self.upstream_errcodes.get_or_create(&Errcode { appid: appid.to_owned(), errcode }).inc();
+        }
+    }
+
+    pub(super) fn answered(&self, route: &str, status: u16) {
+        self.requests.get_or_create(&Request { route: route.to_owned(), status }).inc();
+    }
+
+    pub(super) fn connections(&self, listener: &'static str) -> ConnectionCount {
+        ConnectionCount(self.connections.get_or_create_owned(&OfListener { listener }))
+    }
+
+    pub(super) fn ring_loaded(&self, now: UnixSeconds, passed_over: usize) {
+        self.ring_loaded.set(signed(now.as_u64()));
+        self.passed_over.set(signed(passed_over as u64));
+    }
+
+    pub(super) fn reloaded(&self, taken: bool) {
+        self.reloads.get_or_create(&OfResult { result: if taken { "taken" } else { "kept_old" } }).inc();
+        self.reload_failed.set(i64::from(!taken));
+    }
+
+    /// Everything, with what depends on `ring` and the time as they are now.
+    pub(super) fn encode(&self, ring: &KeyRing, now: UnixSeconds) -> Result<String, fmt::Error> {
+        let _one_at_a_time = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
+        self.keys.clear();
+        for ring_key in ring.keys() {
+            let key_use = ring_key.key().spec().key_use.as_str();
+            self.keys.get_or_create(&KeysInState { key_use, state: ring_key.state(now).as_str() }).inc();
+        }
+        for key_use in KeyUse::ALL {
+            let Some(last) = ring.keys_of(key_use).next_back() else { continue };
+            let labels = OfUse { key_use: key_use.as_str() };
+            self.can_seal.get_or_create(&labels).set(i64::from(ring.sealing_key(key_use, now).is_some()));
+            let until = if last.state(now) == KeyState::Revoked { 0 } else { last.end().as_u64() };
+            self.seals_until.get_or_create(&labels).set(signed(until));
+        }
+        self.next_change.set(ring.next_change(now).map_or(-1, |at| signed(at.since(now))));
+        let newest = ring.keys().map(|ring_key| ring_key.key().spec().created).max();
+        self.newest_key_ahead.set(newest.map_or(0, |created| signed(created.since(now))));
+        self.ring.clear();
+        self.ring.get_or_create(&RingLabels { fingerprint: ring.fingerprint().to_string() }).set(1);
+        let mut out = String::new();
+        text::encode(&mut out, &self.registry)?;
+        Ok(out)
+    }
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
