@@ -4,6 +4,8 @@ mod config;
 mod cutoff;
 mod demo;
 mod docs;
+mod doctor;
+mod findings;
 mod keys;
 mod log;
 mod reload;
@@ -39,6 +41,7 @@ enum Command {
     #[command(subcommand)]
     Ticket(ticket::Command),
     Simulator(simulator::Options),
+    Doctor(doctor::Doctor),
     Completions(docs::Completions),
     Man(docs::Man),
 }
@@ -61,6 +64,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Cutoff(command) => command.run(),
         Command::Ticket(command) => command.run(),
         Command::Simulator(options) => options.run(),
+        Command::Doctor(options) => options.run(),
         Command::Completions(options) => options.run(),
         Command::Man(options) => options.run(),
     };

@@ -14,8 +14,8 @@ mod session;
 mod verify;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
@@ -24,7 +24,7 @@ use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{any, get, post};
+use axum::routing::{any, get, post, put};
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, Method};
 use serde::Serialize;
@@ -48,6 +48,9 @@ const MAX_HEADER_SECTION: usize = 16 << 10;
 
 /// What `--version` says, too.
 const BUILD_VERSION: &str = env!("BUILD_VERSION");
+
+/// Takes log directives; says whether it understood them.
+type LogDial = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// One mini-program that the server serves.
 #[derive(Debug)]
@@ -85,6 +88,7 @@ pub struct AppState {
     rescans: Rescans,
     metrics: Metrics,
     reload_failed: AtomicBool,
+    log_dial: OnceLock<LogDial>,
 }
 
 impl AppState {
@@ -103,6 +107,7 @@ impl AppState {
             rescans: Rescans::default(),
             metrics,
             reload_failed: AtomicBool::new(false),
+            log_dial: OnceLock::new(),
         })
     }
 
@@ -129,6 +134,12 @@ impl AppState {
         self.swap_ring(ring);
         self.metrics.reloaded(false);
         self.reload_failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets operators choose what is logged: `dial` takes directives as `RUST_LOG` does, and says whether it took them.
+    pub fn set_log_dial(&self, dial: impl Fn(&str) -> bool + Send + Sync + 'static) {
+        // Set once, at start; a second dial would have no other log to turn.
+        let _ = self.log_dial.set(Box::new(dial));
     }
 
     /// Counts the connections of `listener`, a name for operators.
@@ -234,7 +245,8 @@ pub fn admin_router(state: Arc<AppState>) -> Router {
         .route("/healthz", get(admin::alive))
         .route("/readyz", get(admin::ready))
         .route("/keys", get(admin::keys))
-        .route("/metrics", get(admin::metrics));
+        .route("/metrics", get(admin::metrics))
+        .route("/log", put(admin::set_log));
     finish(routes, state)
 }
 
@@ -249,8 +261,9 @@ fn finish(router: Router<Arc<AppState>>, state: Arc<AppState>) -> Router {
 }
 
 /// Passes a request on and gives its answer the last touch: errors their shape, everything `no-store`.
-async fn answer(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
-    let request_id = RequestId::next();
+async fn answer(State(state): State<Arc<AppState>>, mut request: Request, next: Next) -> Response {
+    let request_id = RequestId::of(request.headers());
+    request.extensions_mut().insert(request_id.clone());
     let style = Style::of(request.uri().path(), &state.settings);
     let route = request.extensions().get::<MatchedPath>().cloned();
     let response = if header_section_len(request.headers()) > MAX_HEADER_SECTION {
@@ -261,6 +274,7 @@ async fn answer(State(state): State<Arc<AppState>>, request: Request, next: Next
     let mut response = style.render_error(response, &request_id);
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     state.metrics.answered(route, response.status().as_u16());
+    tracing::debug!(%request_id, route, status = response.status().as_u16(), "answered");
     response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }

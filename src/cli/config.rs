@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use auth_ticket::secret::SecretText;
 
+use super::log::Format;
 pub(crate) use problem::ConfigError;
 use tree::Tree;
 
@@ -53,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) jwt: JwtConfig,
     /// `[upstream]`
     pub(crate) upstream: UpstreamConfig,
+    /// `[log] format`
+    pub(crate) log_format: Format,
     /// `[verify]`
     pub(crate) verify: VerifyConfig,
     /// `[compat]`

@@ -17,6 +17,7 @@ use auth_ticket::simulator::Simulator;
 use auth_ticket::ticket::Policy;
 use clap::Args;
 
+use super::log::Format;
 use super::reload::Watch;
 use super::{config, log, report, serve, simulator};
 
@@ -38,7 +39,7 @@ pub(crate) struct Demo {
 impl Demo {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         // People read what is printed below; RUST_LOG brings the log lines back.
-        log::start(config::log_directives().or_else(|| Some("warn".to_owned())).as_deref());
+        log::start(config::log_directives().as_deref(), "warn", Format::Text);
         serve::runtime()?.block_on(self.serve())
     }
 

@@ -1,6 +1,7 @@
-//! `keys`: make, rotate, list, plan, prune, revoke.
+//! `keys`: make, rotate, list, plan, prune, revoke, check.
 
 mod change;
+pub(crate) mod check;
 mod show;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ pub(crate) enum Command {
     Plan(show::Plan),
     Prune(change::Prune),
     Revoke(change::Revoke),
+    Check(check::Check),
 }
 
 impl Command {
@@ -30,6 +32,7 @@ impl Command {
             Self::Plan(options) => options.run(),
             Self::Prune(options) => options.run(),
             Self::Revoke(options) => options.run(),
+            Self::Check(options) => options.run(),
         }
     }
 }

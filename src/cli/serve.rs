@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::config::{self, AppConfig, Config, Overrides, Platform, UpstreamConfig};
+use super::log::Dial;
 use super::reload::Watch;
 use super::report::{self, WithHint};
 use super::{log, text};
@@ -69,11 +70,11 @@ impl Serve {
         };
         let config = Config::load(path, config::environment(), &overrides)
             .hint("see every setting and its default: auth-ticket serve --print-example-config")?;
-        log::start(config::log_directives().as_deref());
+        let dial = log::start(config::log_directives().as_deref(), "info", config.log_format);
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        runtime()?.block_on(serve(config))
+        runtime()?.block_on(serve(config, dial))
     }
 }
 
@@ -82,7 +83,7 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config, dial: Dial) -> anyhow::Result<()> {
     let now = SystemClock.now();
     let policy = Policy { ttl_s: config.ticket.ttl_s, max_session_s: config.ticket.max_session_s };
     let apps: Vec<App> =
@@ -113,6 +114,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     };
     let state = AppState::new(settings, apps, ring, Arc::new(SystemClock));
     state.files_passed_over(passed_over.len());
+    state.set_log_dial(move |directives| dial.turn(directives));
     let listener = bind(config.listen, "--listen").await?;
     let mut servers = Servers::new(limits)?;
     writeln!(io::stdout(), "listening on http://{}", listener.local_addr()?)?;
@@ -128,7 +130,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn make_app(config: AppConfig, upstream: &UpstreamConfig) -> anyhow::Result<App> {
+/// An app with its platform, ready to be asked.
+pub(crate) fn make_app(config: AppConfig, upstream: &UpstreamConfig) -> anyhow::Result<App> {
     let id = AppId::parse(&config.appid).with_context(|| format!("app {}", config.appid))?;
     let platform = match config.platform {
         Platform::Weapp => Weapp::new(WeappOptions {
@@ -152,9 +155,9 @@ fn warn_of_ring(ring: &KeyRing, policy: &Policy, now: UnixSeconds) {
         if policy.ttl_s > max_ttl_s {
             tracing::warn!(
                 "ticket.ttl is {}, but {} allows {}: tickets live that long",
-                text::as_typed(policy.ttl_s),
+                text::duration(policy.ttl_s),
                 key.key().name(),
-                text::as_typed(max_ttl_s)
+                text::duration(max_ttl_s)
             );
         }
     }

@@ -10,6 +10,7 @@ use auth_ticket::http::{ConnectionCount, ConnectionLimits};
 use auth_ticket::simulator::Simulator;
 use clap::Args;
 
+use super::log::Format;
 use super::{config, log, serve};
 
 /// Run a stand-in for WeChat's login API, for tests without a phone
@@ -34,7 +35,7 @@ pub(super) const LIMITS: ConnectionLimits = ConnectionLimits {
 
 impl Options {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        log::start(config::log_directives().as_deref());
+        log::start(config::log_directives().as_deref(), "info", Format::Text);
         serve::runtime()?.block_on(async {
             let listener = serve::bind(self.listen, "--listen").await?;
             let mut servers = serve::Servers::new(LIMITS)?;

@@ -1,7 +1,6 @@
 //! Text for people: durations, points in time, tables.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use auth_ticket::clock::UnixSeconds;
 
@@ -50,11 +49,6 @@ pub(crate) fn relative(at: UnixSeconds, now: UnixSeconds) -> String {
         (0, ago) => format!("{} ago", duration(ago)),
         (ahead, _) => format!("in {}", duration(ahead)),
     }
-}
-
-/// A duration as an operator would type it: `7200` seconds are `2h`.
-pub(crate) fn as_typed(seconds: u64) -> String {
-    humantime::format_duration(Duration::from_secs(seconds)).to_string()
 }
 
 /// Rows under aligned columns, two spaces apart, nothing after the last.

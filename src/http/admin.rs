@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use hyper::StatusCode;
 use hyper::header::CONTENT_TYPE;
@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::error::{ApiError, ErrorCode};
+use super::request::read_body;
 use super::{AppState, BUILD_VERSION, json_answer};
 use crate::keyring::{KeyUse, RingView};
 use crate::ticket::VERSION;
@@ -59,6 +60,20 @@ pub(super) async fn metrics(State(state): State<Arc<AppState>>) -> Response {
         Ok(text) => ([(CONTENT_TYPE, OPENMETRICS)], text).into_response(),
         Err(_) => ApiError::new(ErrorCode::Overloaded, "the metrics cannot be written now").into_response(),
     }
+}
+
+/// Directives as in `RUST_LOG`, such as `debug` or `auth_ticket::http=trace` -> what is logged from now on.
+pub(super) async fn set_log(State(state): State<Arc<AppState>>, request: Request) -> Result<StatusCode, ApiError> {
+    const WHY: ApiError =
+        ApiError::invalid_request("the body is not a list of log directives such as info or auth_ticket=debug");
+    let body = read_body(request, state.settings.body_timeout).await?;
+    let directives = str::from_utf8(&body).map_err(|_| WHY)?.trim();
+    let dial = state.log_dial.get().ok_or(ApiError::new(ErrorCode::NotFound, "this server has no log to set"))?;
+    if directives.is_empty() || !dial(directives) {
+        return Err(WHY);
+    }
+    tracing::info!(directives, "the log was set");
+    Ok(StatusCode::OK)
 }
 
 fn can_open(state: &AppState) -> bool {

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::{ApiError, ErrorCode};
 use super::request::{BodyKind, body_kind, read_body};
+use super::request_id::RequestId;
 use super::{AppState, json_answer, login};
 use crate::keyring::Purpose;
 use crate::ticket::UnverifiedTicket;
@@ -24,10 +25,11 @@ pub(super) const LOGIN_CHECK: &str = "/miniLogin/loginCheck.ajax";
 
 /// `code`, perhaps `appid`, in the query, a form or JSON -> `{"openid": H, "unionid": null}`.
 pub(super) async fn login(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {
+    let request_id = RequestId::of_request(&request);
     let fields = Fields::of(request, &state).await?;
     let code = fields.one("code")?.ok_or(ApiError::invalid_request("code is missing"))?;
     let app = login::chosen_app(&state, fields.one("appid")?.as_deref())?;
-    let (handle, _) = login::exchange(&state, app, code, Purpose::LoginHandle).await?;
+    let (handle, _) = login::exchange(&state, app, code, Purpose::LoginHandle, &request_id).await?;
     Ok(success(&json!({ "openid": handle.text(), "unionid": null })))
 }
 

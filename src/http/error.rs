@@ -182,7 +182,7 @@ impl ApiError {
         let mut body = json!({
             "error": self.code.as_str(),
             "error_description": self.description,
-            "request_id": request_id.as_str(),
+            "request_id": request_id,
         });
         if let (Some(errcode), Some(fields)) = (self.errcode, body.as_object_mut()) {
             fields.insert("errcode".to_owned(), errcode.into());

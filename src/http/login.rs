@@ -5,10 +5,12 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::error::{ApiError, ErrorCode};
 use super::request::{BodyKind, body_kind, read_body};
+use super::request_id::RequestId;
 use super::{App, AppState, json_answer};
 use crate::clock::UnixSeconds;
 use crate::keyring::{AppId, KeyUse, Purpose};
@@ -26,11 +28,12 @@ pub(super) async fn login(State(state): State<Arc<AppState>>, request: Request) 
     if body_kind(request.headers()) != BodyKind::Json {
         return Err(ApiError::new(ErrorCode::UnsupportedMediaType, "send the body as application/json"));
     }
+    let request_id = RequestId::of_request(&request);
     let body = read_body(request, state.settings.body_timeout).await?;
     let LoginRequest { code, appid } = serde_json::from_slice(&body)
         .map_err(|_| ApiError::invalid_request("the body is not JSON with the text code and perhaps the text appid"))?;
     let app = chosen_app(&state, appid.as_deref())?;
-    let (sealed, now) = exchange(&state, app, code, Purpose::Ticket).await?;
+    let (sealed, now) = exchange(&state, app, code, Purpose::Ticket, &request_id).await?;
     Ok(json_answer(&TicketObject::new(&sealed, now)))
 }
 
@@ -54,8 +57,9 @@ pub(super) async fn exchange(
     app: &App,
     code: String,
     purpose: Purpose,
+    request_id: &RequestId,
 ) -> Result<(SealedTicket, UnixSeconds), ApiError> {
-    let result = log_in(state, app, code, purpose).await;
+    let result = log_in(state, app, code, purpose, request_id).await;
     state.metrics.logged_in(app.id.as_str(), result.as_ref().map_or_else(|error| error.code().as_str(), |_| "ok"));
     result
 }
@@ -65,6 +69,7 @@ async fn log_in(
     app: &App,
     code: String,
     purpose: Purpose,
+    request_id: &RequestId,
 ) -> Result<(SealedTicket, UnixSeconds), ApiError> {
     let code =
         Code::parse(code).map_err(|_| ApiError::invalid_request("code is not 1 to 512 printable ASCII characters"))?;
@@ -85,7 +90,8 @@ async fn log_in(
     }
     let sealed = session.seal(&ring, &app.id, purpose, now, &state.settings.policy)?;
     state.metrics.sealed(sealed.kid(), purpose);
-    tracing::info!(appid = %app.id, login_id = %session.login_id, "logged in");
+    let openid_hash = openid_hash(&app.id, &session);
+    tracing::info!(%request_id, appid = %app.id, login_id = %session.login_id, openid_hash, "logged in");
     Ok((sealed, now))
 }
 
@@ -105,6 +111,13 @@ fn spend(
         let login_id = LoginId::generate().map_err(|_| failed())?;
         session_of(identity, login_id, state.now()).map(Arc::new).map_err(|_| failed())
     }
+}
+
+/// 16 hex digits of SHA-256 over appid, a zero byte and openid: finds a known user's lines, tells of no unknown one.
+fn openid_hash(app: &AppId, session: &Session) -> String {
+    let sum =
+        Sha256::new().chain_update(app.as_str()).chain_update([0]).chain_update(session.openid.as_str()).finalize();
+    hex::encode(sum.first_chunk::<8>().copied().unwrap_or_default())
 }
 
 fn session_of(identity: Identity, login_id: LoginId, auth_time: UnixSeconds) -> Result<Session, ClaimError> {

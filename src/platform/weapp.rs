@@ -72,7 +72,8 @@ impl Weapp {
     /// The longest `timeout`.
     pub const MAX_TIMEOUT: Duration = Duration::from_secs(600);
 
-    const DEFAULT_BASE_URL: &str = "https://api.weixin.qq.com";
+    /// Where the platform is, if nobody says otherwise.
+    pub const DEFAULT_BASE_URL: &str = "https://api.weixin.qq.com";
     const MAX_APPID_LEN: usize = 128;
     /// The real answer is below 200 bytes.
     const MAX_ANSWER_LEN: usize = 64 * 1024;

@@ -25,6 +25,7 @@ impl Tree {
         let services = self.services(apps.as_deref().ok());
         let jwt = self.jwt();
         let upstream = self.upstream();
+        let log_format = self.text("log.format", "text", check::log_format);
         let any_app = self.boolean("verify.any_app", false);
         let enabled = self.boolean("compat.enabled", false);
         let cors = self.cors();
@@ -42,6 +43,7 @@ impl Tree {
             services: services?,
             jwt: jwt?,
             upstream: upstream?,
+            log_format: log_format?,
             verify: VerifyConfig { any_app: any_app? },
             compat: CompatConfig { enabled: enabled? },
             cors: cors?,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use url::{Host, Url};
 
 use super::problem::{nearest, quoted};
-use super::{Platform, Subject};
+use super::{Format, Platform, Subject};
 
 /// `IP:port`; of all names only `localhost`, which is 127.0.0.1.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
@@ -107,6 +107,15 @@ pub(super) fn subject(text: &str) -> Result<Subject, String> {
                 near.map_or("write \"openid\" or \"unionid\"".to_owned(), |near| format!("did you mean \"{near}\"?"));
             Err(format!("{} is not a subject; {hint}", quoted(text)))
         }
+    }
+}
+
+/// How log lines are written.
+pub(super) fn log_format(text: &str) -> Result<Format, String> {
+    match text {
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        _ => Err(format!("{} is not a format; write \"text\" or \"json\"", quoted(text))),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::cli::text::{self, parse_duration_s};
 const DEFAULT_LIFE_S: u64 = 90 * 86400;
 const DEFAULT_MAX_TTL_S: u64 = 86400;
 /// Below this, some replica may be asked to open what a key seals that it has not loaded.
-const SAFE_LEAD_S: u64 = 5 * 60;
+pub(crate) const SAFE_LEAD_S: u64 = 5 * 60;
 /// A first key has nobody to take over from, so it may start at once, for replicas with slower clocks too.
 const INIT_BACKDATED_S: u64 = 60;
 
@@ -154,8 +154,8 @@ impl Rotate {
             } else if lead_s < SAFE_LEAD_S {
                 warn(&format_args!(
                     "a lead of {} is shorter than {}: replicas that get the file later refuse what it seals until they do",
-                    text::as_typed(lead_s),
-                    text::as_typed(SAFE_LEAD_S)
+                    text::duration(lead_s),
+                    text::duration(SAFE_LEAD_S)
                 ));
             }
             let key = add_successor(&lock, key_use, newest, now, now.plus(lead_s))?;

@@ -1,0 +1,148 @@
+//! `doctor`: is everything there that a server needs, here and now?
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use auth_ticket::clock::{Clock, LEEWAY_S, SystemClock, UnixSeconds};
+use auth_ticket::http::App;
+use auth_ticket::keystore::Directory;
+use auth_ticket::platform::weapp::Weapp;
+use auth_ticket::platform::{Code, PlatformError};
+use clap::{Args, ValueHint};
+use tokio::net::TcpListener;
+
+use super::config::{self, Config, Overrides};
+use super::findings::{Findings, Level};
+use super::keys::check::check_directory;
+use super::report::WithHint;
+use super::serve;
+
+/// A code that no platform ever handed out: a platform that says so knows the app and its secret.
+const NO_CODE: &str = "auth-ticket-doctor";
+const CLOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Check everything a server needs, and say what to do
+///
+/// Configuration and secrets, keys, the clock, whether each platform can be reached and accepts the app's secret (asked
+/// with a code that does not exist), and the addresses to listen on. Changes nothing.
+#[derive(Args, Debug)]
+pub(crate) struct Doctor {
+    /// Configuration file
+    #[arg(long, value_name = "FILE", env = "AUTH_TICKET_CONFIG", value_hint = ValueHint::FilePath)]
+    config: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Doctor {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let mut config = Config::load(&self.config, config::environment(), &Overrides::default())
+            .hint("see every setting and its default: auth-ticket serve --print-example-config")?;
+        let mut findings = Findings::default();
+        findings.ok("config", format!("{} is right, and its secrets are there", self.config.display()));
+        for warning in &config.warnings {
+            findings.add(Level::Warn, "config", warning.clone(), None);
+        }
+        check_directory(
+            &mut findings,
+            &Directory::new(&config.keys_dir, config.allow_group_read),
+            Some(config.ticket.ttl_s),
+        );
+        let apps = std::mem::take(&mut config.apps);
+        serve::runtime()?.block_on(async {
+            for app in apps {
+                let base_url = app.base_url.clone().unwrap_or_else(|| Weapp::DEFAULT_BASE_URL.to_owned());
+                let subject = format!("app {}", app.appid);
+                check_clock(&mut findings, &subject, &base_url).await;
+                match serve::make_app(app, &config.upstream) {
+                    Ok(app) => check_platform(&mut findings, &subject, &app).await,
+                    Err(error) => findings.add(Level::Fail, subject, format!("{error:#}"), None),
+                }
+            }
+            check_address(&mut findings, "listen", config.listen).await;
+            if let Some(address) = config.admin_listen {
+                check_address(&mut findings, "admin_listen", address).await;
+            }
+        });
+        findings.conclude(self.json)
+    }
+}
+
+/// Compares our clock with the platform's, which stands in every answer's `Date`.
+async fn check_clock(findings: &mut Findings, subject: &str, base_url: &str) {
+    let Ok(client) =
+        reqwest::Client::builder().timeout(CLOCK_TIMEOUT).redirect(reqwest::redirect::Policy::none()).build()
+    else {
+        return;
+    };
+    // Whether it can be reached is told by the check of the platform.
+    let Ok(response) = client.get(base_url).send().await else { return };
+    let date = response.headers().get(reqwest::header::DATE).and_then(|value| value.to_str().ok());
+    let Some(theirs) = date.and_then(parse_http_date) else { return };
+    let ours = SystemClock.now();
+    let apart_s = ours.since(theirs).max(theirs.since(ours));
+    if apart_s > LEEWAY_S {
+        let what = format!("this clock and the platform's are {apart_s} s apart");
+        let remedy = Some(format!("set the clock (NTP); replicas may differ by {LEEWAY_S} s"));
+        findings.add(Level::Fail, subject, what, remedy);
+    } else {
+        findings.ok(subject, format!("the platform's clock agrees within {apart_s} s"));
+    }
+}
+
+fn parse_http_date(text: &str) -> Option<UnixSeconds> {
+    let time = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc2822).ok()?;
+    u64::try_from(time.unix_timestamp()).ok().map(UnixSeconds::new)
+}
+
+async fn check_platform(findings: &mut Findings, subject: &str, app: &App) {
+    let Ok(code) = Code::parse(NO_CODE) else { return };
+    match app.platform.exchange(&code).await {
+        // It looked at the code, so it accepted everything else.
+        Err(PlatformError::InvalidCode(_) | PlatformError::CodeUsed(_)) | Ok(_) => {
+            findings.ok(subject, "the platform accepts appid and secret");
+        }
+        Err(error @ PlatformError::Misconfigured { .. }) => {
+            let remedy = match &error {
+                PlatformError::Misconfigured { address: Some(address), .. } => {
+                    format!("add {address} to the app's list of allowed addresses at the platform")
+                }
+                _ => "compare appid and secret with the platform's console".to_owned(),
+            };
+            findings.add(Level::Fail, subject, error.to_string(), Some(remedy));
+        }
+        Err(error @ (PlatformError::Unreachable | PlatformError::Timeout)) => {
+            let remedy = Some("see that this machine may reach the platform, or set base_url".to_owned());
+            findings.add(Level::Fail, subject, error.to_string(), remedy);
+        }
+        Err(error) => findings.add(Level::Warn, subject, error.to_string(), Some("try again in a minute".to_owned())),
+    }
+}
+
+async fn check_address(findings: &mut Findings, setting: &str, address: SocketAddr) {
+    match TcpListener::bind(address).await {
+        Ok(_) => findings.ok(setting, format!("{address} is free")),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            let remedy = Some("fine if the server runs already; otherwise choose another port".to_owned());
+            findings.add(Level::Warn, setting, format!("{address} is in use"), remedy);
+        }
+        Err(error) => {
+            let remedy = Some(format!("choose another address for {setting}"));
+            findings.add(Level::Fail, setting, format!("cannot listen on {address}: {error}"), remedy);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_date_of_an_http_answer_is_understood() {
+        assert_eq!(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(UnixSeconds::new(784_111_777)));
+        assert_eq!(parse_http_date("yesterday"), None);
+    }
+}
