@@ -1,1 +1,3 @@
 //! Promises to the user, shown from outside.
+
+mod readme;
