@@ -25,8 +25,9 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{any, get, post, put};
-use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use hyper::{HeaderMap, Method};
+use hyper::body::Body as _;
+use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::{HeaderMap, Method, Uri};
 use serde::Serialize;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -45,6 +46,9 @@ use request_id::RequestId;
 
 /// Largest section of request headers, names, values and four bytes for each line, in bytes.
 const MAX_HEADER_SECTION: usize = 16 << 10;
+
+const VERIFY: &str = "/v1/verify";
+const VERIFY_BELOW: &str = "/v1/verify/";
 
 /// What `--version` says, too.
 const BUILD_VERSION: &str = env!("BUILD_VERSION");
@@ -202,11 +206,8 @@ impl fmt::Debug for AppState {
 /// The routes for clients and gateways.
 pub fn router(state: Arc<AppState>) -> Router {
     let checks = Router::new()
-        .route("/v1/verify", any(verify::verify))
+        .route(VERIFY, any(verify::verify))
         .route("/v1/verify/{appid}", any(verify::verify_app))
-        // Whatever else stands below it is some gateway's mistake; it must not make a 404 of a check.
-        .route("/v1/verify/", any(verify::misdirected))
-        .route("/v1/verify/{appid}/{*rest}", any(verify::misdirected))
         .route("/healthz", get(admin::alive))
         .route("/readyz", get(admin::ready_status));
     finish(checks.merge(client_routes(&state.settings)), state)
@@ -252,12 +253,20 @@ pub fn admin_router(state: Arc<AppState>) -> Router {
 
 fn finish(router: Router<Arc<AppState>>, state: Arc<AppState>) -> Router {
     router
-        .fallback(|| async { ApiError::new(ErrorCode::NotFound, "there is no such route") })
+        .fallback(no_such_route)
         .method_not_allowed_fallback(|| async {
             ApiError::new(ErrorCode::MethodNotAllowed, "the route does not take this method")
         })
         .layer(middleware::from_fn_with_state(Arc::clone(&state), answer))
         .with_state(state)
+}
+
+async fn no_such_route(uri: Uri) -> ApiError {
+    // Whatever stands below it is some gateway's mistake; it must not make a 404 of a check.
+    if uri.path().starts_with(VERIFY_BELOW) {
+        return verify::no_such_app();
+    }
+    ApiError::new(ErrorCode::NotFound, "there is no such route")
 }
 
 /// Passes a request on and gives its answer the last touch: errors their shape, everything `no-store`.
@@ -266,6 +275,8 @@ async fn answer(State(state): State<Arc<AppState>>, mut request: Request, next: 
     request.extensions_mut().insert(request_id.clone());
     let style = Style::of(request.uri().path(), &state.settings);
     let route = request.extensions().get::<MatchedPath>().cloned();
+    // A check waits for no body, so a connection on which one may still come ends with the answer, and says so.
+    let leaves_body = style == Style::Verify && !request.body().is_end_stream();
     let response = if header_section_len(request.headers()) > MAX_HEADER_SECTION {
         style.headers_too_large()
     } else {
@@ -276,6 +287,9 @@ async fn answer(State(state): State<Arc<AppState>>, mut request: Request, next: 
     state.metrics.answered(route, response.status().as_u16());
     tracing::debug!(%request_id, route, status = response.status().as_u16(), "answered");
     response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if leaves_body {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 
@@ -298,7 +312,7 @@ impl Style {
     fn of(path: &str, settings: &Settings) -> Self {
         match path {
             compat::LOGIN | compat::LOGIN_CHECK if settings.compat => Self::Compat,
-            _ if path == "/v1/verify" || path.starts_with("/v1/verify/") => Self::Verify,
+            _ if path == VERIFY || path.starts_with(VERIFY_BELOW) => Self::Verify,
             _ => Self::Plain,
         }
     }

@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(parse_duration_s("15m"), Ok(900));
         assert_eq!(parse_duration_s("1h 30m"), Ok(5400));
         assert_eq!(parse_duration_s("0"), Ok(0));
-        for text in ["", "15", "-5m", "1.5h", "100ms", "m", "99999999999999999999d", "1000000d"] {
+        for text in ["", "15", "-5m", "100ms", "m", "99999999999999999999d", "1000000d"] {
             assert!(parse_duration_s(text).is_err(), "{text}");
         }
     }

@@ -50,12 +50,8 @@ pub(super) async fn verify_app(
     identity(&ticket, app)
 }
 
-/// What stands below `/v1/verify/` and is no appid.
-pub(super) async fn misdirected() -> ApiError {
-    no_such_app()
-}
-
-const fn no_such_app() -> ApiError {
+/// For an appid that is not configured, and for whatever else stands below the route.
+pub(super) const fn no_such_app() -> ApiError {
     ApiError::new(ErrorCode::WrongApp, "this server has no such app")
 }
 
