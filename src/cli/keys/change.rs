@@ -92,9 +92,10 @@ impl Init {
                 max_ttl_s: self.max_ttl,
             };
             let key = lock.add_key(spec).map_err(report::write_failed)?;
-            say(&format!("made {}, which seals from now until {}", key.name(), spec.seal_until))?;
+            say(&format!("made {}, which seals from now until {}", key.name(), spec.seal_until));
         }
-        say(&format!("look at them: auth-ticket keys list --keys {}", directory.path().display()))
+        say(&format!("look at them: auth-ticket keys list --keys {}", directory.path().display()));
+        Ok(())
     }
 }
 
@@ -141,7 +142,7 @@ impl Rotate {
             let newest = newest_of(&ring, key_use);
             let age_s = newest.map_or(u64::MAX, |newest| now.since(newest.created));
             if self.if_older_than.is_some_and(|limit_s| age_s <= limit_s) {
-                say(&format!("{key_use}: the newest key is {} old, nothing to do", text::duration(age_s)))?;
+                say(&format!("{key_use}: the newest key is {} old, nothing to do", text::duration(age_s)));
                 continue;
             }
             self.refuse_if_pending(&ring, key_use, now)?;
@@ -160,7 +161,7 @@ impl Rotate {
             }
             let key = add_successor(&lock, key_use, newest, now, now.plus(lead_s))?;
             let seal_from = key.spec().seal_from;
-            say(&format!("added {}, which takes over {} ({seal_from})", key.name(), text::relative(seal_from, now)))?;
+            say(&format!("added {}, which takes over {} ({seal_from})", key.name(), text::relative(seal_from, now)));
         }
         Ok(())
     }
@@ -222,14 +223,14 @@ impl Prune {
         let (ring, _) = directory.load_ring([], now).map_err(report::load_failed)?;
         let names = ring.prunable(now);
         if names.is_empty() {
-            return say("nothing to delete");
+            say("nothing to delete");
         }
         for name in names {
             if self.dry_run {
-                say(&format!("would delete {name}"))?;
+                say(&format!("would delete {name}"));
             } else {
                 lock.remove_key(name).map_err(report::write_failed)?;
-                say(&format!("deleted {name}"))?;
+                say(&format!("deleted {name}"));
             }
         }
         Ok(())
@@ -295,15 +296,16 @@ impl Revoke {
         let name = self.key_name(&directory, &scan)?;
         let successor = self.successor(&lock, scan.content, name)?;
         if !lock.revoke(name).map_err(report::write_failed)? {
-            return say(&format!("{name} was already revoked"));
+            say(&format!("{name} was already revoked"));
+            return Ok(());
         }
-        say(&format!("revoked {name}: whatever it sealed is refused as soon as a replica sees the file"))?;
+        say(&format!("revoked {name}: whatever it sealed is refused as soon as a replica sees the file"));
         if let Some(successor) = successor {
             say(&format!(
                 "{} takes over at {}; a replica that has not loaded it yet refuses its tickets until it does",
                 successor.name(),
                 successor.spec().seal_from
-            ))?;
+            ));
         }
         Ok(())
     }
@@ -345,8 +347,9 @@ impl Revoke {
     }
 }
 
-fn say(line: &str) -> anyhow::Result<()> {
-    Ok(writeln!(io::stdout(), "{line}")?)
+/// Tells what was done. That nobody can read it is no reason to leave the rest undone: the exit status is about keys.
+fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 fn warn(what: &dyn fmt::Display) {
