@@ -1,6 +1,5 @@
 //! `demo`: the real server with the simulator as its platform and throw-away keys. Nothing to configure.
 
-use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -82,7 +81,7 @@ impl Demo {
         servers.add(admin, http::admin_router(Arc::clone(&state)), state.connection_count("operators"));
         let count = state.connection_count("clients");
         servers.add(listener, http::router(state), count);
-        io::stdout().write_all(welcome.as_bytes())?;
+        serve::say(&welcome);
         servers.run().await;
         Ok(())
     }
@@ -117,8 +116,7 @@ curl -i -X POST http://{own}/v1/renew -H "weixinauth: $TICKET"
 
 Rotate the key; the ticket goes on working:
 
-auth-ticket keys rotate --now --keys {keys}
-"#,
+auth-ticket keys rotate --now --keys {keys}"#,
         keys = keys.display(),
     )
 }

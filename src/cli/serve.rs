@@ -117,17 +117,22 @@ async fn serve(config: Config, dial: Dial) -> anyhow::Result<()> {
     state.set_log_dial(move |directives| dial.turn(directives));
     let listener = bind(config.listen, "--listen").await?;
     let mut servers = Servers::new(limits)?;
-    writeln!(io::stdout(), "listening on http://{}", listener.local_addr()?)?;
+    say(&format!("listening on http://{}", listener.local_addr()?));
     servers.add(listener, http::router(Arc::clone(&state)), state.connection_count("clients"));
     tokio::spawn(Watch::new(Arc::clone(&state), reloader, config.keys_poll)?.run());
     if let Some(address) = config.admin_listen {
         let listener = bind(address, "--admin-listen").await?;
-        writeln!(io::stdout(), "operators on http://{}", listener.local_addr()?)?;
+        say(&format!("operators on http://{}", listener.local_addr()?));
         let count = state.connection_count("operators");
         servers.add(listener, http::admin_router(state), count);
     }
     servers.run().await;
     Ok(())
+}
+
+/// Tells where a server is. It serves all the same when nobody reads that, or reads on.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// An app with its platform, ready to be asked.

@@ -1,6 +1,5 @@
 //! `simulator`: the platform's side of a login, for tests of other people's programs.
 
-use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +39,7 @@ impl Options {
             let listener = serve::bind(self.listen, "--listen").await?;
             let mut servers = serve::Servers::new(LIMITS)?;
             let address = listener.local_addr()?;
-            writeln!(io::stdout(), "simulator on http://{address} (in memory; use it as base_url of an app)")?;
+            serve::say(&format!("simulator on http://{address} (in memory; use it as base_url of an app)"));
             servers.add(listener, Simulator::new(Arc::new(SystemClock)).router(), ConnectionCount::default());
             servers.run().await;
             Ok(())
