@@ -116,12 +116,15 @@ async fn serve(config: Config, dial: Dial) -> anyhow::Result<()> {
     state.files_passed_over(passed_over.len());
     state.set_log_dial(move |directives| dial.turn(directives));
     let listener = bind(config.listen, "--listen").await?;
+    let admin_listener = match config.admin_listen {
+        Some(address) => Some(bind(address, "--admin-listen").await?),
+        None => None,
+    };
     let mut servers = Servers::new(limits)?;
     say(&format!("listening on http://{}", listener.local_addr()?));
     servers.add(listener, http::router(Arc::clone(&state)), state.connection_count("clients"));
     tokio::spawn(Watch::new(Arc::clone(&state), reloader, config.keys_poll)?.run());
-    if let Some(address) = config.admin_listen {
-        let listener = bind(address, "--admin-listen").await?;
+    if let Some(listener) = admin_listener {
         say(&format!("operators on http://{}", listener.local_addr()?));
         let count = state.connection_count("operators");
         servers.add(listener, http::admin_router(state), count);
