@@ -43,6 +43,8 @@ impl Demo {
     }
 
     async fn serve(self) -> anyhow::Result<()> {
+        // Before there are keys, so that a signal cannot end the process and leave them behind.
+        let mut servers = serve::Servers::new(simulator::LIMITS)?;
         // Deletes the keys when the demo ends.
         let keys =
             tempfile::Builder::new().prefix("auth-ticket-demo-").tempdir().context("cannot make throw-away keys")?;
@@ -75,7 +77,6 @@ impl Demo {
         let state = AppState::new(settings, apps, ring, Arc::new(SystemClock));
 
         let welcome = welcome(listener.local_addr()?, admin.local_addr()?, &platform_url, keys.path());
-        let mut servers = serve::Servers::new(simulator::LIMITS)?;
         servers.add(platform, Simulator::new(Arc::new(SystemClock)).router(), ConnectionCount::default());
         tokio::spawn(Watch::new(Arc::clone(&state), reloader, KEYS_POLL)?.run());
         servers.add(admin, http::admin_router(Arc::clone(&state)), state.connection_count("operators"));
