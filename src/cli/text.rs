@@ -16,6 +16,10 @@ pub(crate) fn parse_duration_s(text: &str) -> Result<u64, String> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(format!("a unit is missing; {EXAMPLE}"));
     }
+    // humantime takes 1.5h; here a duration is written in whole numbers.
+    if text.contains('.') {
+        return Err(format!("not a whole number; {EXAMPLE}"));
+    }
     let duration = humantime::parse_duration(text).map_err(|_| format!("not a duration; {EXAMPLE}"))?;
     if duration.subsec_nanos() != 0 {
         return Err(format!("not whole seconds; {EXAMPLE}"));
