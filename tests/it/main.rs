@@ -1,3 +1,4 @@
 //! Promises to the user, shown from outside.
 
+mod process;
 mod readme;

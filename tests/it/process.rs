@@ -1,0 +1,11 @@
+//! The binary as a user meets it: real processes, real files, real signals. Ports are always chosen by the system.
+
+#![cfg(test)]
+#![expect(clippy::disallowed_methods, reason = "tests touch files, time and processes as users do")]
+
+mod canary;
+mod crash;
+mod demo;
+mod keys;
+mod serve;
+mod support;

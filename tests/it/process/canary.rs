@@ -1,0 +1,324 @@
+//! Secrets with a mark on them go through a server whose log tells all, and are looked for wherever anything comes out.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::TcpListener;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::support::{APPID, Answer, Outcome, Reply, Server, Site, Upstream, address_in, call, until};
+
+const APP_SECRET: &str = "canary/secret+of%the=app";
+/// Canonical base64 of 16 bytes, with both characters that encodings differ in.
+const SESSION_KEY: &str = "++/+q83v/+8BI0VniavN7w==";
+const ODD_SESSION_KEY: &str = "canary/session+key\\of%an=odd\"form";
+const OPENID: &str = "oCANARYegBJY1zhBYw2KhdUfwVJJE";
+const UNIONID: &str = "oCANARYs6NjeKLIBqg5Mr9QjxrP1A";
+
+/// Every spelling of `bytes` that some layer might produce.
+fn spellings(bytes: &[u8]) -> BTreeSet<String> {
+    let percent = |keep: fn(u8) -> bool, upper: bool| -> String {
+        let spell = |byte: &u8| match (keep(*byte), upper) {
+            (true, _) => char::from(*byte).to_string(),
+            (false, true) => format!("%{byte:02X}"),
+            (false, false) => format!("%{byte:02x}"),
+        };
+        bytes.iter().map(spell).collect()
+    };
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let in_query = |byte: u8| byte.is_ascii_graphic() && !b"\"#<>%".contains(&byte);
+    let mut all = BTreeSet::from([
+        hex::encode(bytes),
+        hex::encode_upper(bytes),
+        STANDARD.encode(bytes),
+        STANDARD_NO_PAD.encode(bytes),
+        URL_SAFE.encode(bytes),
+        URL_SAFE_NO_PAD.encode(bytes),
+        percent(unreserved, true),
+        percent(unreserved, false),
+        percent(in_query, true),
+        percent(in_query, false),
+        percent(|_| false, true),
+        form_urlencoded::byte_serialize(bytes).collect(),
+        // As a part of a longer list, too.
+        format!("{bytes:?}").replace(['[', ']'], ""),
+        format!("{bytes:02x?}").replace(['[', ']'], ""),
+    ]);
+    if let Ok(text) = str::from_utf8(bytes) {
+        let in_json = Value::from(text).to_string();
+        let in_json = in_json.trim_matches('"');
+        all.extend([text.to_owned(), in_json.to_owned(), in_json.replace('/', "\\/"), format!("{text:?}")]);
+        all.extend([text.to_lowercase(), text.to_uppercase()]);
+    }
+    all
+}
+
+/// What must not come out, each with a name to report it by.
+#[derive(Debug, Default)]
+struct Forbidden(Vec<(&'static str, String)>);
+
+impl Forbidden {
+    fn add(&mut self, what: &'static str, bytes: &[u8]) {
+        self.0.extend(spellings(bytes).into_iter().map(|spelling| (what, spelling)));
+    }
+
+    #[track_caller]
+    fn is_not_in(&self, place: &str, text: &str) {
+        for (what, spelling) in &self.0 {
+            assert!(!text.contains(spelling.as_str()), "{place} shows the {what} as {spelling}:\n{text}");
+        }
+    }
+}
+
+/// App secret, session keys and key secrets: for nobody's eyes.
+fn secrets(site: &Site) -> Forbidden {
+    let mut forbidden = Forbidden::default();
+    forbidden.add("app secret", APP_SECRET.as_bytes());
+    forbidden.add("session_key", SESSION_KEY.as_bytes());
+    forbidden.add("session_key", &STANDARD.decode(SESSION_KEY).unwrap());
+    forbidden.add("session_key", ODD_SESSION_KEY.as_bytes());
+    for secret in site.keys.secrets() {
+        forbidden.add("secret of a key", &hex::decode(&secret).unwrap());
+    }
+    forbidden
+}
+
+/// As the platform writes JSON: slashes escaped.
+fn wechat_json(value: &Value) -> String {
+    value.to_string().replace('/', "\\/")
+}
+
+/// A platform that shows everything it knows in every way to fail.
+fn indiscreet(head: &str) -> Reply {
+    let code = head.split("js_code=").nth(1).and_then(|rest| rest.split(['&', ' ']).next()).unwrap_or_default();
+    let ok = |body: &Value| Reply::Http("200 OK\r\nContent-Type: text/plain", wechat_json(body));
+    let login = json!({"session_key": SESSION_KEY, "openid": OPENID, "unionid": UNIONID});
+    let all = format!("{APP_SECRET} {SESSION_KEY} {ODD_SESSION_KEY} {code} {OPENID}");
+    match code.strip_prefix("canarycode-").unwrap_or_default().split_once('-').unwrap_or_default() {
+        ("good", _) => ok(&login),
+        ("odd", _) => ok(&json!({"session_key": ODD_SESSION_KEY, "openid": OPENID})),
+        ("err", number) => {
+            let errcode: i64 = number.replace('m', "-").parse().unwrap();
+            ok(&json!({"errcode": errcode, "errmsg": format!("{all}, rid: {all}"), "session_key": SESSION_KEY}))
+        }
+        ("text", _) => ok(&json!({"errcode": all, "errmsg": all})),
+        ("garbage", _) => Reply::Http("200 OK", all),
+        ("array", _) => ok(&json!([SESSION_KEY, OPENID])),
+        ("type", _) => ok(&json!({"session_key": {"a": SESSION_KEY}, "openid": OPENID})),
+        ("long", _) => ok(&json!({"session_key": SESSION_KEY.repeat(20), "openid": OPENID})),
+        ("control", _) => ok(&json!({"session_key": SESSION_KEY, "openid": format!("{OPENID}\n{APP_SECRET}")})),
+        ("nobody", _) => ok(&json!({"session_key": SESSION_KEY, "unionid": UNIONID})),
+        ("twice", _) => Reply::Http("200 OK", wechat_json(&login).replace('}', ",\"session_key\":\"canary\"}")),
+        ("huge", _) => Reply::Http("200 OK", all.repeat(2000)),
+        ("status", _) => Reply::Http("500 Internal Server Error", all),
+        ("redirect", _) => Reply::Http("302 Found\r\nLocation: /canary?secret=canary/secret+of%the=app", all),
+        ("cut", _) => Reply::Cut(wechat_json(&login).replace('}', "")),
+        _ => Reply::Silence,
+    }
+}
+
+const KINDS: [&str; 30] = [
+    "good-1",
+    "good-2",
+    "odd-1",
+    "err-40029",
+    "err-40163",
+    "err-40226",
+    "err-45011",
+    "err-45009",
+    "err-m1",
+    "err-40013",
+    "err-40125",
+    "err-40164",
+    "err-40243",
+    "err-41002",
+    "err-48001",
+    "err-99999",
+    "text-1",
+    "garbage-1",
+    "array-1",
+    "type-1",
+    "long-1",
+    "control-1",
+    "nobody-1",
+    "twice-1",
+    "huge-1",
+    "status-1",
+    "redirect-1",
+    "cut-1",
+    "hang-1",
+    "hang-2",
+];
+
+/// Everything that a client can see or do with a ticket.
+fn use_ticket(server: &Server, ticket: &str) -> Vec<Answer> {
+    let header = [("weixinauth", ticket)];
+    let changed = format!("{}{}", &ticket[..ticket.len() - 4], "AAAA");
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    vec![
+        server.verify(ticket),
+        server.verify(&changed),
+        server.get(&format!("/v1/verify/{APPID}"), &header),
+        server.get(&format!("/v1/verify/{ticket}"), &header),
+        server.get("/v1/session", &header),
+        server.post("/v1/renew", &header, ""),
+        server.post("/v1/renew", &[("Authorization", &format!("Bearer {changed}"))], ""),
+        server.get(&format!("/v1/session?ticket={ticket}"), &[("Authorization", &format!("Basic {ticket}"))]),
+        server.post("/miniLogin/loginCheck.ajax", &form, &format!("openid={ticket}")),
+        server.get(&format!("/{ticket}"), &header),
+    ]
+}
+
+/// Requests that are wrong, each with the code in it where one may stand.
+fn mistakes(server: &Server, code: &str) -> Vec<Answer> {
+    let json = [("Content-Type", "application/json")];
+    vec![
+        server.post("/v1/login", &json, &format!("{{\"code\":\"{code}\"")),
+        server.post("/v1/login", &json, &format!("{{\"code\":\"{code}\",\"code\":\"{code}\"}}")),
+        server.post("/v1/login", &json, &format!("{{\"code\":[\"{code}\"]}}")),
+        server.post("/v1/login", &json, &format!("{{\"code\":\"{code}\\n\"}}")),
+        server.post("/v1/login", &json, &format!("{{\"code\":\"{code}\",\"appid\":\"{code}\"}}")),
+        server.post("/v1/login", &json, &format!("{{\"code\":\"{}\"}}", code.repeat(100))),
+        server.post("/v1/login", &json, &format!("{{\"code\":\"{}\"}}", code.repeat(8000))),
+        server.post("/v1/login", &[("Content-Type", code)], code),
+        server.post(&format!("/v1/login?code={code}"), &[], ""),
+        server.get(&format!("/v1/login?code={code}"), &[]),
+        server.get(&format!("/miniLogin/login.ajax?code={code}&code={code}"), &[]),
+        server.get(&format!("/miniLogin/login.ajax?code={code}&appid={code}"), &[]),
+        server.get("/healthz", &[("weixinauth", code)]),
+        server.get("/readyz", &[]),
+    ]
+}
+
+#[test]
+fn no_secret_comes_out_of_a_server_whatever_happens() {
+    let platform = Upstream::start(indiscreet);
+    let tables = "[compat]\nenabled = true\n[upstream]\ntimeout = \"300ms\"\n";
+    let site = Site::new(platform.address, tables);
+    let mut command = site.command();
+    command.env("WX_SECRET", APP_SECRET).args(["--admin-listen", "127.0.0.1:0"]);
+    let mut server = Server::start(&mut command);
+    until("the second address is announced", || server.stdout().lines().count() == 2);
+    let operators = address_in(server.stdout().lines().nth(1).unwrap());
+
+    let (mut answers, mut codes, mut tickets) = (Vec::new(), Vec::new(), Vec::new());
+    for kind in KINDS {
+        let code = format!("canarycode-{kind}");
+        let compat = server.get(&format!("/miniLogin/login.ajax?code={code}-compat"), &[]);
+        if let Some(handle) = compat.json()["data"]["openid"].as_str() {
+            tickets.push(handle.to_owned());
+        }
+        let answer = server.login(&code);
+        if kind.starts_with("good") || kind.starts_with("odd") {
+            tickets.push(answer.json()["ticket"].as_str().unwrap().to_owned());
+        } else {
+            assert!(answer.status >= 400, "{kind}: {answer:?}");
+        }
+        answers.extend([compat, answer]);
+        codes.push(code);
+    }
+    assert_eq!(tickets.len(), 6);
+    for ticket in tickets.clone() {
+        let used = use_ticket(&server, &ticket);
+        let renewed = used.iter().filter(|answer| answer.raw.contains("\"ticket\":\""));
+        tickets.extend(renewed.map(|answer| answer.json()["ticket"].as_str().unwrap().to_owned()));
+        answers.extend(used);
+    }
+    answers.extend(mistakes(&server, "canarycode-wrong"));
+    codes.push("canarycode-wrong".to_owned());
+    for path in ["/readyz", "/healthz", "/metrics", "/keys", "/canary"] {
+        answers.push(call(operators, "GET", path, &[], ""));
+    }
+    // One that is still running when the signal comes.
+    let address = server.address;
+    let running = std::thread::spawn(move || {
+        call(
+            address,
+            "POST",
+            "/v1/login",
+            &[("Content-Type", "application/json")],
+            r#"{"code":"canarycode-hang-last"}"#,
+        )
+    });
+    until("the platform is asked", || platform.requests().iter().any(|head| head.contains("hang-last")));
+    server.signal(Signal::TERM);
+    answers.push(running.join().unwrap());
+    assert_eq!(server.wait().code(), Some(0));
+    until("the log is complete", || server.stderr().contains("stopped\n"));
+
+    let asked = platform.requests().join("");
+    assert!(asked.contains("canary%2Fsecret%2Bof%25the%3Dapp"), "the secret went where it belongs");
+    let log = server.stderr();
+    for level in ["DEBUG", "INFO", "WARN", "ERROR"] {
+        assert!(log.contains(level), "the log has lines of every level:\n{log}");
+    }
+    let mut forbidden = secrets(&site);
+    for answer in &answers {
+        forbidden.is_not_in("an answer", &answer.raw);
+    }
+    for code in &codes {
+        forbidden.add("login code", code.as_bytes());
+    }
+    for ticket in &tickets {
+        forbidden.add("ticket", ticket.as_bytes());
+    }
+    for id in [OPENID, UNIONID] {
+        forbidden.add("identity", id.as_bytes());
+    }
+    forbidden.is_not_in("the log", &log);
+    forbidden.is_not_in("the output", &server.stdout());
+}
+
+#[test]
+fn no_secret_comes_out_when_the_platform_cannot_be_reached() {
+    // As long as nobody accepts, connections are made and nothing more; then they are refused.
+    let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = deaf.local_addr().unwrap();
+    let site = Site::new(address, "[upstream]\ntimeout = \"200ms\"\n");
+    let mut server = Server::start(site.command().env("WX_SECRET", APP_SECRET));
+    let mut answers = vec![server.login("canarycode-1")];
+    assert_eq!(answers[0].status, 504, "{answers:?}");
+    drop(deaf);
+    answers.push(server.login("canarycode-2"));
+    assert_eq!(answers[1].status, 502, "{answers:?}");
+    server.stop();
+    until("the log is complete", || server.stderr().contains("stopped\n"));
+    let mut forbidden = secrets(&site);
+    forbidden.add("login code", b"canarycode");
+    for text in answers.iter().map(|answer| &answer.raw).chain([&server.stderr(), &server.stdout()]) {
+        forbidden.is_not_in("an answer or the log", text);
+    }
+}
+
+#[test]
+fn no_secret_comes_out_of_a_configuration_that_is_wrong() {
+    let site = Site::new("127.0.0.1:1".parse().unwrap(), "");
+    let good = fs::read_to_string(&site.config).unwrap();
+    let by_env = "secret_env = \"WX_SECRET\"";
+    let file = site.keys.root().join("secret");
+    fs::write(&file, format!("{APP_SECRET} \n{APP_SECRET}")).unwrap();
+    let forbidden = secrets(&site);
+    for (wrong, variable) in [
+        (good.clone(), format!("{APP_SECRET} {APP_SECRET}")),
+        (good.replace("secret_env", "secret"), APP_SECRET.to_owned()),
+        (good.replace("WX_SECRET", APP_SECRET), APP_SECRET.to_owned()),
+        (good.replace(by_env, &format!("secret = \"{APP_SECRET}\"")), String::new()),
+        (good.replace(by_env, &format!("secret = {APP_SECRET}")), String::new()),
+        (good.replace(by_env, &format!("{by_env}\nsecret = \"{APP_SECRET}")), APP_SECRET.to_owned()),
+        (good.replace(by_env, &format!("secret_file = \"{APP_SECRET}\"")), String::new()),
+        (good.replace(by_env, &format!("secret_file = {file:?}")), String::new()),
+        (
+            good.replace("http://127", &format!("http://user:{}@127", APP_SECRET.replace(['/', '%'], ""))),
+            "s".to_owned(),
+        ),
+        (format!("{good}\n[jwt]\nttl = \"x\"\n"), APP_SECRET.to_owned()),
+    ] {
+        fs::write(&site.config, &wrong).unwrap();
+        let refusal = Outcome::of(site.command().env("WX_SECRET", variable)).refused();
+        forbidden.is_not_in("the refusal", &refusal);
+        assert!(!refusal.contains("canary"), "{refusal}");
+    }
+}

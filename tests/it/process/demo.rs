@@ -1,0 +1,98 @@
+//! `auth-ticket demo`: nothing to configure, nothing left behind.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::support::{Outcome, Server, auth_ticket, until};
+
+/// The demo on a free port, with `directory` for temporary files.
+fn demo(directory: &Path) -> Command {
+    let mut command = auth_ticket(&["demo", "--listen", "127.0.0.1:0"]);
+    command.env("TMPDIR", directory);
+    command
+}
+
+#[track_caller]
+fn is_empty(directory: &Path) {
+    let left: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.is_empty(), "left behind: {left:?}");
+}
+
+#[test]
+fn the_demo_says_what_to_type_and_that_works() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = Server::start(&mut demo(directory.path()));
+    let is_command = |line: &str| line.starts_with("TICKET=") || line.starts_with("curl ");
+    until("three lines to type", || server.stdout().lines().filter(|line| is_command(line)).count() == 3);
+    let welcome = server.stdout();
+    assert_eq!(welcome.lines().next(), Some(&*format!("auth-ticket demo on http://{}", server.address)));
+    assert_eq!(server.get("/healthz", &[]).status, 200, "the first URL is its own");
+
+    let lines: Vec<&str> = welcome.lines().filter(|line| is_command(line)).collect();
+    let mut typed = Command::new("bash");
+    typed.args(["-c", &lines.join("\necho ---\n")]).env_clear();
+    typed.env("PATH", std::env::var_os("PATH").unwrap());
+    let output = typed.output().unwrap();
+    let (shown, trouble) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
+    let parts: Vec<&str> = shown.split("---\n").collect();
+    let [ticket, checked, renewed] = parts[..] else { panic!("{shown}\n{trouble}") };
+    assert_eq!(ticket.trim().len(), 182, "a ticket: {ticket}");
+    assert!(checked.starts_with("HTTP/1.1 200 OK\r\n"), "{checked}");
+    assert!(checked.contains("\r\nx-auth-appid: wx0123456789abcdef\r\n"), "{checked}");
+    assert!(renewed.starts_with("HTTP/1.1 200 OK\r\n") && renewed.contains("\"ticket\":\""), "{renewed}");
+    server.stop();
+}
+
+#[test]
+fn the_demo_serves_the_older_routes_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(&mut demo(directory.path()));
+    let login = server.get("/miniLogin/login.ajax?code=demo-alice-1", &[]).json();
+    assert_eq!(login["code"], 200, "{login}");
+    let handle = login["data"]["openid"].as_str().unwrap();
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let body = format!("openid={handle}&unionid=&phoneNo=");
+    let check = server.post("/miniLogin/loginCheck.ajax", &form, &body).json();
+    assert_eq!(server.verify(check["data"]["AUTH_TICKET"].as_str().unwrap()).status, 200);
+}
+
+#[test]
+fn the_demo_takes_its_keys_with_it() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut server = Server::start(&mut demo(directory.path()));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "throw-away keys");
+        server.signal(signal);
+        assert_eq!(server.wait().code(), Some(0));
+        is_empty(directory.path());
+    }
+}
+
+#[test]
+fn the_demo_takes_its_keys_with_it_even_when_it_ends_while_it_starts() {
+    for moment in 0..40 {
+        let directory = tempfile::tempdir().unwrap();
+        let mut child = demo(directory.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_micros(250) * moment);
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        until("it ends", || child.try_wait().unwrap().is_some());
+        is_empty(directory.path());
+    }
+}
+
+#[test]
+fn the_demo_on_a_port_in_use_says_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut command = auth_ticket(&["demo", "--listen", &address]);
+    let refusal = Outcome::of(command.env("TMPDIR", directory.path())).refused();
+    assert!(refusal.contains(&format!("error: cannot listen on {address}: Address already in use")), "{refusal}");
+    assert!(refusal.ends_with("hint: choose another address with --listen; port 0 picks a free one\n"), "{refusal}");
+    is_empty(directory.path());
+}
