@@ -57,8 +57,13 @@ pub enum LoadError {
     #[error(transparent)]
     Ring(#[from] RingError),
     /// There is no key for tickets.
-    #[error("no ticket key in {}", .0.display())]
-    NoTicketKey(PathBuf),
+    #[error("no ticket key in {}{}", path.display(), Others(*.passed_over))]
+    NoTicketKey {
+        /// The directory.
+        path: PathBuf,
+        /// How many files in it are for others, a newer version perhaps.
+        passed_over: usize,
+    },
     /// The newest key was made in what this clock takes for the future.
     #[error("the clock says {now}, but key {newest} was made at {created}: the clock is behind")]
     ClockBehind {
@@ -79,9 +84,10 @@ impl LoadError {
             Self::List { path, source } if source.kind() == io::ErrorKind::NotFound => {
                 Some(format!("make the directory and its first keys: auth-ticket keys init --keys {}", path.display()))
             }
-            Self::NoTicketKey(path) => {
+            Self::NoTicketKey { path, passed_over: 0 } => {
                 Some(format!("make the first keys: auth-ticket keys init --keys {}", path.display()))
             }
+            Self::NoTicketKey { .. } => Some("use the version that wrote the other files, or a newer one".to_owned()),
             Self::List { .. } => Some("run as the user that owns the keys".to_owned()),
             Self::NotADirectory(_) => Some("give the directory that holds the key files".to_owned()),
             Self::WritableByOthers { path, .. } => Some(format!("chmod go-w {}", path.display())),
@@ -90,6 +96,18 @@ impl LoadError {
             }
             Self::Files(_) | Self::Ring(RingError::SameAppTag(..)) => None,
             Self::ClockBehind { .. } => Some("set the clock (NTP); keys are chosen by it".to_owned()),
+        }
+    }
+}
+
+struct Others(usize);
+
+impl fmt::Display for Others {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            1 => f.write_str(" that this program knows; 1 file is passed over"),
+            several => write!(f, " that this program knows; {several} files are passed over"),
         }
     }
 }
@@ -121,6 +139,15 @@ impl Directory {
         &self.path
     }
 
+    /// Reads all files, and keeps apart what is right and what is not. Does not ask who else may write there: for
+    /// commands that take power away from a key in whatever state things are.
+    ///
+    /// # Errors
+    /// The directory cannot be listed.
+    pub fn scan_as_it_is(&self) -> Result<Scan, LoadError> {
+        Ok(read::list(&self.path, self.allow_group_read)?.parse())
+    }
+
     /// Reads all files, and keeps apart what is right and what is not.
     ///
     /// # Errors
@@ -142,6 +169,7 @@ impl Directory {
     }
 
     fn list(&self) -> Result<read::Listing, LoadError> {
+        read::refuse_if_open(&self.path)?;
         read::list(&self.path, self.allow_group_read)
     }
 

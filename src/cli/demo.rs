@@ -15,12 +15,15 @@ use auth_ticket::secret::SecretText;
 use auth_ticket::simulator::Simulator;
 use auth_ticket::ticket::Policy;
 use clap::Args;
+use tokio::signal::unix::SignalKind;
 
 use super::log::Format;
 use super::reload::Watch;
 use super::{config, log, report, serve, simulator};
 
 const APPID: &str = "wx0123456789abcdef";
+/// A closed terminal ends it, too, and with it the keys.
+const STOP_SIGNALS: [SignalKind; 3] = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
 /// Quick, for somebody who rotates the key and looks.
 const KEYS_POLL: Duration = Duration::from_secs(1);
 const FREE_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -44,7 +47,7 @@ impl Demo {
 
     async fn serve(self) -> anyhow::Result<()> {
         // Before there are keys, so that a signal cannot end the process and leave them behind.
-        let mut servers = serve::Servers::new(simulator::LIMITS)?;
+        let mut servers = serve::Servers::new(simulator::LIMITS, &STOP_SIGNALS)?;
         // Deletes the keys when the demo ends.
         let keys =
             tempfile::Builder::new().prefix("auth-ticket-demo-").tempdir().context("cannot make throw-away keys")?;

@@ -15,7 +15,7 @@ use auth_ticket::ticket::Policy;
 use axum::Router;
 use clap::{Args, ValueHint};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -120,7 +120,7 @@ async fn serve(config: Config, dial: Dial) -> anyhow::Result<()> {
         Some(address) => Some(bind(address, "--admin-listen").await?),
         None => None,
     };
-    let mut servers = Servers::new(limits)?;
+    let mut servers = Servers::new(limits, &STOP_SIGNALS)?;
     say(&format!("listening on http://{}", listener.local_addr()?));
     servers.add(listener, http::router(Arc::clone(&state)), state.connection_count("clients"));
     tokio::spawn(Watch::new(Arc::clone(&state), reloader, config.keys_poll)?.run());
@@ -179,20 +179,29 @@ pub(crate) async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpL
         .hint(format!("choose another address with {flag}; port 0 picks a free one"))
 }
 
-/// Servers that run side by side and end together, at the first SIGTERM or SIGINT.
+/// What ends a server.
+pub(crate) const STOP_SIGNALS: [SignalKind; 2] = [SignalKind::terminate(), SignalKind::interrupt()];
+
+/// Servers that run side by side and end together, at the first signal.
 pub(crate) struct Servers {
     limits: ConnectionLimits,
     running: JoinSet<()>,
     stop: watch::Sender<bool>,
-    signals: [Signal; 2],
 }
 
 impl Servers {
-    /// Begins to listen for signals, so that one that comes while others still start is not lost.
-    pub(crate) fn new(limits: ConnectionLimits) -> anyhow::Result<Self> {
-        let listen_for = |kind| signal(kind).context("cannot listen for signals");
-        let signals = [listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?];
-        Ok(Self { limits, running: JoinSet::new(), stop: watch::Sender::new(false), signals })
+    /// Begins to listen for `signals`, so that one that comes while others still start is not lost.
+    pub(crate) fn new(limits: ConnectionLimits, signals: &[SignalKind]) -> anyhow::Result<Self> {
+        let stop = watch::Sender::new(false);
+        for kind in signals {
+            let mut signal = signal(*kind).context("cannot listen for signals")?;
+            let stop = stop.clone();
+            tokio::spawn(async move {
+                signal.recv().await;
+                stop.send_replace(true);
+            });
+        }
+        Ok(Self { limits, running: JoinSet::new(), stop })
     }
 
     /// Starts to serve `router` on `listener`.
@@ -202,13 +211,9 @@ impl Servers {
 
     /// Runs until a signal comes and all servers have finished.
     pub(crate) async fn run(mut self) {
-        let [terminate, interrupt] = &mut self.signals;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        // It ends with an error only when every sender is gone, and `self` holds one.
+        let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
         tracing::info!("stopping: no new connections, finishing what runs");
-        self.stop.send_replace(true);
         while self.running.join_next().await.is_some() {}
         tracing::info!("stopped");
     }

@@ -37,7 +37,7 @@ impl Options {
         log::start(config::log_directives().as_deref(), "info", Format::Text);
         serve::runtime()?.block_on(async {
             let listener = serve::bind(self.listen, "--listen").await?;
-            let mut servers = serve::Servers::new(LIMITS)?;
+            let mut servers = serve::Servers::new(LIMITS, &serve::STOP_SIGNALS)?;
             let address = listener.local_addr()?;
             serve::say(&format!("simulator on http://{address} (in memory; use it as base_url of an app)"));
             servers.add(listener, Simulator::new(Arc::new(SystemClock)).router(), ConnectionCount::default());

@@ -180,14 +180,20 @@ struct ListedFile {
     content: Result<Content, Problem>,
 }
 
-pub(super) fn list(directory: &Path, allow_group_read: bool) -> Result<Listing, LoadError> {
+/// Refuses a directory into which others could put files.
+pub(super) fn refuse_if_open(directory: &Path) -> Result<(), LoadError> {
     let list_error = |source| LoadError::List { path: directory.to_owned(), source };
     if !std::fs::metadata(directory).map_err(list_error)?.is_dir() {
         return Err(LoadError::NotADirectory(directory.to_owned()));
     }
-    if let Some(mode) = access::directory_open_to_others(directory).map_err(list_error)? {
-        return Err(LoadError::WritableByOthers { path: directory.to_owned(), mode });
+    match access::directory_open_to_others(directory).map_err(list_error)? {
+        Some(mode) => Err(LoadError::WritableByOthers { path: directory.to_owned(), mode }),
+        None => Ok(()),
     }
+}
+
+pub(super) fn list(directory: &Path, allow_group_read: bool) -> Result<Listing, LoadError> {
+    let list_error = |source| LoadError::List { path: directory.to_owned(), source };
     let mut volume = volume_of(directory);
     let mut listing = list_once(directory, allow_group_read).map_err(list_error)?;
     for _ in 1..MAX_SCANS {

@@ -149,7 +149,7 @@ impl Directory {
             return Err(LoadError::Files(scan.problems));
         }
         if !scan.content.keys.iter().any(|key| key.spec().key_use == KeyUse::Ticket) {
-            return Err(LoadError::NoTicketKey(self.path.clone()));
+            return Err(LoadError::NoTicketKey { path: self.path.clone(), passed_over: scan.passed_over.len() });
         }
         Ok(scan)
     }

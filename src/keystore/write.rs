@@ -47,6 +47,10 @@ impl WriteError {
     pub fn remedy(&self) -> Option<String> {
         match self {
             Self::Locked(_) => Some("try again in a moment".to_owned()),
+            Self::Io { path, source } if source.kind() == io::ErrorKind::NotFound => {
+                let directory = path.parent().unwrap_or(path).display();
+                Some(format!("make the directory and its first keys: auth-ticket keys init --keys {directory}"))
+            }
             Self::Io { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
                 Some("this is a read-only copy: write where the keys come from".to_owned())
             }

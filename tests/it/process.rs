@@ -8,5 +8,6 @@ mod commands;
 mod crash;
 mod demo;
 mod keys;
+mod operators;
 mod serve;
 mod support;

@@ -76,7 +76,8 @@ impl Init {
         directory.create().with_context(|| format!("cannot make {}", directory.path().display()))?;
         let lock = directory.lock().map_err(report::write_failed)?;
         let scan = directory.scan().map_err(report::load_failed)?;
-        if !scan.content.keys.is_empty() || !scan.content.revoked.is_empty() || !scan.problems.is_empty() {
+        let is_empty = scan.content.keys.is_empty() && scan.content.revoked.is_empty();
+        if !is_empty || !scan.problems.is_empty() || !scan.passed_over.is_empty() {
             return Err(anyhow!("{} already holds keys", directory.path().display()))
                 .hint("to add a key that takes over: auth-ticket keys rotate");
         }
@@ -286,10 +287,10 @@ impl Revoke {
         let directory = self.keys.directory();
         let lock = directory.lock().map_err(report::write_failed)?;
         // A key that leaks does not wait until everything else is in order.
-        let scan = directory.scan().unwrap_or_else(|error| {
+        if let Err(error) = directory.scan() {
             warn(&error);
-            Scan::default()
-        });
+        }
+        let scan = directory.scan_as_it_is().unwrap_or_default();
         for problem in &scan.problems {
             warn(problem);
         }

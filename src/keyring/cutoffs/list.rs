@@ -35,8 +35,13 @@ pub enum Who {
 #[non_exhaustive]
 pub enum CutoffsError {
     /// Not JSON, or not of the shape `{"v":1,"cutoffs":[...]}`.
-    #[error("not a list of cut-offs: {0}")]
-    Shape(String),
+    #[error("not a list of cut-offs (line {line}, column {column})")]
+    Shape {
+        /// Counted from 1.
+        line: usize,
+        /// Counted from 1.
+        column: usize,
+    },
     /// A version that this program does not know.
     #[error("version {0} is unknown to this program")]
     Version(u64),
@@ -85,7 +90,8 @@ enum Scope {
 /// # Errors
 /// [`CutoffsError`]; a list is taken as a whole or not at all.
 pub fn parse(text: &str) -> Result<Vec<Cutoff>, CutoffsError> {
-    let raw: RawFile = serde_json::from_str(text).map_err(|error| CutoffsError::Shape(error.to_string()))?;
+    let raw: RawFile = serde_json::from_str(text)
+        .map_err(|error| CutoffsError::Shape { line: error.line(), column: error.column() })?;
     if raw.v != 1 {
         return Err(CutoffsError::Version(raw.v));
     }
@@ -172,11 +178,11 @@ mod tests {
     #[test]
     fn a_list_that_is_not_right_is_not_taken() {
         for (text, error) in [
-            ("", "at line 1 column 0"),
+            ("", "not a list of cut-offs (line 1, column 0)"),
             (r#"{"v":2,"cutoffs":[]}"#, "version 2"),
-            (r#"{"v":1}"#, "missing field"),
-            (&LIST.replace("\"all\"", "\"nobody\""), "unknown variant"),
-            (&LIST.replace("\"scope\":\"all\"", "\"scope\":\"all\",\"why\":\"?\""), "unknown field"),
+            (r#"{"v":1}"#, "line 1, column 7"),
+            (&LIST.replace("\"all\"", "\"nobody\""), "not a list of cut-offs (line 1"),
+            (&LIST.replace("\"scope\":\"all\"", "\"scope\":\"all\",\"why\":\"?\""), "not a list of cut-offs (line 1"),
             (&LIST.replace("60c7e322d1691070", "60C7E322D1691070"), "number 1: `login_id`"),
             (&LIST.replace("00:01:40Z", "00:01:40"), "number 2: `before`"),
             (&LIST.replace("\"appid\":\"wx1\",\"before\"", "\"before\""), "number 3: scope `app` takes"),

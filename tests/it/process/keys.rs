@@ -142,7 +142,7 @@ fn a_list_for_people_says_what_comes_next_and_what_is_wrong() {
     let keys = Keys::missing();
     keys.add_old(KeyUse::Ticket, 11 * DAY_S, 10 * DAY_S);
     let list = keys.run(&["list"]).done();
-    let warning = "warning: no ticket key can seal: logins are refused, checks go on; run keys rotate --lead 0s\n";
+    let warning = "warning: no ticket key can seal: logins are refused, checks go on; run keys rotate --now\n";
     assert!(list.ends_with(warning), "{list}");
 }
 

@@ -224,7 +224,7 @@ fn a_ttl_above_what_the_key_allows_is_clamped_with_a_warning() {
     let server = site.start();
     let kid = site.keys.kid("ticket", "active");
     assert!(
-        server.stderr().contains(&format!("ticket.ttl is 2days, but ticket-{kid} allows 1day: tickets live that long")),
+        server.stderr().contains(&format!("ticket.ttl is 2d, but ticket-{kid} allows 1d: tickets live that long")),
         "{}",
         server.stderr()
     );
