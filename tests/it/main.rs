@@ -1,4 +1,14 @@
 //! Promises to the user, shown from outside.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a panic is how a test fails"
+)]
+
+mod login;
 mod process;
 mod readme;
+mod support;
