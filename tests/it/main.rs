@@ -11,4 +11,5 @@
 mod login;
 mod process;
 mod readme;
+mod session;
 mod support;
