@@ -13,3 +13,4 @@ mod process;
 mod readme;
 mod session;
 mod support;
+mod verify;

@@ -1,0 +1,340 @@
+//! What gateways ask: 200 with the identity in headers, 401 or 403, whatever is sent. The client checks the statuses.
+
+use std::time::Duration;
+
+use auth_ticket::keyring::Purpose;
+use auth_ticket::ticket::{PhoneNumber, PlatformId};
+use serde_json::json;
+
+use crate::support::{APPID, Call, OTHER_APPID, Plan, START, TestKey, TestServer, seal, session};
+
+fn check() -> Call {
+    Call::get("/v1/verify")
+}
+
+#[tokio::test]
+async fn every_200_has_all_headers_and_empty_ones_where_there_is_no_value() {
+    let server = TestServer::start().await;
+    let mut claims = session("o-alice", START);
+    for (unionid, phone) in [("", ""), ("u-alice", ""), ("", "+8613800000000"), ("u-alice", "+8613800000000")] {
+        claims.unionid = PlatformId::parse(unionid).ok();
+        claims.phone = PhoneNumber::parse(phone).ok();
+        let answer = server.verify(&server.sealed(&claims)).await;
+        let mut found: Vec<(&str, &str)> = answer
+            .headers
+            .iter()
+            .map(|(name, value)| (&**name, std::str::from_utf8(value).unwrap()))
+            .filter(|(name, _)| name.starts_with("x-"))
+            .collect();
+        found.sort_unstable();
+        assert_eq!(
+            found,
+            [
+                ("x-auth-appid", APPID),
+                ("x-auth-expires-at", "1800007200"),
+                ("x-auth-login-id", "00112233445566aa"),
+                ("x-auth-openid", "o-alice"),
+                ("x-auth-phone", phone),
+                ("x-auth-platform", "weapp"),
+                ("x-auth-unionid", unionid),
+            ]
+        );
+        assert!(answer.is_ok().body.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_ticket_comes_in_weixinauth_or_as_a_bearer_token() {
+    let server = TestServer::start().await;
+    let ticket = server.ticket_for("alice").await;
+    let bearer = format!("Bearer {ticket}");
+    let calls = [
+        check().ticket(&ticket),
+        check().header("WeiXinAuth", &ticket),
+        check().header("weixinauth", format!(" \t {ticket}  ")),
+        check().header("authorization", &bearer),
+        check().header("authorization", format!("bearer {ticket}")),
+        check().header("authorization", format!("BEARER {ticket}")),
+        check().header("authorization", format!("bEaReR   {ticket} ")),
+        check().ticket(&ticket).header("authorization", &bearer),
+        check().ticket("").header("authorization", &bearer),
+        check().ticket("  ").header("authorization", &bearer),
+        check().ticket(&ticket).header("authorization", "Basic YTpi"),
+        check().ticket(&ticket).header("authorization", "Digest username=x"),
+        check().ticket(&ticket).header("authorization", "Bearer"),
+        check().ticket(&ticket).header("authorization", ""),
+        check().ticket(&ticket).header("authorization", b"\xff\xfe"),
+    ];
+    for call in calls {
+        server.raw(call).await.is_openid(&server.openid("alice"));
+    }
+}
+
+#[tokio::test]
+async fn any_doubt_about_the_ticket_is_401() {
+    let server = TestServer::start().await;
+    let (ticket, other) = (server.ticket_for("alice").await, server.ticket_for("alice").await);
+    let bearer = format!("Bearer {ticket}");
+    let calls = [
+        check(),
+        check().ticket(""),
+        check().header("authorization", "Basic YTpi"),
+        check().header("authorization", format!("Basic {ticket}")),
+        check().header("authorization", &ticket),
+        check().header("authorization", format!("Bearer\t{ticket}")),
+        check().header("authorization", format!("Bearer: {ticket}")),
+        check().ticket(&ticket).header("authorization", format!("Bearer {other}")),
+        check().ticket(&ticket).header("authorization", "Bearer x"),
+        check().ticket("x").header("authorization", &bearer),
+        check().ticket(&ticket).ticket(&ticket),
+        check().ticket(&ticket).ticket(""),
+        check().header("authorization", &bearer).header("Authorization", &bearer),
+        check().header("authorization", &bearer).header("authorization", "Basic YTpi"),
+        check().ticket(&ticket).header("authorization", "Basic YTpi").header("authorization", "Basic YTpi"),
+        check().ticket(&format!("{ticket},{other}")),
+        check().ticket(&format!("{ticket}, {ticket}")),
+        check().header("authorization", format!("{bearer}, {bearer}")),
+        check().header("authorization", format!("Bearer {ticket} {other}")),
+        check().header("weixinauth", b"\xff\xfe\x80"),
+        check().header("authorization", b"Bearer \xff\xfe"),
+        check().ticket(&"A".repeat(8192)),
+        check().ticket(&format!("{ticket}{}", "A".repeat(8192))),
+        check().header("authorization", format!("Bearer {}", "/".repeat(8192))),
+        check().header("cookie", format!("weixinauth={ticket}; AUTH_TICKET={ticket}")),
+        check().header("x-auth-openid", server.openid("alice")).header("x-auth-appid", APPID),
+        check().header("auth_ticket", &ticket),
+        check().header("weixin-auth", &ticket),
+        Call::get(&format!("/v1/verify?weixinauth={ticket}")),
+        Call::post("/v1/verify").form(&format!("weixinauth={ticket}&AUTH_TICKET={ticket}")),
+    ];
+    for call in calls {
+        assert_eq!(server.raw(call.clone()).await.is_error("invalid_ticket").status, 401, "{call:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_forged_ticket_is_401() {
+    let server = TestServer::start().await;
+    let ticket = server.ticket_for("alice").await;
+    let mut forged = vec![
+        ticket[..ticket.len() - 1].to_owned(),
+        ticket[1..].to_owned(),
+        format!("{ticket}A"),
+        format!("{ticket}="),
+        format!("{ticket}%3D"),
+        ticket.to_lowercase(),
+        ticket.replace(['-', '_'], "+"),
+        "e30".to_owned(),
+        "eyJhbGciOiJub25lIn0.eyJvcGVuaWQiOiJyb290In0.".to_owned(),
+        server.openid("alice"),
+        "null".to_owned(),
+        "A".repeat(182),
+        "A".repeat(1024),
+        "A".repeat(1025),
+    ];
+    for at in 0..ticket.len() {
+        let other = if ticket.as_bytes()[at] == b'A' { "B" } else { "A" };
+        forged.push(format!("{}{other}{}", &ticket[..at], &ticket[at + 1..]));
+    }
+    let mut connection = server.connect().await;
+    for text in forged.into_iter().filter(|text| *text != ticket) {
+        connection.call(&check().ticket(&text)).await.is_error("invalid_ticket");
+    }
+    connection.call(&check().ticket(&ticket)).await.is_ok();
+}
+
+#[tokio::test]
+async fn a_ticket_of_other_keys_is_401() {
+    let server = TestServer::builder().two_apps().any_app().start().await;
+    let claims = session("o-alice", START);
+    let mut stranger = Plan::one_key();
+    stranger.keys[0].number = 9;
+    server.verify(&server.sealed_by(&stranger, &claims, Purpose::Ticket)).await.is_error("invalid_ticket");
+    let unconfigured = seal(&Plan::one_key(), "wxSomeOtherApp", &claims, Purpose::Ticket, START);
+    server.verify(&unconfigured).await.is_error("invalid_ticket");
+    let ticket = server.sealed(&claims);
+    server.verify(&ticket).await.is_openid("o-alice");
+    server.change_ring(|plan| plan.revoked.push(1));
+    server.verify(&ticket).await.is_error("invalid_ticket");
+}
+
+#[tokio::test]
+async fn a_login_handle_is_no_ticket() {
+    let server = TestServer::builder().compat().start().await;
+    let handle = server.sealed_by(&Plan::one_key(), &session("o-alice", START), Purpose::LoginHandle);
+    server.verify(&handle).await.is_error("invalid_ticket");
+    server.session(&handle).await.is_error("invalid_ticket");
+    server.call(Call::post("/v1/renew").ticket(&handle)).await.is_error("invalid_ticket");
+}
+
+#[tokio::test]
+async fn any_method_is_a_check() {
+    let server = TestServer::start().await;
+    let ticket = server.ticket_for("alice").await;
+    for method in [
+        "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND", "M-SEARCH", "PURGE", "get",
+        "X",
+    ] {
+        server.raw(Call::new(method, "/v1/verify").ticket(&ticket)).await.is_openid(&server.openid("alice"));
+        server.raw(Call::new(method, &format!("/v1/verify/{APPID}")).ticket(&ticket)).await.is_ok();
+        assert_eq!(server.raw(Call::new(method, "/v1/verify")).await.status, 401, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_never_waits_for_a_body() {
+    let server = TestServer::start().await;
+    let ticket = server.ticket_for("alice").await;
+    for call in [
+        check().header("content-length", "3"),
+        Call::post("/v1/verify").header("content-length", "3"),
+        Call::post("/v1/verify").header("content-length", "3").header("expect", "100-continue"),
+        Call::post("/v1/verify").header("content-length", "9223372036854775807"),
+        Call::post("/v1/verify").header("transfer-encoding", "chunked"),
+        Call::post("/v1/verify").header("content-length", "3").header("content-type", "what/ever; x"),
+        Call::post("/v1/verify").header("content-length", "3").body("", "abc"),
+        Call::post("/v1/verify").body("application/json", "{\"half\":"),
+        Call::post("/v1/verify").body("application/json", vec![b'x'; 100 << 10]),
+    ] {
+        let mut connection = server.connect().await;
+        connection.call(&call.ticket(&ticket)).await.is_openid(&server.openid("alice"));
+        assert_eq!(connection.continues, 0);
+    }
+}
+
+#[tokio::test]
+async fn nothing_but_the_ticket_and_the_routes_own_appid_decides() {
+    let server = TestServer::start().await;
+    let ticket = server.ticket_for("alice").await;
+    for call in [
+        Call::get("/v1/verify?appid=wx0&x=%ff&%00"),
+        Call::get("/v1/verify?"),
+        Call::get(&format!("/v1/verify?{}", "q".repeat(10_000))),
+        Call::get("http://other.example/v1/verify"),
+        check().header("x-forwarded-uri", "/healthz").header("x-forwarded-method", "OPTIONS"),
+        check().header("x-original-url", "/v1/login").header("x-forwarded-for", "203.0.113.1"),
+        check().header("forwarded", "for=unix:").header("host", "b").header("x-http-method-override", "PUT"),
+        check().header("x-auth-openid", "root").header("x-auth-phone", "+10000000").header("x_auth_openid", "root"),
+        check().header("origin", "https://evil.example").header("access-control-request-method", "PUT"),
+        check().header("content-encoding", "gzip").header("accept", "application/xml").header("range", "bytes=0-1"),
+        check().header("if-none-match", "*").header("if-modified-since", "Thu, 01 Jan 2099 00:00:00 GMT"),
+        check().header("connection", "weixinauth, close"),
+        check().header("upgrade", "websocket").header("connection", "upgrade"),
+    ] {
+        let with_ticket = server.raw(call.clone().ticket(&ticket)).await;
+        with_ticket.is_openid(&server.openid("alice"));
+        assert_eq!(with_ticket.header("x-auth-phone"), Some(""));
+        assert_eq!(server.raw(call.clone()).await.status, 401, "{call:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_ticket_of_another_app_is_403() {
+    let server = TestServer::builder().two_apps().start().await;
+    let route = |appid: &str| Call::get(&format!("/v1/verify/{appid}"));
+    for (own, other) in [(APPID, OTHER_APPID), (OTHER_APPID, APPID)] {
+        let ticket = server.ticket_at(own, "alice").await;
+        assert_eq!(server.call(route(own).ticket(&ticket)).await.is_ok().header("x-auth-appid"), Some(own));
+        server.call(route(other).ticket(&ticket)).await.is_error("wrong_app");
+        server.call(route(own).ticket("x")).await.is_error("invalid_ticket");
+        server.call(route("wxNobody").ticket(&ticket)).await.is_error("wrong_app");
+        server.call(route(&own.to_uppercase()).ticket(&ticket)).await.is_error("wrong_app");
+        server.call(route("wxNobody")).await.is_error("wrong_app");
+    }
+}
+
+#[tokio::test]
+async fn with_several_apps_the_bare_route_is_403_unless_any_app_is_set() {
+    let server = TestServer::builder().two_apps().start().await;
+    let ticket = server.ticket_at(OTHER_APPID, "alice").await;
+    server.verify(&ticket).await.is_error("app_required");
+    server.call(check()).await.is_error("app_required");
+    let server = TestServer::builder().two_apps().any_app().start().await;
+    for appid in [APPID, OTHER_APPID] {
+        let ticket = server.ticket_at(appid, "alice").await;
+        assert_eq!(server.verify(&ticket).await.is_ok().header("x-auth-appid"), Some(appid));
+    }
+}
+
+#[tokio::test]
+async fn more_than_16_kib_of_headers_is_401_here_and_431_elsewhere() {
+    let server = TestServer::start().await;
+    let ticket = server.ticket_for("alice").await;
+    for (padding, is_too_much) in [(15 << 10, false), (16 << 10, true), (100 << 10, true)] {
+        let padded = |call: Call| call.ticket(&ticket).header("x-padding", "x".repeat(padding));
+        let check = server.raw(padded(check())).await;
+        let session = server.raw(padded(Call::get("/v1/session"))).await;
+        let unknown = server.raw(padded(Call::get("/v1/nothing"))).await;
+        if is_too_much {
+            check.is_error("invalid_ticket");
+            session.is_error("headers_too_large");
+            unknown.is_error("headers_too_large");
+        } else {
+            check.is_openid(&server.openid("alice"));
+            session.is_ok();
+            unknown.is_error("not_found");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cut_off_makes_tickets_revoked() {
+    let before = START.plus(60).to_string();
+    for entry in [
+        json!({ "scope": "all", "before": before }),
+        json!({ "scope": "app", "appid": APPID, "before": before }),
+        json!({ "scope": "openid", "appid": APPID, "openid": "o-alice", "before": before }),
+        json!({ "scope": "login", "login_id": "00112233445566aa" }),
+    ] {
+        let server = TestServer::builder().two_apps().any_app().start().await;
+        let ticket = server.sealed(&session("o-alice", START));
+        server.verify(&ticket).await.is_ok();
+        server.cut_off(entry);
+        let answer = server.verify(&ticket).await;
+        assert_eq!(
+            answer.is_error("ticket_revoked").header("www-authenticate"),
+            Some("Bearer error=\"invalid_token\"")
+        );
+        server.session(&ticket).await.is_error("ticket_revoked");
+        server.call(Call::post("/v1/renew").ticket(&ticket)).await.is_error("ticket_revoked");
+    }
+}
+
+#[tokio::test]
+async fn a_cut_off_spares_others_and_later_logins() {
+    let server = TestServer::builder().two_apps().any_app().start().await;
+    let (alice, bob) = (server.ticket_for("alice").await, server.ticket_for("bob").await);
+    let elsewhere = server.ticket_at(OTHER_APPID, "alice").await;
+    let before = START.plus(60).to_string();
+    let openid = server.openid("alice");
+    server.cut_off(json!({ "scope": "openid", "appid": APPID, "openid": openid, "before": before }));
+    server.verify(&alice).await.is_error("ticket_revoked");
+    server.verify(&bob).await.is_ok();
+    server.verify(&elsewhere).await.is_ok();
+    server.verify(&server.ticket_for("alice").await).await.is_error("ticket_revoked");
+    server.clock.advance(60);
+    server.verify(&server.ticket_for("alice").await).await.is_openid(&openid);
+}
+
+#[tokio::test]
+async fn a_connection_serves_check_after_check() {
+    let server = TestServer::start().await;
+    let ticket = server.ticket_for("alice").await;
+    let mut connection = server.connect().await;
+    for _ in 0..50 {
+        connection.call(&check().ticket(&ticket)).await.is_openid(&server.openid("alice"));
+        connection.call(&check()).await.is_error("invalid_ticket");
+    }
+    assert!(connection.is_silent_for(Duration::from_millis(1)).await);
+}
+
+#[tokio::test]
+async fn a_ticket_never_outlives_its_key() {
+    let mut plan = Plan::one_key();
+    plan.keys[0] = TestKey { max_ttl_s: 600, ..plan.keys[0] };
+    let server = TestServer::builder().plan(plan).start().await;
+    let answer = server.call(Call::login("demo-alice-1")).await;
+    assert_eq!(answer.field("expires_in"), 600);
+    server.clock.advance(660);
+    server.verify(&answer.ticket()).await.is_error("ticket_expired");
+}
