@@ -8,6 +8,7 @@
     reason = "a panic is how a test fails"
 )]
 
+mod input;
 mod login;
 mod process;
 mod readme;
