@@ -8,6 +8,7 @@
     reason = "a panic is how a test fails"
 )]
 
+mod compat;
 mod input;
 mod login;
 mod process;

@@ -1,0 +1,239 @@
+//! The client code of the seed works unchanged; and what it sends as an openid is no openid.
+
+use auth_ticket::keyring::Purpose;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Call, OTHER_APPID, Plan, START, TestServer, seal, session};
+
+const LOGIN: &str = "/miniLogin/login.ajax";
+const CHECK: &str = "/miniLogin/loginCheck.ajax";
+
+async fn start() -> TestServer {
+    TestServer::builder().compat().start().await
+}
+
+async fn handle_for(server: &TestServer, name: &str) -> String {
+    handle(&server.call(Call::get(&format!("{LOGIN}?code={}", server.code_for(name)))).await)
+}
+
+#[track_caller]
+fn handle(answer: &Answer) -> String {
+    answer.json()["data"]["openid"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned()
+}
+
+fn check(handle: &str) -> Call {
+    Call::post(CHECK).form(&format!("openid={handle}&unionid=&phoneNo="))
+}
+
+#[track_caller]
+fn ticket(answer: &Answer) -> String {
+    assert_eq!((answer.field("code"), answer.field("msg")), (json!(200), json!("ok")), "{answer:?}");
+    answer.json()["data"]["AUTH_TICKET"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_seeds_client_logs_in_unchanged() {
+    let server = start().await;
+    // Taro.request without a method is a GET whose data stand in the query; it sends a content type with it.
+    let call = Call::get(&format!("{LOGIN}?code=demo-alice-1")).header("content-type", "application/json");
+    let mylogininfo = server.call(call).await.json();
+    assert_eq!((&mylogininfo["code"], &mylogininfo["msg"]), (&json!(200), &json!("ok")));
+    let data = &mylogininfo["data"];
+    assert_eq!(data.as_object().unwrap().len(), 2);
+    assert_eq!(data["unionid"], Value::Null, "so that the client sends an empty one");
+    // Then the form that it makes of that.
+    let openid = data["openid"].as_str().unwrap();
+    let call = Call::post(CHECK)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body("", format!("openid={openid}&unionid=&phoneNo="));
+    let mdata = server.call(call).await.json();
+    assert_eq!(mdata["code"], 200);
+    assert_eq!(mdata["data"].as_object().unwrap().len(), 1);
+    // Then a business route of the owner's, behind a gateway that asks about the ticket.
+    let auth_ticket = mdata["data"]["AUTH_TICKET"].as_str().unwrap();
+    let call = Call::post("/v1/verify")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("weixinauth", auth_ticket);
+    server.call(call).await.is_openid(&server.openid("alice"));
+}
+
+#[tokio::test]
+async fn the_code_comes_in_the_query_a_form_or_json() {
+    let server = start().await;
+    let appid = "wx0123456789abcdef";
+    for call in [
+        Call::get(&format!("{LOGIN}?code=demo-alice-1")),
+        Call::get(&format!("{LOGIN}?x=%20&code=demo%2Dalice%2D2&appid={appid}")),
+        Call::get(&format!("{LOGIN}?code=demo-alice-3&appid=")),
+        Call::get(&format!("{LOGIN}?code=demo-alice-4")).body("text/plain", "a GET reads only its query"),
+        Call::post(LOGIN).form("code=demo-alice-5"),
+        Call::post(LOGIN).form(&format!("appid={appid}&code=demo-alice-6")),
+        Call::post(LOGIN).body("application/x-www-form-urlencoded; charset=UTF-8", "code=demo-alice-7"),
+        Call::post(LOGIN).json(&json!({ "code": "demo-alice-8" })),
+        Call::post(LOGIN).json(&json!({ "code": "demo-alice-9", "appid": appid, "more": {} })),
+        Call::post(LOGIN).json(&json!({ "code": "demo-alice-10", "appid": null })),
+        Call::post(LOGIN).body("application/json; charset=utf-8", "{\"code\":\"demo-alice-11\"}"),
+        Call::post(&format!("{LOGIN}?code=demo-alice-12")),
+        Call::post(&format!("{LOGIN}?appid={appid}")).form("code=demo-alice-13"),
+    ] {
+        let handle = handle(&server.call(call).await);
+        let ticket = ticket(&server.call(check(&handle)).await);
+        server.verify(&ticket).await.is_openid(&server.openid("alice"));
+    }
+}
+
+#[tokio::test]
+async fn the_handle_is_sealed_and_not_the_openid() {
+    let server = start().await;
+    let (first, second) = (handle_for(&server, "alice").await, handle_for(&server, "alice").await);
+    assert_ne!(first, second);
+    for handle in [&first, &second] {
+        assert!(!handle.contains(&server.openid("alice")) && handle.len() > 100, "{handle}");
+        server.verify(handle).await.is_error("invalid_ticket");
+    }
+}
+
+#[tokio::test]
+async fn a_ticket_from_a_handle_is_the_same_login() {
+    let server = start().await;
+    let handle = handle_for(&server, "alice").await;
+    server.clock.advance(200);
+    let first = server.session(&ticket(&server.call(check(&handle)).await)).await;
+    let again = server.session(&ticket(&server.call(check(&handle)).await)).await;
+    assert_eq!(first.text("login_id"), again.text("login_id"));
+    assert_eq!(first.field("auth_time"), START.as_u64(), "the time of the exchange");
+    assert_eq!(first.text("expires_at"), "2027-01-15T10:03:20Z", "a whole ticket's life from now");
+}
+
+#[tokio::test]
+async fn what_is_no_live_handle_is_401() {
+    let server = start().await;
+    let claims = session("o-alice", START);
+    let mut stranger = Plan::one_key();
+    stranger.keys[0].number = 9;
+    let handle = handle_for(&server, "alice").await;
+    let expired = handle_for(&server, "alice").await;
+    let revoked = seal(&Plan::one_key(), "wx0123456789abcdef", &claims, Purpose::LoginHandle, START);
+    for bad in [
+        server.openid("alice"),
+        "alice".to_owned(),
+        "null".to_owned(),
+        "undefined".to_owned(),
+        "%00".to_owned(),
+        "x".repeat(2000),
+        "A".repeat(182),
+        handle[1..].to_owned(),
+        format!("{handle}A"),
+        server.ticket_for("alice").await,
+        server.sealed_by(&stranger, &claims, Purpose::LoginHandle),
+        seal(&Plan::one_key(), OTHER_APPID, &claims, Purpose::LoginHandle, START),
+    ] {
+        let answer = server.call(check(&bad)).await;
+        assert_eq!((answer.field("code"), answer.field("data")), (json!(401), Value::Null), "{bad}: {answer:?}");
+    }
+    ticket(&server.call(check(&revoked)).await);
+    server.cut_off(json!({ "scope": "login", "login_id": "00112233445566aa" }));
+    assert_eq!(server.call(check(&revoked)).await.field("code"), 401);
+    server.clock.advance(300 + 59);
+    ticket(&server.call(check(&expired)).await);
+    server.clock.advance(1);
+    assert_eq!(server.call(check(&expired)).await.field("code"), 401);
+}
+
+#[tokio::test]
+async fn a_failure_is_http_200_with_the_status_inside() {
+    let server = start().await;
+    let login = |query: &str| Call::get(&format!("{LOGIN}?{query}"));
+    let text = |call: Call, body: &str| call.body("text/plain", body);
+    let handle = handle_for(&server, "alice").await;
+    for (call, code) in [
+        (login(""), 400),
+        (login("code="), 400),
+        (login("code=a&code=a"), 400),
+        (login("code=demo%20alice"), 400),
+        (login("code=%ff"), 400),
+        (login("code=demo-alice-90&phoneNo=%ff"), 400),
+        (login("code=%00"), 400),
+        (login(&format!("code={}", "x".repeat(513))), 400),
+        (login("CODE=demo-alice-90"), 400),
+        (login("code=demo-alice-90&appid=wxNobody"), 403),
+        (login("code=demo-alice-90&appid=a&appid=b"), 400),
+        (login("code=err-40029"), 401),
+        (login("code=%zz"), 401),
+        (login("code=err-40163"), 401),
+        (login("code=the+code+is+a+mock+one"), 401),
+        (login("code=err-40226"), 403),
+        (login("code=err-45011"), 429),
+        (login("code=err--1"), 503),
+        (login("code=err-40125"), 500),
+        (login("code=garbage"), 502),
+        (Call::post(LOGIN), 400),
+        (Call::post(LOGIN).form(""), 400),
+        (Call::post(LOGIN).form("code=demo-alice-90&code=demo-alice-90"), 400),
+        (Call::post(&format!("{LOGIN}?code=demo-alice-90")).form("code=demo-alice-90"), 400),
+        (Call::post(LOGIN).body("application/json", "{"), 400),
+        (Call::post(LOGIN).body("application/json", "[\"demo-alice-90\"]"), 400),
+        (Call::post(LOGIN).body("application/json", "{\"code\":7}"), 400),
+        (Call::post(LOGIN).body("application/json", "{\"code\":null}"), 400),
+        (Call::post(LOGIN).body("application/json", b"{\"code\":\"\xff\"}"), 400),
+        (Call::post(LOGIN).body("application/json", b"[".repeat(60_000)), 400),
+        (text(Call::post(LOGIN), "code=demo-alice-90"), 415),
+        (Call::post(LOGIN).form(&format!("code={}", "x".repeat(64 << 10))), 413),
+        (Call::new("PUT", LOGIN), 405),
+        (Call::new("OPTIONS", LOGIN), 405),
+        (login("code=demo-alice-90").header("x-padding", "x".repeat(17 << 10)), 431),
+        (Call::get(CHECK), 405),
+        (Call::get(&format!("{CHECK}?openid={handle}")), 405),
+        (Call::post(CHECK), 400),
+        (Call::post(CHECK).form("openid=&unionid=&phoneNo="), 400),
+        (Call::post(CHECK).form(&format!("openid={handle}&openid={handle}")), 400),
+        (Call::post(CHECK).form("openid=%ff"), 400),
+        (Call::post(CHECK).json(&json!({ "openid": 7 })), 400),
+        (text(Call::post(CHECK), "openid=x"), 415),
+        (Call::post(CHECK).form(&format!("openid={}", "x".repeat(1 << 20))), 413),
+        (check(&handle).header("x-padding", "x".repeat(17 << 10)), 431),
+    ] {
+        let shown = format!("{call:?}");
+        let answer = server.raw(call).await;
+        assert_eq!(answer.field("code"), code, "{shown:.300} {answer:?}");
+    }
+    let exchanges = server.platform.exchanges();
+    handle_for(&server, "alice").await;
+    assert_eq!(server.platform.exchanges(), exchanges + 1);
+    assert_eq!(server.call(login("code=demo-alice-90")).await.field("code"), 200, "none of them spent this code");
+}
+
+#[tokio::test]
+async fn with_several_apps_the_app_is_named() {
+    let server = TestServer::builder().two_apps().any_app().compat().start().await;
+    let answer = server.call(Call::get(&format!("{LOGIN}?code=demo-alice-1"))).await;
+    assert_eq!(answer.field("code"), 403, "{answer:?}");
+    let handle = handle(&server.call(Call::get(&format!("{LOGIN}?code=demo-alice-1&appid={OTHER_APPID}"))).await);
+    let ticket = ticket(&server.call(check(&handle)).await);
+    assert_eq!(server.verify(&ticket).await.header("x-auth-appid"), Some(OTHER_APPID));
+}
+
+#[tokio::test]
+async fn without_a_sealing_key_no_code_is_spent_here_either() {
+    let mut plan = Plan::one_key();
+    plan.keys[0].seal_until = START.plus(100);
+    let server = TestServer::builder().compat().plan(plan).start().await;
+    let handle = handle_for(&server, "alice").await;
+    server.clock.advance(100);
+    let exchanges = server.platform.exchanges();
+    for call in [Call::get(&format!("{LOGIN}?code=demo-bob-1")), check(&handle)] {
+        assert_eq!(server.call(call).await.field("code"), 503);
+    }
+    assert_eq!(server.platform.exchanges(), exchanges);
+    server.rotate();
+    ticket(&server.call(check(&handle)).await);
+}
+
+#[tokio::test]
+async fn unless_enabled_the_routes_are_not_there() {
+    let server = TestServer::start().await;
+    for call in [Call::get(&format!("{LOGIN}?code=demo-alice-1")), Call::post(LOGIN), check("x"), Call::get(CHECK)] {
+        server.call(call).await.is_error("not_found");
+    }
+    assert_eq!(server.platform.exchanges(), 0);
+}
