@@ -10,6 +10,7 @@
 
 mod compat;
 mod input;
+mod limits;
 mod login;
 mod process;
 mod readme;

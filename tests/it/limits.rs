@@ -1,0 +1,169 @@
+//! Nobody can keep a connection by doing nothing with it, and a stop is an orderly one.
+
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep};
+
+use auth_ticket::http::ConnectionLimits;
+
+use crate::support::{Call, LIMITS, TestServer, within_5_s};
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// Far more than any limit of these tests, far less than [`LIMITS`].
+const SOON: Duration = ms(3000);
+
+async fn start(limits: ConnectionLimits) -> TestServer {
+    TestServer::builder().limits(limits).start().await
+}
+
+#[tokio::test]
+async fn a_half_sent_head_is_closed_in_time() {
+    let server = start(ConnectionLimits { header_timeout: ms(200), ..LIMITS }).await;
+    for head in ["", "G", "GET /v1/verify HTTP/1.1\r\n", "GET /v1/verify HTTP/1.1\r\nHost: x\r\nweixinauth: abc"] {
+        let mut connection = server.connect().await;
+        connection.send(head).await;
+        assert!(connection.is_silent_for(ms(100)).await, "{head}");
+        connection.is_closed_within(SOON).await;
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_trickles_in_is_closed_in_time() {
+    let server = start(ConnectionLimits { header_timeout: ms(200), ..LIMITS }).await;
+    let mut connection = server.connect().await;
+    let start = Instant::now();
+    connection.send("GET /healthz HTTP/1.1\r\n").await;
+    while connection.is_silent_for(ms(20)).await {
+        connection.try_send("X: y\r\n").await;
+        assert!(start.elapsed() < SOON);
+    }
+    connection.is_closed_within(SOON).await;
+}
+
+#[tokio::test]
+async fn a_slow_body_is_answered_and_closed_in_time() {
+    let server = TestServer::builder().body_timeout(ms(200)).compat().start().await;
+    for call in [
+        Call::post("/v1/login").header("content-length", "100").body("application/json", "{\"code\":"),
+        Call::post("/v1/login").header("transfer-encoding", "chunked").body("application/json", "5\r\n{\"cod"),
+    ] {
+        let mut connection = server.connect().await;
+        connection.send(call.to_bytes()).await;
+        assert!(connection.is_silent_for(ms(100)).await);
+        let answer = connection.answer(&call).await;
+        assert_eq!(answer.is_error("invalid_request").header("connection"), Some("close"));
+        connection.is_closed_within(SOON).await;
+    }
+    let call = Call::post("/miniLogin/login.ajax").header("content-length", "100").form("code=");
+    let mut connection = server.connect().await;
+    assert_eq!(connection.call(&call).await.field("code"), 400);
+    connection.is_closed_within(SOON).await;
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_after_the_idle_timeout_and_not_before() {
+    let server = start(ConnectionLimits { header_timeout: ms(100), idle_timeout: ms(400), ..LIMITS }).await;
+    let mut connection = server.connect().await;
+    for _ in 0..2 {
+        connection.call(&Call::get("/healthz")).await.is_ok();
+        assert!(connection.is_silent_for(ms(250)).await);
+    }
+    connection.is_closed_within(SOON).await;
+}
+
+#[tokio::test]
+async fn a_kept_connection_takes_a_request_long_after_the_header_timeout() {
+    let server = start(ConnectionLimits { header_timeout: ms(100), ..LIMITS }).await;
+    let mut connection = server.connect().await;
+    for _ in 0..3 {
+        connection.call(&Call::get("/healthz")).await.is_ok();
+        sleep(ms(250)).await;
+    }
+    connection.send("GET /healthz HT").await;
+    connection.is_closed_within(SOON).await;
+}
+
+#[tokio::test]
+async fn a_slow_login_is_not_cut_off_by_the_time_limits_of_heads() {
+    let server = start(ConnectionLimits { header_timeout: ms(100), idle_timeout: ms(100), ..LIMITS }).await;
+    let mut connection = server.connect().await;
+    let call = Call::login("slow-400-alice");
+    connection.call(&call).await.is_ok();
+}
+
+#[tokio::test]
+async fn a_connection_beyond_the_cap_waits_until_another_ends() {
+    let server = start(ConnectionLimits { max_connections: 2, ..LIMITS }).await;
+    let (mut first, mut second) = (server.connect().await, server.connect().await);
+    first.call(&Call::get("/healthz")).await.is_ok();
+    second.call(&Call::get("/healthz")).await.is_ok();
+    let mut third = server.connect().await;
+    third.send(Call::get("/healthz").to_bytes()).await;
+    assert!(third.is_silent_for(ms(200)).await);
+    second.call(&Call::get("/healthz")).await.is_ok();
+    drop(first);
+    third.answer(&Call::get("/healthz")).await.is_ok();
+}
+
+#[tokio::test]
+async fn a_stop_finishes_what_runs_and_takes_nothing_new() {
+    let mut server = TestServer::start().await;
+    let (mut busy, mut idle, _unused) = (server.connect().await, server.connect().await, server.connect().await);
+    idle.call(&Call::get("/healthz")).await.is_ok();
+    let call = Call::login("slow-300-alice");
+    busy.send(call.to_bytes()).await;
+    server.platform.reached(1).await;
+    server.stop();
+    idle.is_closed_within(ms(200)).await;
+    assert!(TcpStream::connect(server.address).await.is_err(), "the address is free again");
+    busy.answer(&call).await.ticket();
+    busy.is_closed_within(SOON).await;
+    within_5_s("the end of the server", server.stopped()).await;
+}
+
+#[tokio::test]
+async fn the_grace_bounds_a_login_that_hangs() {
+    let mut server = start(ConnectionLimits { shutdown_grace: ms(300), ..LIMITS }).await;
+    let mut connection = server.connect().await;
+    connection.send(Call::login("hang").to_bytes()).await;
+    server.platform.reached(1).await;
+    let start = Instant::now();
+    server.stop();
+    within_5_s("the end of the server", server.stopped()).await;
+    assert!((ms(250)..SOON).contains(&start.elapsed()), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order() {
+    let server = TestServer::start().await;
+    let ticket = server.ticket_for("alice").await;
+    let calls = [
+        Call::login("slow-150-bob"),
+        Call::get("/v1/verify").ticket(&ticket),
+        Call::get("/v1/verify"),
+        Call::get("/v1/nothing"),
+        Call::post("/v1/renew").ticket(&ticket),
+        Call::get("/v1/session").ticket(&ticket),
+    ];
+    let mut connection = server.connect().await;
+    connection.send(calls.iter().flat_map(Call::to_bytes).collect::<Vec<_>>()).await;
+    let mut statuses = Vec::new();
+    for call in &calls {
+        statuses.push(connection.answer(call).await.status);
+    }
+    assert_eq!(statuses, [200, 200, 401, 404, 200, 200]);
+}
+
+#[tokio::test]
+async fn http_1_0_is_answered_and_closed() {
+    let server = TestServer::start().await;
+    let mut connection = server.connect().await;
+    connection.send("GET /v1/session HTTP/1.0\r\n\r\n").await;
+    let answer = connection.unchecked_answer().await.unwrap();
+    assert_eq!(answer.is_error("invalid_ticket").status, 401);
+    connection.is_closed_within(SOON).await;
+}
