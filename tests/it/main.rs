@@ -14,6 +14,7 @@ mod limits;
 mod login;
 mod process;
 mod readme;
+mod ready;
 mod session;
 mod support;
 mod verify;
