@@ -15,6 +15,7 @@ mod login;
 mod process;
 mod readme;
 mod ready;
+mod rotation;
 mod session;
 mod support;
 mod verify;
