@@ -10,6 +10,7 @@
 
 mod compat;
 mod input;
+mod layers;
 mod limits;
 mod login;
 mod process;

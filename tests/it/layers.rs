@@ -1,0 +1,193 @@
+//! Dependencies point one way, and each effect has one file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What each module may name of the crate. The binary may name everything.
+const MAY_NAME: [(&str, &[&str]); 9] = [
+    ("secret", &[]),
+    ("clock", &[]),
+    ("seal", &["secret"]),
+    ("keyring", &["secret", "clock", "seal"]),
+    ("ticket", &["secret", "clock", "seal", "keyring"]),
+    ("keystore", &["secret", "clock", "keyring"]),
+    ("platform", &["secret"]),
+    ("simulator", &["clock"]),
+    ("http", &["clock", "keyring", "platform", "ticket"]),
+];
+
+/// Words, and the only files (or, with a slash at the end, directories) whose code may hold them.
+const ONLY_IN: [(&[&str], &[&str]); 12] = [
+    (&["zeroize::", ".zeroize()"], &["secret.rs"]),
+    (&["SystemTime", "std::time::Instant", "UNIX_EPOCH", "now_utc"], &["clock.rs"]),
+    // Of tokio: deadlines, which no answer and no ticket depends on.
+    (&["Instant::now"], &["http/connection.rs", "platform/weapp.rs"]),
+    (&["std::env", "env::var", "env::vars", "env::vars_os"], &["cli/config.rs", "cli/config/"]),
+    (&["fs::", "File::", "OpenOptions"], &["keystore.rs", "keystore/", "cli/config.rs", "cli/config/"]),
+    (&["println!", "print!", "stdout()", "stderr()"], &["main.rs", "cli.rs", "cli/"]),
+    (&["anyhow"], &["main.rs", "cli.rs", "cli/"]),
+    (&["reqwest"], &["platform/weapp.rs", "platform/weapp/"]),
+    (&["xaes_256_gcm", "aes_gcm", "XaesGcm"], &["seal.rs", "seal/"]),
+    (&["hkdf::"], &["keyring/key.rs"]),
+    (&["getrandom"], &["secret.rs", "seal.rs", "keyring/cutoffs.rs", "http/request_id.rs", "simulator/codes.rs"]),
+    (&["swap_ring"], &["http.rs", "cli/"]),
+];
+
+/// Words that meet in one file of `http` only. Elsewhere the layers keep them apart.
+const MEET_ONLY_IN: [(&str, &str, &str); 4] = [
+    ("Identity", "Session", "http/login.rs"),
+    ("PlatformError", "StatusCode", "http/error.rs"),
+    ("OpenError", "StatusCode", "http/error.rs"),
+    ("SealError", "StatusCode", "http/error.rs"),
+];
+
+/// A source file: its path below `src`, and its lines of code, numbered, without comments.
+struct Source {
+    path: String,
+    lines: Vec<(usize, String)>,
+}
+
+impl Source {
+    fn module(&self) -> &str {
+        self.path.split(['/', '.']).next().unwrap()
+    }
+
+    fn is_test(&self) -> bool {
+        self.path.ends_with("tests.rs") || self.path.contains("/tests/")
+    }
+
+    fn first(&self, word: &str) -> Option<usize> {
+        self.lines.iter().find(|(_, line)| names(line, word)).map(|(number, _)| *number)
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut directories = vec![root.clone()];
+    let mut sources = Vec::new();
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                sources.push(read(&root, &path));
+            }
+        }
+    }
+    sources.sort_by(|one, other| one.path.cmp(&other.path));
+    assert!(sources.len() > 20, "these are not the sources");
+    sources
+}
+
+/// Up to the tests at the bottom, if there are some: they may do what they like.
+fn read(root: &Path, path: &PathBuf) -> Source {
+    let text = fs::read_to_string(path).unwrap();
+    let tests_at = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
+    let lines = text[..tests_at].lines().enumerate();
+    Source {
+        path: path.strip_prefix(root).unwrap().to_str().unwrap().to_owned(),
+        lines: lines
+            .map(|(index, line)| (index + 1, line.to_owned()))
+            .filter(|(_, line)| !line.trim_start().starts_with("//"))
+            .collect(),
+    }
+}
+
+/// Whether `word` is in `line` as more than a part of another word.
+fn names(line: &str, word: &str) -> bool {
+    let is_word = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
+    line.match_indices(word).any(|(at, _)| {
+        let (before, after) = (line[..at].chars().next_back(), line[at + word.len()..].chars().next());
+        let starts = !is_word(before) || !is_word(word.chars().next());
+        starts && (!is_word(after) || !is_word(word.chars().next_back()))
+    })
+}
+
+fn is_in(path: &str, places: &[&str]) -> bool {
+    places.iter().any(|place| path == *place || (place.ends_with('/') && path.starts_with(place)))
+}
+
+#[track_caller]
+fn report(faults: &[String]) {
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    let mut faults = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_test()) {
+        let Some((_, may_name)) = MAY_NAME.iter().find(|(module, _)| *module == source.module()) else {
+            assert!(matches!(source.module(), "cli" | "main" | "lib"), "{}: give it a place here", source.path);
+            continue;
+        };
+        for (number, line) in &source.lines {
+            for (at, start) in line.match_indices("crate::") {
+                let rest = &line[at + start.len()..];
+                let named: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+                if named != source.module() && !may_name.contains(&&*named) {
+                    faults.push(format!("src/{}:{number}: {} names `{rest}`", source.path, source.module()));
+                }
+            }
+            if line.contains("auth_ticket::") {
+                faults.push(format!("src/{}:{number}: the library names itself from outside", source.path));
+            }
+        }
+    }
+    report(&faults);
+}
+
+#[test]
+fn each_effect_has_its_files() {
+    let mut faults = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_test()) {
+        for (words, places) in ONLY_IN.iter().filter(|(_, places)| !is_in(&source.path, places)) {
+            for (number, line) in &source.lines {
+                if let Some(word) = words.iter().find(|word| names(line, word)) {
+                    faults.push(format!("src/{}:{number}: `{word}` belongs in {places:?}", source.path));
+                }
+            }
+        }
+    }
+    report(&faults);
+}
+
+#[test]
+fn what_is_kept_apart_meets_in_one_file() {
+    let mut faults = Vec::new();
+    for (one, other, place) in MEET_ONLY_IN {
+        let mut meets = false;
+        for source in sources().iter().filter(|source| source.module() == "http") {
+            let (Some(_), Some(number)) = (source.first(one), source.first(other)) else { continue };
+            if source.path == place {
+                meets = true;
+            } else {
+                faults.push(format!("src/{}:{number}: `{one}` and `{other}` meet only in {place}", source.path));
+            }
+        }
+        assert!(meets, "`{one}` and `{other}` do not meet in {place} any more");
+    }
+    report(&faults);
+}
+
+#[test]
+fn no_module_is_a_mod_rs() {
+    let faults: Vec<String> =
+        sources().iter().filter(|source| source.path.ends_with("mod.rs")).map(|source| source.path.clone()).collect();
+    report(&faults);
+}
+
+#[test]
+fn the_rules_are_about_words_that_are_there() {
+    let sources = sources();
+    for (words, places) in ONLY_IN {
+        for place in places.iter().filter(|place| !place.ends_with('/')) {
+            assert!(sources.iter().any(|source| source.path == **place), "there is no src/{place}");
+        }
+        let is_used = sources
+            .iter()
+            .filter(|source| is_in(&source.path, places))
+            .any(|source| words.iter().any(|word| source.first(word).is_some()));
+        assert!(is_used, "none of {words:?} is in {places:?} any more");
+    }
+}
