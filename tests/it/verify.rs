@@ -257,6 +257,52 @@ async fn with_several_apps_the_bare_route_is_403_unless_any_app_is_set() {
 }
 
 #[tokio::test]
+async fn below_the_route_there_is_401_and_403_and_nothing_else() {
+    let server = TestServer::start().await;
+    let ticket = server.ticket_for("alice").await;
+    for below in [
+        "",
+        "/",
+        "//",
+        "a/b",
+        "a/",
+        "a//",
+        "a//b",
+        "/a",
+        "%",
+        "%zz",
+        "%ff",
+        "%00",
+        "%2e%2e",
+        "..",
+        "../login",
+        "../../healthz",
+        "%2F",
+        "*",
+        "{appid}",
+        ":",
+        ";",
+        "a;b=c",
+        "a,b",
+        "%E4%BD%A0",
+        "\u{7f51}",
+        "%0d%0aX-Y:z",
+        "wx 1",
+    ] {
+        let below = below.replace(' ', "%20");
+        for method in ["GET", "OPTIONS", "PUT"] {
+            let call = Call::new(method, &format!("/v1/verify/{below}"));
+            assert_eq!(server.raw(call.clone()).await.status, 403, "{call:?}");
+            assert_eq!(server.raw(call.clone().ticket(&ticket)).await.status, 403, "{call:?}");
+        }
+    }
+    for tail in ["/", "/x", "//", "/..", "/%ff"] {
+        let call = Call::get(&format!("/v1/verify/{APPID}{tail}")).ticket(&ticket);
+        assert_eq!(server.raw(call.clone()).await.status, 403, "{call:?}");
+    }
+}
+
+#[tokio::test]
 async fn more_than_16_kib_of_headers_is_401_here_and_431_elsewhere() {
     let server = TestServer::start().await;
     let ticket = server.ticket_for("alice").await;
