@@ -223,7 +223,11 @@ fn client_routes(settings: &Settings) -> Router<Arc<AppState>> {
             .route(compat::LOGIN, get(compat::login).post(compat::login))
             .route(compat::LOGIN_CHECK, post(compat::login_check));
     }
-    if settings.cors_origins.is_empty() { routes } else { routes.layer(cors(&settings.cors_origins)) }
+    if settings.cors_origins.is_empty() {
+        return routes;
+    }
+    // A fallback that is set after the layer would take its place, and with it preflights and the headers of a 405.
+    routes.method_not_allowed_fallback(method_not_allowed).layer(cors(&settings.cors_origins))
 }
 
 /// For web pages of the owner. No credentials: tickets travel in headers that the page sets, never in cookies.

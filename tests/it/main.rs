@@ -9,6 +9,7 @@
 )]
 
 mod compat;
+mod cors;
 mod input;
 mod layers;
 mod limits;

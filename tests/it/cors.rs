@@ -1,0 +1,111 @@
+//! Web pages may call only where an operator has said so.
+
+use crate::support::{Answer, Call, TestServer};
+
+const OWN: &str = "https://shop.example";
+const FOREIGN: &str = "https://evil.example";
+const ROUTES: [(&str, &str); 5] = [
+    ("POST", "/v1/login"),
+    ("POST", "/v1/renew"),
+    ("GET", "/v1/session"),
+    ("GET", "/miniLogin/login.ajax"),
+    ("POST", "/miniLogin/loginCheck.ajax"),
+];
+
+async fn start(origins: &[&str]) -> TestServer {
+    TestServer::builder().compat().cors(origins).start().await
+}
+
+fn preflight(path: &str, origin: &str) -> Call {
+    Call::new("OPTIONS", path)
+        .header("origin", origin)
+        .header("access-control-request-method", "POST")
+        .header("access-control-request-headers", "content-type,weixinauth")
+}
+
+fn cors_headers(answer: &Answer) -> Vec<&str> {
+    answer.headers.iter().map(|(name, _)| &**name).filter(|name| name.starts_with("access-control-")).collect()
+}
+
+#[tokio::test]
+async fn by_default_there_is_no_cors_and_options_is_405() {
+    let server = TestServer::start().await;
+    for (_, path) in &ROUTES[..3] {
+        server.call(preflight(path, OWN)).await.is_error("method_not_allowed");
+    }
+    let call = Call::get("/v1/session").ticket(&server.ticket_for("alice").await).header("origin", OWN);
+    assert!(cors_headers(server.call(call).await.is_ok()).is_empty());
+}
+
+#[tokio::test]
+async fn a_configured_origin_may_ask_before_it_sends() {
+    let server = start(&[OWN, "https://h5.example:8443"]).await;
+    for (_, path) in ROUTES {
+        for origin in [OWN, "https://h5.example:8443"] {
+            let answer = server.call(preflight(path, origin)).await;
+            assert_eq!(answer.is_ok().header("access-control-allow-origin"), Some(origin), "{path}: {answer:?}");
+            assert_eq!(answer.header("access-control-allow-methods"), Some("GET,POST"));
+            let headers = answer.header("access-control-allow-headers").unwrap();
+            assert_eq!(headers, "authorization,content-type,weixinauth");
+            assert!(answer.header("vary").unwrap().contains("origin"), "{answer:?}");
+            assert_eq!(answer.header("access-control-allow-credentials"), None, "{answer:?}");
+            assert!(answer.body.is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn answers_to_a_configured_origin_say_so_errors_too() {
+    let server = start(&[OWN]).await;
+    let ticket = server.ticket_for("alice").await;
+    for call in [
+        Call::get("/v1/session").ticket(&ticket),
+        Call::post("/v1/renew").ticket(&ticket),
+        Call::login("demo-alice-77"),
+        Call::get("/v1/session"),
+        Call::login("err-45011"),
+        Call::post("/v1/login").body("text/plain", "x"),
+        Call::post("/v1/login").body("application/json", "{"),
+        Call::post("/v1/login").body("application/json", vec![b' '; 70_000]),
+        Call::new("PUT", "/v1/login"),
+        Call::get("/miniLogin/login.ajax?code=err-40029"),
+    ] {
+        let answer = server.call(call.header("origin", OWN)).await;
+        assert_eq!(answer.header("access-control-allow-origin"), Some(OWN), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_origin_gets_no_leave() {
+    let server = start(&[OWN]).await;
+    let ticket = server.ticket_for("alice").await;
+    for origin in [FOREIGN, "null", "https://shop.example.evil.example", "http://shop.example", "HTTPS://SHOP.EXAMPLE"]
+    {
+        for (method, path) in ROUTES {
+            for call in [preflight(path, origin), Call::new(method, path).ticket(&ticket).header("origin", origin)] {
+                let answer = server.call(call).await;
+                assert_eq!(answer.header("access-control-allow-origin"), None, "{origin} {answer:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_star_allows_all_origins() {
+    let server = start(&["*"]).await;
+    let ticket = server.ticket_for("alice").await;
+    let answer = server.call(Call::get("/v1/session").ticket(&ticket).header("origin", FOREIGN)).await;
+    assert_eq!(answer.is_ok().header("access-control-allow-origin"), Some("*"));
+    server.call(preflight("/v1/login", FOREIGN)).await.is_ok();
+}
+
+#[tokio::test]
+async fn checks_and_probes_know_no_origins() {
+    let server = start(&[OWN]).await;
+    let ticket = server.ticket_for("alice").await;
+    assert_eq!(server.call(preflight("/v1/verify", OWN)).await.is_error("invalid_ticket").status, 401);
+    for call in [Call::get("/v1/verify").ticket(&ticket), preflight("/v1/verify", OWN).ticket(&ticket)] {
+        server.call(call.header("origin", OWN)).await.is_openid(&server.openid("alice"));
+    }
+    assert!(cors_headers(server.call(Call::get("/healthz").header("origin", OWN)).await.is_ok()).is_empty());
+}
