@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::error::{ApiError, ErrorCode};
-use super::request::{BodyKind, body_kind, read_body};
+use super::request::{BodyKind, body_kind, json_object, read_body};
 use super::request_id::RequestId;
 use super::{App, AppState, json_answer};
 use crate::clock::UnixSeconds;
@@ -30,8 +30,8 @@ pub(super) async fn login(State(state): State<Arc<AppState>>, request: Request) 
     }
     let request_id = RequestId::of_request(&request);
     let body = read_body(request, state.settings.body_timeout).await?;
-    let LoginRequest { code, appid } = serde_json::from_slice(&body)
-        .map_err(|_| ApiError::invalid_request("the body is not JSON with the text code and perhaps the text appid"))?;
+    let LoginRequest { code, appid } = json_object(&body)
+        .ok_or(ApiError::invalid_request("the body is not JSON with the text code and perhaps the text appid"))?;
     let app = chosen_app(&state, appid.as_deref())?;
     let (sealed, now) = exchange(&state, app, code, Purpose::Ticket, &request_id).await?;
     Ok(json_answer(&TicketObject::new(&sealed, now)))

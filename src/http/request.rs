@@ -7,6 +7,7 @@ use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use hyper::{HeaderMap, Request};
+use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::error::{ApiError, ErrorCode};
@@ -66,6 +67,12 @@ pub(super) fn body_kind(headers: &HeaderMap) -> BodyKind {
     } else {
         BodyKind::Other
     }
+}
+
+/// A structure from a body that is one JSON object. `None` for anything else, and for a field that is given twice.
+pub(super) fn json_object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+    // serde would also fill a structure from an array.
+    if body.trim_ascii_start().starts_with(b"{") { serde_json::from_slice(body).ok() } else { None }
 }
 
 /// Reads a whole body of at most 64 KiB within `limit`.

@@ -22,6 +22,8 @@ fn bad_logins() -> Vec<Vec<u8>> {
         "true",
         "7",
         "\"demo-alice-1\"",
+        "[\"demo-alice-1\"]",
+        "[\"demo-alice-1\",null]",
         "[{\"code\":\"demo-alice-1\"}]",
         "{\"code\":null}",
         "{\"code\":7}",
