@@ -9,10 +9,11 @@ use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use hyper::Method;
-use serde_json::{Map, Value, json};
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::error::{ApiError, ErrorCode};
-use super::request::{BodyKind, body_kind, read_body};
+use super::request::{BodyKind, body_kind, json_object, read_body};
 use super::request_id::RequestId;
 use super::{AppState, json_answer, login};
 use crate::keyring::Purpose;
@@ -44,6 +45,14 @@ pub(super) async fn login_check(State(state): State<Arc<AppState>>, request: Req
     Ok(success(&json!({ "AUTH_TICKET": ticket.text() })))
 }
 
+/// What the two routes look at in a body of JSON.
+#[derive(Deserialize)]
+struct JsonFields {
+    code: Option<Value>,
+    appid: Option<Value>,
+    openid: Option<Value>,
+}
+
 /// What a request says, wherever it says it.
 struct Fields(Vec<(String, Value)>);
 
@@ -64,9 +73,10 @@ impl Fields {
             _ if body.is_empty() => Ok(()),
             BodyKind::Form => self.add_form(body),
             BodyKind::Json => {
-                let object: Map<String, Value> = serde_json::from_slice(body)
-                    .map_err(|_| ApiError::invalid_request("the body is not a JSON object"))?;
-                self.0.extend(object);
+                let JsonFields { code, appid, openid } = json_object(body)
+                    .ok_or(ApiError::invalid_request("the body is not a JSON object with each field once"))?;
+                let fields = [("code", code), ("appid", appid), ("openid", openid)];
+                self.0.extend(fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
                 Ok(())
             }
             BodyKind::Other => {

@@ -175,6 +175,7 @@ async fn a_failure_is_http_200_with_the_status_inside() {
         (Call::post(LOGIN).body("application/json", "[\"demo-alice-90\"]"), 400),
         (Call::post(LOGIN).body("application/json", "{\"code\":7}"), 400),
         (Call::post(LOGIN).body("application/json", "{\"code\":null}"), 400),
+        (Call::post(LOGIN).body("application/json", "{\"code\":\"demo-alice-90\",\"code\":\"demo-alice-91\"}"), 400),
         (Call::post(LOGIN).body("application/json", b"{\"code\":\"\xff\"}"), 400),
         (Call::post(LOGIN).body("application/json", b"[".repeat(60_000)), 400),
         (text(Call::post(LOGIN), "code=demo-alice-90"), 415),
