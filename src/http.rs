@@ -258,9 +258,7 @@ pub fn admin_router(state: Arc<AppState>) -> Router {
 fn finish(router: Router<Arc<AppState>>, state: Arc<AppState>) -> Router {
     router
         .fallback(no_such_route)
-        .method_not_allowed_fallback(|| async {
-            ApiError::new(ErrorCode::MethodNotAllowed, "the route does not take this method")
-        })
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(&state), answer))
         .with_state(state)
 }
@@ -271,6 +269,10 @@ async fn no_such_route(uri: Uri) -> ApiError {
         return verify::no_such_app();
     }
     ApiError::new(ErrorCode::NotFound, "there is no such route")
+}
+
+async fn method_not_allowed() -> ApiError {
+    ApiError::new(ErrorCode::MethodNotAllowed, "the route does not take this method")
 }
 
 /// Passes a request on and gives its answer the last touch: errors their shape, everything `no-store`.

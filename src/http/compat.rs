@@ -36,9 +36,13 @@ pub(super) async fn login(State(state): State<Arc<AppState>>, request: Request) 
 
 /// `openid=H` -> `{"AUTH_TICKET": T}`; a renewal in all but the purpose of what comes in.
 pub(super) async fn login_check(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {
-    let fields = Fields::of(request, &state).await?;
-    // Not 400: to the seed's client that means "bind a phone number".
-    let handle = fields.one("openid").ok().flatten().ok_or(ApiError::no_ticket())?;
+    // Whatever is no handle is 401. Never 400: to the seed's client that means "bind a phone number".
+    let not_400 = |error: ApiError| match error.code() {
+        ErrorCode::InvalidRequest => ApiError::invalid_ticket(),
+        _ => error,
+    };
+    let fields = Fields::of(request, &state).await.map_err(not_400)?;
+    let handle = fields.one("openid").map_err(not_400)?.ok_or(ApiError::no_ticket())?;
     let opened = state.open(|| Ok(UnverifiedTicket::parse(handle.as_bytes())?), Purpose::LoginHandle).await?;
     let ticket = opened.renew(&state.ring(), state.now(), &state.settings.policy)?;
     state.metrics.sealed(ticket.kid(), Purpose::Ticket);

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use auth_ticket::clock::{Clock, FixedClock, UnixSeconds};
-use auth_ticket::http::{self, App, AppState, ConnectionLimits, Settings};
+use auth_ticket::http::{self, App, AppState, ConnectionCount, ConnectionLimits, Settings};
 use auth_ticket::keyring::{AppId, Purpose};
 use auth_ticket::platform::weapp::{Weapp, WeappOptions};
 use auth_ticket::secret::SecretText;
@@ -346,7 +346,7 @@ async fn serve(router: Router, limits: ConnectionLimits) -> (SocketAddr, Running
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);
-    let server = tokio::spawn(http::serve(listener, router, limits, stopped));
+    let server = tokio::spawn(http::serve(listener, router, limits, ConnectionCount::default(), stopped));
     (address, Running { stop, server })
 }
 

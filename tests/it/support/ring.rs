@@ -1,6 +1,7 @@
 //! Key rings for tests, made from numbers: the same number is the same secret, so two servers can share a key.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use auth_ticket::clock::UnixSeconds;
 use auth_ticket::keyring::{Alg, AppId, Cutoffs, Key, KeyRing, KeySpec, KeyUse, RingContent};
@@ -63,9 +64,9 @@ impl Plan {
             self.keys.iter().filter(|key| self.revoked.contains(&key.number)).map(|key| key.key().name()).collect();
         let cutoffs = serde_json::json!({ "v": 1, "cutoffs": self.cutoffs }).to_string();
         let content = RingContent {
-            keys: self.keys.iter().map(TestKey::key).collect(),
+            keys: self.keys.iter().map(TestKey::key).map(Arc::new).collect(),
             revoked,
-            cutoffs: Cutoffs::parse(&cutoffs).unwrap(),
+            cutoffs: Some(Arc::new(Cutoffs::parse(&cutoffs).unwrap())),
             ..RingContent::default()
         };
         KeyRing::new(content, apps.iter().cloned()).unwrap()
