@@ -26,6 +26,10 @@ pub(super) const LOGIN_CHECK: &str = "/miniLogin/loginCheck.ajax";
 
 /// `code`, perhaps `appid`, in the query, a form or JSON -> `{"openid": H, "unionid": null}`.
 pub(super) async fn login(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {
+    if request.method() == Method::HEAD {
+        // A route for GET takes HEAD, too, and here that would spend a code for an answer that nobody sees.
+        return Err(ApiError::new(ErrorCode::MethodNotAllowed, "the route does not take this method"));
+    }
     let request_id = RequestId::of_request(&request);
     let fields = Fields::of(request, &state).await?;
     let code = fields.one("code")?.ok_or(ApiError::invalid_request("code is missing"))?;

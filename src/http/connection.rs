@@ -110,7 +110,7 @@ async fn run(stream: TcpStream, router: Router, limits: ConnectionLimits, mut st
         })
     };
     let mut connection =
-        pin!(http1::Builder::new().max_buf_size(MAX_HEAD_LEN).half_close(false).serve_connection(io, service));
+        pin!(http1::Builder::new().max_buf_size(MAX_HEAD_LEN).half_close(true).serve_connection(io, service));
     let mut stopping = pin!(async move {
         let _ = stop.wait_for(|stop| *stop).await;
     });

@@ -252,6 +252,10 @@ impl From<PlatformError> for ApiError {
             PlatformError::RateLimited(_) => {
                 Self::new(ErrorCode::RateLimited, "the platform limits how often this user may log in")
             }
+            PlatformError::Busy { .. } if error.errcode().is_none() => Self::new(
+                ErrorCode::UpstreamBusy,
+                "too many logins wait for the platform; try again with the same code",
+            ),
             PlatformError::Busy { .. } => {
                 Self::new(ErrorCode::UpstreamBusy, "the platform is busy; take a new code and try again")
             }

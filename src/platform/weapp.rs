@@ -13,7 +13,7 @@ use reqwest::{Client, Response};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use url::{Host, Url};
 
 use super::{Code, FailedReason, Identity, Platform, PlatformError, Refusal, Rid};
@@ -113,9 +113,8 @@ impl Weapp {
         if code.is_devtools_mock() {
             return Err(PlatformError::InvalidCode(Refusal::default()));
         }
-        // Whoever waits here has sent nothing, so the code is still good.
-        let turn = timeout_at(deadline, self.permits.acquire()).await;
-        let (Ok(Ok(_permit)), true) = (turn, Instant::now() < deadline) else {
+        // Whoever waits here has sent nothing, so the code is still good; half the time is left to those who get a turn.
+        let Ok(Ok(_permit)) = timeout(self.timeout / 2, self.permits.acquire()).await else {
             return Err(PlatformError::Busy { refusal: Refusal::default(), retry_after_s: BUSY_RETRY_AFTER_S });
         };
         timeout_at(deadline, self.call(code)).await.unwrap_or(Err(PlatformError::Timeout))

@@ -238,3 +238,12 @@ async fn unless_enabled_the_routes_are_not_there() {
     }
     assert_eq!(server.platform.exchanges(), 0);
 }
+
+#[tokio::test]
+async fn a_head_request_spends_no_code() {
+    let server = start().await;
+    let path = format!("{LOGIN}?code=demo-alice-head");
+    server.call(Call::new("HEAD", &path)).await;
+    assert_eq!(server.platform.exchanges(), 0);
+    assert_eq!(server.call(Call::get(&path)).await.field("code"), 200);
+}
