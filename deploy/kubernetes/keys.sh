@@ -83,7 +83,7 @@ send() { # send DIR
 
 # A directory that goes away with this process; in memory where the system has a place for that.
 in_a_copy() {
-    if [ -d /dev/shm ] && [ -w /dev/shm ]; then TMPDIR=/dev/shm; fi
+    if [ -z "${TMPDIR-}" ] && [ -d /dev/shm ] && [ -w /dev/shm ]; then TMPDIR=/dev/shm; fi
     copy=$(TMPDIR=${TMPDIR:-/tmp} mktemp -d)
     trap 'rm -rf "$copy"' EXIT
     trap 'exit 1' HUP INT TERM

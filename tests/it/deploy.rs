@@ -1,0 +1,7 @@
+//! What an operator copies from `deploy/` works with this very program.
+
+mod commands;
+mod kubernetes;
+mod monitoring;
+mod nginx;
+mod program;
