@@ -31,7 +31,7 @@ deploy-tools: ## Install what the tests of deploy/ need: nginx, systemd, kubectl
 	    command -v $${tool%%:*} >/dev/null && continue; \
 	    command -v apt-get >/dev/null || { echo "error: $${tool%%:*} is missing; install it" >&2; exit 1; }; \
 	    cd $(abspath $(DEPLOY_TOOLS))/download || exit 1; \
-	    apt-get download -qq $${tool#*:} || { apt-get update -qq && apt-get download -qq $${tool#*:}; } || exit 1; \
+	    apt-get download -qq -o APT::Sandbox::User=root $${tool#*:} || { apt-get update -qq && apt-get download -qq -o APT::Sandbox::User=root $${tool#*:}; } || exit 1; \
 	    dpkg -x $${tool#*:}_*.deb .. && rm $${tool#*:}_*.deb || exit 1; \
 	done
 	@stamp=$(DEPLOY_TOOLS)/venv/$(KUBERNETES_VALIDATE); \

@@ -1,5 +1,7 @@
 //! What an operator copies from `deploy/` works with this very program.
 
+#![cfg(test)]
+
 mod commands;
 mod kubernetes;
 mod monitoring;
