@@ -5,10 +5,11 @@ CARGO_DENY_VERSION := 0.20.2
 ADVISORIES := https://github.com/RustSec/advisory-db
 
 .DEFAULT_GOAL := help
+include deploy/checks.mk
 .PHONY: help run build test lint deny
 
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Try it out on http://127.0.0.1:8080, with a simulated platform (ARGS="--listen 127.0.0.1:0")
 	@$(CARGO) build --locked
@@ -17,8 +18,9 @@ run: ## Try it out on http://127.0.0.1:8080, with a simulated platform (ARGS="--
 build: ## Build target/release/auth-ticket
 	$(CARGO) build --release --locked
 
-test: ## Run all tests
+test: deploy-tools ## Run all tests, and check what deploy/ holds
 	$(CARGO) test --locked
+	@$(MAKE) --no-print-directory check-deploy
 
 lint: ## Check format, lints and documentation, then the dependencies
 	$(CARGO) fmt --check
