@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, anyhow};
 use auth_ticket::clock::{Clock, SystemClock, UnixSeconds};
-use auth_ticket::keyring::{Alg, Key, KeyId, KeyName, KeyRing, KeySpec, KeyState, KeyUse, RingContent};
+use auth_ticket::keyring::{Alg, Key, KeyId, KeyName, KeyRing, KeySpec, KeyState, KeyUse, RingContent, RingKey};
 use auth_ticket::keystore::{Directory, Scan, WriteLock};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -142,7 +142,9 @@ impl Rotate {
         for key_use in uses {
             let newest = newest_of(&ring, key_use);
             let age_s = newest.map_or(u64::MAX, |newest| now.since(newest.created));
-            if self.if_older_than.is_some_and(|limit_s| age_s <= limit_s) {
+            // A revoked last key seals nothing, however young it is.
+            let last_is_revoked = ring.keys_of(key_use).next_back().is_some_and(RingKey::is_revoked);
+            if !last_is_revoked && self.if_older_than.is_some_and(|limit_s| age_s <= limit_s) {
                 say(&format!("{key_use}: the newest key is {} old, nothing to do", text::duration(age_s)));
                 continue;
             }
@@ -240,7 +242,7 @@ impl Prune {
 
 /// Kill a key at once, with every ticket that it sealed
 ///
-/// If it is the key that seals, a successor is added first. Works in a directory that is otherwise broken.
+/// If it is the key that seals, or one that waits for its turn, a successor is added first. Works in a directory that is otherwise broken.
 #[derive(Args, Debug)]
 pub(crate) struct Revoke {
     /// The key's kid (a1b2c3d4), or its name (ticket-a1b2c3d4)
@@ -328,7 +330,7 @@ impl Revoke {
             .hint(format!("see auth-ticket keys list; to revoke a key that is not there: ticket-{}", self.key.kid))
     }
 
-    /// Adds a key to go on with, if `name` is the one that seals now.
+    /// Adds a key to go on with, if `name` is the one that seals now or one whose turn would come.
     fn successor(&self, lock: &WriteLock, content: RingContent, name: KeyName) -> anyhow::Result<Option<Key>> {
         let now = SystemClock.now();
         let ring = match KeyRing::new(content, []) {
@@ -338,11 +340,11 @@ impl Revoke {
                 return Ok(None);
             }
         };
-        let Some(sealing) = ring.sealing_key(name.key_use, now).filter(|sealing| sealing.key().name() == name) else {
-            return Ok(None);
-        };
+        let has_a_turn = |state| matches!(state, KeyState::Active | KeyState::Pending);
+        let revoked = ring.keys_of(name.key_use).find(|ring_key| ring_key.key().name() == name);
+        let Some(revoked) = revoked.filter(|revoked| has_a_turn(revoked.state(now))) else { return Ok(None) };
         // Strictly later than the revoked key's own start, or the revoked one might stay the last that has started.
-        let after_the_revoked = sealing.key().spec().seal_from.plus(1);
+        let after_the_revoked = revoked.key().spec().seal_from.plus(1);
         let seal_from = now.plus(self.lead).max(after_the_revoked);
         add_successor(lock, name.key_use, newest_of(&ring, name.key_use), now, seal_from).map(Some)
     }

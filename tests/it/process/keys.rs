@@ -12,7 +12,7 @@ use auth_ticket::clock::{Clock, SystemClock, UnixSeconds};
 use auth_ticket::keyring::KeyUse;
 use serde_json::{Value, json};
 
-use super::support::{BINARY, Keys, Outcome, auth_ticket};
+use super::support::{BINARY, Keys, Outcome, auth_ticket, until};
 
 const DAY_S: u64 = 86400;
 
@@ -336,12 +336,13 @@ fn revoke_can_let_the_successor_wait() {
 }
 
 #[test]
-fn revoke_of_a_key_that_does_not_seal_adds_none() {
+fn revoke_of_a_key_whose_turn_is_over_adds_none() {
     let keys = Keys::init();
-    keys.run(&["rotate", "--use", "ticket"]).done();
-    let pending = keys.kid("ticket", "pending");
-    assert_eq!(keys.run(&["revoke", &format!("ticket-{pending}")]).done().lines().count(), 1);
-    assert_eq!(keys.kid("ticket", "revoked"), pending);
+    let before = keys.kid("ticket", "active");
+    keys.run(&["rotate", "--use", "ticket", "--now"]);
+    until("the new key has taken over", || keys.kid("ticket", "active") != before);
+    assert_eq!(keys.run(&["revoke", &format!("ticket-{before}")]).done().lines().count(), 1);
+    assert_eq!(keys.kid("ticket", "revoked"), before);
     assert_eq!(keys.names().len(), 4);
 }
 
@@ -597,4 +598,29 @@ fn init_makes_missing_parents_for_their_owner_alone() {
     for path in [keys.root().join("a"), keys.root().join("a/b"), deep] {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o700, "{}", path.display());
     }
+}
+
+#[test]
+fn a_revoked_pending_key_has_its_turn_taken_by_a_successor() {
+    let keys = Keys::init();
+    keys.run(&["rotate", "--use", "ticket"]).done();
+    let pending = keys.kid("ticket", "pending");
+    keys.run(&["revoke", &pending]).done();
+    let list = keys.list();
+    let of_ticket = |state: &str| {
+        let is = |key: &&Value| key["use"] == "ticket" && key["state"] == state;
+        list["keys"].as_array().unwrap().iter().find(is).unwrap().clone()
+    };
+    let (revoked, successor) = (of_ticket("revoked"), of_ticket("pending"));
+    assert_eq!(time(&successor["seal_from"]), time(&revoked["seal_from"]).plus(1));
+    assert_eq!(time(&of_ticket("active")["seals_until"]), time(&revoked["seal_from"]), "until then the old one seals");
+}
+
+#[test]
+fn cron_replaces_a_revoked_last_key_however_young_it_is() {
+    let keys = Keys::missing();
+    let name = keys.add_old(KeyUse::Ticket, DAY_S, 90 * DAY_S);
+    fs::write(keys.file(&format!("{name}.revoked")), "").unwrap();
+    keys.run(&["rotate", "--if-older-than", "20d"]).done();
+    assert_eq!(keys.names().len(), 3);
 }
