@@ -95,10 +95,16 @@ fn parse_before(text: &str) -> Result<UnixSeconds, String> {
     Ok(UnixSeconds::new(seconds).plus(u64::from(time.nanosecond() > 0)))
 }
 
+/// The latest time that a cut-off may name, and the default: now and the leeway, rounded up to whole seconds as any time
+/// is, so that it is after a login of this very second whose clock was ahead by all of the leeway.
+const fn latest_before(now: UnixSeconds) -> UnixSeconds {
+    now.plus(1).plus(LEEWAY_S)
+}
+
 impl Add {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let now = SystemClock.now();
-        let latest = now.plus(LEEWAY_S);
+        let latest = latest_before(now);
         let before = self.before.unwrap_or(latest);
         if before > latest {
             return Err(anyhow!("--before {before} is {} from now", text::duration(before.since(now))))
@@ -205,7 +211,19 @@ fn describe(who: &Who) -> String {
 
 #[cfg(test)]
 mod tests {
+    use auth_ticket::keyring::Cutoffs;
+
     use super::*;
+
+    #[test]
+    fn the_default_refuses_a_login_of_this_second_whose_clock_was_ahead_by_the_leeway() {
+        let now = UnixSeconds::new(1_795_000_000);
+        let cutoffs: Cutoffs = [Cutoff { who: Who::Everybody(latest_before(now)), created: now }].into_iter().collect();
+        let (app, login_id) = (AppId::parse("wx1").unwrap(), LoginId::parse("60c7e322d1691070").unwrap());
+        let refuses = |ahead_s| cutoffs.cuts_off(&app, "alice", login_id, now.plus(ahead_s));
+        assert!(refuses(0) && refuses(LEEWAY_S));
+        assert!(!refuses(LEEWAY_S + 1), "who logs in again after the minute is let in");
+    }
 
     #[test]
     fn a_time_is_rounded_up_to_whole_seconds() {
