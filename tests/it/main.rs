@@ -8,9 +8,11 @@
     reason = "a panic is how a test fails"
 )]
 
+mod clocks;
 mod compat;
 mod cors;
 mod deploy;
+mod drill;
 mod input;
 mod layers;
 mod limits;
@@ -21,4 +23,5 @@ mod ready;
 mod rotation;
 mod session;
 mod support;
+mod trouble;
 mod verify;

@@ -1,0 +1,116 @@
+//! A Kubernetes volume: every file is a link through `..data`, which is swapped to replace all of them at once.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::{FAILED, POLL, write};
+use crate::drill::http::{Http, kid_of};
+use crate::drill::process::{Setup, Site, cli};
+use crate::drill::say;
+
+const SWAPS: usize = 100;
+
+/// The files of `directory`, but for those that begin with a dot.
+fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+    let names = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names = names.filter(|name| !name.starts_with('.'));
+    names.map(|name| (name.clone(), std::fs::read(directory.join(&name)).unwrap())).collect()
+}
+
+struct Volume {
+    path: PathBuf,
+    present: Option<PathBuf>,
+}
+
+impl Volume {
+    /// As the kubelet does it: a new directory, one rename of the link, then the old directory goes.
+    fn swap(&mut self, number: usize, files: &BTreeMap<String, Vec<u8>>) {
+        let name = format!("..2026_11_22_21_00_00.{number}");
+        let directory = self.path.join(&name);
+        std::fs::create_dir(&directory).unwrap();
+        for (file, content) in files {
+            write(&directory.join(file), content);
+            let link = self.path.join(file);
+            if link.symlink_metadata().is_err() {
+                symlink(Path::new("..data").join(file), link).unwrap();
+            }
+        }
+        let link = self.path.join("..data_tmp");
+        symlink(&name, &link).unwrap();
+        std::fs::rename(&link, self.path.join("..data")).unwrap();
+        if let Some(old) = self.present.replace(directory) {
+            std::fs::remove_dir_all(old).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_swapped_volume_is_seen_whole() {
+    let site = Site::new();
+    let source = site.keys("source");
+    cli(&["cutoff", "add", "--all", "--before", "2026-01-01T00:00:00Z"], &source);
+    let one = files(&source);
+    // The other version has the same names with other content: whatever is mixed has a third fingerprint.
+    let other: BTreeMap<_, _> = one
+        .iter()
+        .map(|(name, content)| {
+            let text = String::from_utf8(content.clone()).unwrap();
+            let changed = text.replace("86400", "43200").replace("2026-01-01T00:00:00Z", "2026-02-02T00:00:00Z");
+            assert_ne!(changed, text, "{name}");
+            (name.clone(), changed.into_bytes())
+        })
+        .collect();
+    let path = site.path("volume");
+    std::fs::create_dir(&path).unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let mut volume = Volume { path: path.clone(), present: None };
+    volume.swap(0, &one);
+    let replica = site.replica(Setup::new("replica", &path, POLL));
+    let http = Http::new();
+    let ticket = http.login(&replica.url, "demo-alice-1").await.ticket();
+    let first = http.fingerprint(&replica.admin).await;
+
+    let over = Arc::new(AtomicBool::new(false));
+    let watcher = tokio::spawn({
+        let (http, admin, url, over) = (http.clone(), replica.admin.clone(), replica.url.clone(), Arc::clone(&over));
+        async move {
+            let mut shown: BTreeMap<String, usize> = BTreeMap::new();
+            while !over.load(Ordering::Relaxed) {
+                *shown.entry(http.fingerprint(&admin).await).or_default() += 1;
+                let answer = http.check(&url, &ticket).await;
+                assert!(answer.is_good(), "{} {answer:?}", kid_of(&ticket));
+                sleep(Duration::from_millis(5)).await;
+            }
+            shown
+        }
+    });
+    for number in 1..=SWAPS {
+        volume.swap(number, if number % 2 == 0 { &one } else { &other });
+        // Not in step with the poll.
+        sleep(Duration::from_millis(30 + u64::try_from(number * 7 % 60).unwrap())).await;
+    }
+    over.store(true, Ordering::Relaxed);
+    let shown = watcher.await.unwrap();
+
+    volume.swap(SWAPS + 1, &other);
+    sleep(Duration::from_millis(400)).await;
+    let second = http.fingerprint(&replica.admin).await;
+    assert_ne!(first, second);
+    let unknown: Vec<_> = shown.keys().filter(|shown| **shown != first && **shown != second).collect();
+    assert!(unknown.is_empty(), "mixed: {unknown:?}; {}", replica.process.log());
+    assert_eq!(shown.len(), 2, "both were seen: {shown:?}");
+    let taken =
+        http.metric(&replica.admin, "auth_ticket_ring_reloads_total{result=\"taken\"}").await.unwrap_or_default();
+    let kept = http.metric(&replica.admin, "auth_ticket_ring_reloads_total{result=\"kept_old\"}").await;
+    assert_eq!(
+        http.metric(&replica.admin, FAILED).await.unwrap_or_default().total_cmp(&0.0),
+        std::cmp::Ordering::Equal
+    );
+    say(&format!("{SWAPS} swaps: {taken} rings taken, {} looks in between refused", kept.unwrap_or_default()));
+}
