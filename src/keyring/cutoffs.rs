@@ -58,7 +58,7 @@ impl Cutoffs {
     /// # Errors
     /// [`CutoffsError`]; a list is taken as a whole or not at all.
     pub fn parse(text: &str) -> Result<Self, CutoffsError> {
-        Ok(list::parse(text)?.into_iter().collect())
+        list::entries(text)?.collect()
     }
 
     fn add(&mut self, who: Who) {

@@ -1,6 +1,7 @@
 //! The text of `cutoffs.json` <-> entries. Knows no files.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::LoginId;
 use crate::clock::UnixSeconds;
@@ -55,8 +56,16 @@ pub enum CutoffsError {
     },
 }
 
-#[derive(Deserialize, Serialize)]
-struct RawFile {
+/// Entries are understood one by one, so a million of them never stand in memory field by field.
+#[derive(Deserialize)]
+struct FileToRead<'a> {
+    v: u64,
+    #[serde(borrow)]
+    cutoffs: Vec<&'a RawValue>,
+}
+
+#[derive(Serialize)]
+struct FileToWrite {
     v: u64,
     cutoffs: Vec<RawCutoff>,
 }
@@ -90,15 +99,21 @@ enum Scope {
 /// # Errors
 /// [`CutoffsError`]; a list is taken as a whole or not at all.
 pub fn parse(text: &str) -> Result<Vec<Cutoff>, CutoffsError> {
-    let raw: RawFile = serde_json::from_str(text)
+    entries(text)?.collect()
+}
+
+/// The entries of `cutoffs.json`, each understood when its turn comes.
+pub(super) fn entries(text: &str) -> Result<impl Iterator<Item = Result<Cutoff, CutoffsError>>, CutoffsError> {
+    let file: FileToRead<'_> = serde_json::from_str(text)
         .map_err(|error| CutoffsError::Shape { line: error.line(), column: error.column() })?;
-    if raw.v != 1 {
-        return Err(CutoffsError::Version(raw.v));
+    if file.v != 1 {
+        return Err(CutoffsError::Version(file.v));
     }
-    let entries = raw.cutoffs.into_iter().enumerate();
-    entries
-        .map(|(index, entry)| entry.parse().map_err(|what| CutoffsError::Entry { number: index + 1, what }))
-        .collect()
+    Ok((1..).zip(file.cutoffs).map(|(number, entry)| {
+        let entry: Result<RawCutoff, _> = serde_json::from_str(entry.get());
+        let cutoff = entry.map_err(|_| "not the fields of a cut-off").and_then(RawCutoff::parse);
+        cutoff.map_err(|what| CutoffsError::Entry { number, what })
+    }))
 }
 
 /// The text of `cutoffs.json`, ended by a line feed.
@@ -107,7 +122,7 @@ pub fn parse(text: &str) -> Result<Vec<Cutoff>, CutoffsError> {
 /// Never: the shape has no map whose keys could be something else than text.
 #[must_use]
 pub fn encode(cutoffs: &[Cutoff]) -> String {
-    let raw = RawFile { v: 1, cutoffs: cutoffs.iter().map(RawCutoff::of).collect() };
+    let raw = FileToWrite { v: 1, cutoffs: cutoffs.iter().map(RawCutoff::of).collect() };
     let mut text = serde_json::to_string(&raw).expect("texts and numbers are always JSON");
     text.push('\n');
     text
@@ -181,8 +196,8 @@ mod tests {
             ("", "not a list of cut-offs (line 1, column 0)"),
             (r#"{"v":2,"cutoffs":[]}"#, "version 2"),
             (r#"{"v":1}"#, "line 1, column 7"),
-            (&LIST.replace("\"all\"", "\"nobody\""), "not a list of cut-offs (line 1"),
-            (&LIST.replace("\"scope\":\"all\"", "\"scope\":\"all\",\"why\":\"?\""), "not a list of cut-offs (line 1"),
+            (&LIST.replace("\"all\"", "\"nobody\""), "number 2: not the fields"),
+            (&LIST.replace("\"scope\":\"all\"", "\"scope\":\"all\",\"why\":\"?\""), "number 2: not the fields"),
             (&LIST.replace("60c7e322d1691070", "60C7E322D1691070"), "number 1: `login_id`"),
             (&LIST.replace("00:01:40Z", "00:01:40"), "number 2: `before`"),
             (&LIST.replace("\"appid\":\"wx1\",\"before\"", "\"before\""), "number 3: scope `app` takes"),
