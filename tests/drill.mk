@@ -1,12 +1,13 @@
-# The drill: five replicas behind nginx through rotations, a leak and crashes. Needs nginx and libfaketime.
+# Included by the Makefile. The drill needs nginx and libfaketime; so does its short form, which is part of the tests.
+
+CARGO ?= cargo
 .PHONY: drill drill-tools
 
-drill:
-	DRILL=full cargo test --test it drill:: -- --nocapture --test-threads=1
+drill: drill-tools ## Take five replicas through rotations, a leak and crashes, with tables
+	DRILL=full $(CARGO) test --test it drill:: -- --nocapture --test-threads=1
 
-# Installs what the drill needs and the build does not, where it is missing; Debian, as root.
-drill-tools:
-	@if [ -n "$$(PATH=$$PATH:/usr/sbin command -v nginx)" ] && ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1; then \
+drill-tools: ## Install nginx and libfaketime where they are missing (Debian, as root)
+	@if [ -n "$$(PATH="$$PATH:/usr/sbin"; command -v nginx)" ] && ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1; then \
 		echo "nginx and libfaketime are there"; \
 	elif [ "$$(id -u)" = 0 ]; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends nginx-light faketime; \
