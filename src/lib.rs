@@ -9,6 +9,8 @@
 pub mod clock;
 #[cfg(feature = "server")]
 pub mod http;
+#[cfg(feature = "server")]
+pub mod jwt;
 pub mod keyring;
 #[cfg(feature = "server")]
 pub mod keystore;
