@@ -1,19 +1,25 @@
 //! The server: state, routes, and the layer that all answers pass. No handler bodies.
 
 mod admin;
+mod client_auth;
 mod compat;
 mod connection;
+mod discovery;
 mod error;
 mod flight;
+mod form;
+mod introspect;
 mod login;
 mod metrics;
 mod request;
 mod request_id;
 mod rescan;
 mod session;
+mod token;
 mod verify;
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -36,8 +42,10 @@ pub use metrics::ConnectionCount;
 pub use rescan::Rescans;
 
 use crate::clock::{Clock, UnixSeconds};
+use crate::jwt::Signers;
 use crate::keyring::{AppId, KeyRing, Purpose};
 use crate::platform::Platform;
+use crate::secret::SecretText;
 use crate::ticket::{OpenError, Policy, Ticket, UnverifiedTicket};
 use error::{ApiError, ErrorCode};
 use flight::Flights;
@@ -48,7 +56,10 @@ use request_id::RequestId;
 const MAX_HEADER_SECTION: usize = 16 << 10;
 
 const VERIFY: &str = "/v1/verify";
-const VERIFY_BELOW: &str = "/v1/verify/";
+/// The same for Envoy, which appends the path that it asks about.
+const EXT_AUTHZ: &str = "/v1/ext-authz";
+const CHECKS_BELOW: [&str; 3] = ["/v1/verify/", "/v1/ext-authz/", EXT_AUTHZ_APP];
+const EXT_AUTHZ_APP: &str = "/v1/ext-authz-app/";
 
 /// What `--version` says, too.
 const BUILD_VERSION: &str = env!("BUILD_VERSION");
@@ -64,6 +75,45 @@ pub struct App {
     pub id: AppId,
     /// Its platform, with the app's secret inside.
     pub platform: Box<dyn Platform>,
+    /// Whose identifier stands for a user in what services get.
+    pub subject: Subject,
+}
+
+/// An identifier of a user.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "what platforms give")]
+pub enum Subject {
+    /// The user's id within one app.
+    #[default]
+    Openid,
+    /// The user's id across the apps of one owner.
+    Unionid,
+}
+
+/// A back-end service that may introspect tickets and exchange them for JWTs.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "what callers configure for a service")]
+pub struct Service {
+    /// Its client id.
+    pub id: String,
+    /// Its client secret.
+    pub secret: SecretText,
+    /// The apps whose tickets it may see.
+    pub apps: Vec<AppId>,
+}
+
+/// JWTs for services.
+#[derive(Clone, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "settings that callers fill in")]
+pub struct JwtSettings {
+    /// A JWT's life, in seconds; its key's `max_ttl_s` may shorten it.
+    pub ttl_s: u64,
+    /// Whom JWTs may be for.
+    pub audiences: Vec<String>,
+    /// Those of `audiences` for which the mini-program itself may ask.
+    pub public_audiences: Vec<String>,
+    /// Whether the phone number goes into JWTs.
+    pub phone: bool,
 }
 
 /// What the routes need to know of the configuration.
@@ -80,13 +130,18 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// How long a request's body may take to arrive.
     pub body_timeout: Duration,
+    /// How clients and services reach the server, byte for byte: the issuer of JWTs.
+    pub issuer: Option<String>,
+    /// JWTs for services.
+    pub jwt: JwtSettings,
 }
 
 /// What all requests share. Nothing in it outlives the process or is told to another.
 pub struct AppState {
     settings: Settings,
     apps: Vec<App>,
-    ring: ArcSwap<KeyRing>,
+    services: Vec<Service>,
+    live: ArcSwap<Live>,
     clock: Arc<dyn Clock>,
     flights: Flights,
     rescans: Rescans,
@@ -95,17 +150,49 @@ pub struct AppState {
     log_dial: OnceLock<LogDial>,
 }
 
+/// A ring, and its JWT keys ready to sign: swapped together.
+struct Live {
+    ring: KeyRing,
+    signers: Signers,
+}
+
+impl Live {
+    fn new(ring: KeyRing) -> Self {
+        // Start-up has refused keys that cannot sign; should a later one be such a key, tickets go on without JWTs.
+        let signers = Signers::new(&ring).unwrap_or_else(|error| {
+            tracing::error!("no JWTs: {error}");
+            Signers::default()
+        });
+        Self { ring, signers }
+    }
+}
+
+impl Deref for Live {
+    type Target = KeyRing;
+
+    fn deref(&self) -> &KeyRing {
+        &self.ring
+    }
+}
+
 impl AppState {
     /// The state of a server for `apps`, with `ring` to begin with. The ring must have been made for these apps.
     #[must_use]
-    pub fn new(settings: Settings, apps: Vec<App>, ring: KeyRing, clock: Arc<dyn Clock>) -> Arc<Self> {
-        let ring = ArcSwap::from_pointee(ring);
+    pub fn new(
+        settings: Settings,
+        apps: Vec<App>,
+        services: Vec<Service>,
+        ring: KeyRing,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        let live = ArcSwap::from_pointee(Live::new(ring));
         let metrics = Metrics::new();
         metrics.ring_loaded(clock.now(), 0);
         Arc::new(Self {
             settings,
             apps,
-            ring,
+            services,
+            live,
             clock,
             flights: Flights::default(),
             rescans: Rescans::default(),
@@ -117,7 +204,7 @@ impl AppState {
 
     /// Puts another ring in the place of the present one. Requests that run finish with the one they began with.
     pub fn swap_ring(&self, ring: KeyRing) {
-        self.ring.store(Arc::new(ring));
+        self.live.store(Arc::new(Live::new(ring)));
     }
 
     /// Tells operators how many files the first ring's directory has that were left alone.
@@ -177,8 +264,12 @@ impl AppState {
         result
     }
 
-    fn ring(&self) -> Guard<Arc<KeyRing>> {
-        self.ring.load()
+    fn ring(&self) -> Guard<Arc<Live>> {
+        self.live.load()
+    }
+
+    fn services(&self) -> &[Service] {
+        &self.services
     }
 
     fn now(&self) -> UnixSeconds {
@@ -208,6 +299,13 @@ pub fn router(state: Arc<AppState>) -> Router {
     let checks = Router::new()
         .route(VERIFY, any(verify::verify))
         .route("/v1/verify/{appid}", any(verify::verify_app))
+        .route(EXT_AUTHZ, any(verify::verify))
+        .route("/v1/ext-authz/", any(verify::verify))
+        .route("/v1/ext-authz/{*ignored}", any(verify::verify))
+        .route("/v1/ext-authz-app/{*appid_and_ignored}", any(verify::verify_app_below))
+        .route("/v1/introspect", post(introspect::introspect))
+        .route("/.well-known/jwks.json", get(discovery::jwks))
+        .route("/.well-known/oauth-authorization-server", get(discovery::metadata))
         .route("/healthz", get(admin::alive))
         .route("/readyz", get(admin::ready_status));
     finish(checks.merge(client_routes(&state.settings)), state)
@@ -217,7 +315,8 @@ fn client_routes(settings: &Settings) -> Router<Arc<AppState>> {
     let mut routes = Router::new()
         .route("/v1/login", post(login::login))
         .route("/v1/renew", post(session::renew))
-        .route("/v1/session", get(session::show));
+        .route("/v1/session", get(session::show))
+        .route("/v1/token", post(token::exchange));
     if settings.compat {
         routes = routes
             .route(compat::LOGIN, get(compat::login).post(compat::login))
@@ -264,11 +363,16 @@ fn finish(router: Router<Arc<AppState>>, state: Arc<AppState>) -> Router {
 }
 
 async fn no_such_route(uri: Uri) -> ApiError {
-    // Whatever stands below it is some gateway's mistake; it must not make a 404 of a check.
-    if uri.path().starts_with(VERIFY_BELOW) {
+    // Whatever stands below them is some gateway's mistake; it must not make a 404 of a check.
+    if is_check(uri.path()) {
         return verify::no_such_app();
     }
     ApiError::new(ErrorCode::NotFound, "there is no such route")
+}
+
+/// Whether `path` is one of the routes for gateways or anything below them.
+fn is_check(path: &str) -> bool {
+    [VERIFY, EXT_AUTHZ].contains(&path) || CHECKS_BELOW.iter().any(|prefix| path.starts_with(prefix))
 }
 
 async fn method_not_allowed() -> ApiError {
@@ -318,7 +422,7 @@ impl Style {
     fn of(path: &str, settings: &Settings) -> Self {
         match path {
             compat::LOGIN | compat::LOGIN_CHECK if settings.compat => Self::Compat,
-            _ if path == VERIFY || path.starts_with(VERIFY_BELOW) => Self::Verify,
+            _ if is_check(path) => Self::Verify,
             _ => Self::Plain,
         }
     }

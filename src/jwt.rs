@@ -42,6 +42,7 @@ pub enum JwtError {
 }
 
 /// The JWT keys of a ring, ready to sign.
+#[derive(Default)]
 pub struct Signers(HashMap<KeyId, Signer>);
 
 struct Signer {

@@ -19,6 +19,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use auth_ticket::http::Subject;
 use auth_ticket::secret::SecretText;
 
 use super::log::Format;
@@ -30,7 +31,6 @@ pub(crate) const EXAMPLE: &str = include_str!("config/example.toml");
 
 /// The whole configuration, checked.
 #[derive(Debug)]
-#[cfg_attr(not(test), expect(dead_code, reason = "the settings for services are checked before anything reads them"))]
 pub(crate) struct Config {
     /// Where clients connect.
     pub(crate) listen: SocketAddr,
@@ -79,7 +79,6 @@ pub(crate) struct TicketConfig {
 
 /// One mini-program.
 #[derive(Debug)]
-#[cfg_attr(not(test), expect(dead_code, reason = "the settings for services are checked before anything reads them"))]
 pub(crate) struct AppConfig {
     /// Its id at the platform.
     pub(crate) appid: String,
@@ -100,18 +99,8 @@ pub(crate) enum Platform {
     Weapp,
 }
 
-/// An identifier of the user.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Subject {
-    /// The user's id within one app.
-    Openid,
-    /// The user's id across the apps of one owner.
-    Unionid,
-}
-
 /// A back-end service that may introspect tickets and exchange them for JWTs.
 #[derive(Debug)]
-#[expect(dead_code, reason = "the settings for services are checked before anything reads them")]
 pub(crate) struct ServiceConfig {
     /// Its client id.
     pub(crate) id: String,
@@ -123,7 +112,6 @@ pub(crate) struct ServiceConfig {
 
 /// JWTs for services.
 #[derive(Debug)]
-#[cfg_attr(not(test), expect(dead_code, reason = "the settings for services are checked before anything reads them"))]
 pub(crate) struct JwtConfig {
     /// A JWT's life: a second to a day.
     pub(crate) ttl_s: u64,

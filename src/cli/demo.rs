@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use auth_ticket::clock::{Clock, SystemClock};
-use auth_ticket::http::{self, App, AppState, ConnectionCount, Settings};
+use auth_ticket::http::{self, App, AppState, ConnectionCount, JwtSettings, Settings, Subject};
 use auth_ticket::keyring::{AppId, KeySpec, KeyUse};
 use auth_ticket::keystore::{Directory, Reloader};
 use auth_ticket::platform::weapp::{Weapp, WeappOptions};
@@ -75,9 +75,11 @@ impl Demo {
             compat: true,
             cors_origins: Vec::new(),
             body_timeout: Duration::from_secs(10),
+            issuer: None,
+            jwt: JwtSettings::default(),
         };
-        let apps = vec![App { id, platform: Box::new(weapp) }];
-        let state = AppState::new(settings, apps, ring, Arc::new(SystemClock));
+        let apps = vec![App { id, platform: Box::new(weapp), subject: Subject::Openid }];
+        let state = AppState::new(settings, apps, Vec::new(), ring, Arc::new(SystemClock));
 
         let welcome = welcome(listener.local_addr()?, admin.local_addr()?, &platform_url, keys.path());
         servers.add(platform, Simulator::new(Arc::new(SystemClock)).router(), ConnectionCount::default());

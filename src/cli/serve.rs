@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use auth_ticket::clock::{Clock, SystemClock, UnixSeconds};
-use auth_ticket::http::{self, App, AppState, ConnectionCount, ConnectionLimits, Settings};
+use auth_ticket::http::{self, App, AppState, ConnectionCount, ConnectionLimits, JwtSettings, Service, Settings};
+use auth_ticket::jwt::Signers;
 use auth_ticket::keyring::{AppId, KeyRing, KeyUse};
 use auth_ticket::keystore::{Directory, Reloader};
 use auth_ticket::platform::weapp::{Weapp, WeappOptions};
@@ -19,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::config::{self, AppConfig, Config, Overrides, Platform, UpstreamConfig};
+use super::config::{self, AppConfig, Config, Overrides, Platform, ServiceConfig, UpstreamConfig};
 use super::log::Dial;
 use super::reload::Watch;
 use super::report::{self, WithHint};
@@ -89,14 +90,16 @@ async fn serve(config: Config, dial: Dial) -> anyhow::Result<()> {
     let apps: Vec<App> =
         config.apps.into_iter().map(|app| make_app(app, &config.upstream)).collect::<Result<_, _>>()?;
     let directory = Directory::new(&config.keys_dir, config.allow_group_read);
+    let services = config.services.into_iter().map(make_service).collect::<Result<_, _>>()?;
     let appids = apps.iter().map(|app| app.id.clone()).collect();
     let (reloader, ring, passed_over) = Reloader::start(directory, appids, now).map_err(report::load_failed)?;
     for file in &passed_over {
         tracing::warn!("{file}");
     }
     warn_of_ring(&ring, &policy, now);
-    if !config.services.is_empty() || !config.jwt.audiences.is_empty() {
-        tracing::warn!("[[service]] and [jwt] have no effect yet: this version has no routes for services");
+    Signers::new(&ring).context("the JWT keys cannot be used")?;
+    if !config.jwt.audiences.is_empty() && ring.sealing_key(KeyUse::Jwt, now).is_none() {
+        tracing::warn!("jwt.audiences is set, but no jwt key can sign; see auth-ticket keys rotate --use jwt");
     }
 
     let settings = Settings {
@@ -105,6 +108,13 @@ async fn serve(config: Config, dial: Dial) -> anyhow::Result<()> {
         compat: config.compat.enabled,
         cors_origins: config.cors.origins,
         body_timeout: config.limits.body_timeout,
+        issuer: config.public_url,
+        jwt: JwtSettings {
+            ttl_s: config.jwt.ttl_s,
+            audiences: config.jwt.audiences,
+            public_audiences: config.jwt.public_audiences,
+            phone: config.jwt.phone,
+        },
     };
     let limits = ConnectionLimits {
         max_connections: config.limits.max_connections,
@@ -112,7 +122,7 @@ async fn serve(config: Config, dial: Dial) -> anyhow::Result<()> {
         idle_timeout: config.limits.idle_timeout,
         shutdown_grace: config.limits.shutdown_grace,
     };
-    let state = AppState::new(settings, apps, ring, Arc::new(SystemClock));
+    let state = AppState::new(settings, apps, services, ring, Arc::new(SystemClock));
     state.files_passed_over(passed_over.len());
     state.set_log_dial(move |directives| dial.turn(directives));
     let listener = bind(config.listen, "--listen").await?;
@@ -151,7 +161,13 @@ pub(crate) fn make_app(config: AppConfig, upstream: &UpstreamConfig) -> anyhow::
         })
         .with_context(|| format!("cannot set up the platform of app {id}"))?,
     };
-    Ok(App { id, platform: Box::new(platform) })
+    Ok(App { id, platform: Box::new(platform), subject: config.subject })
+}
+
+fn make_service(config: ServiceConfig) -> anyhow::Result<Service> {
+    let apps = config.apps.iter().map(|appid| AppId::parse(appid)).collect::<Result<_, _>>();
+    let apps = apps.with_context(|| format!("service {}", config.id))?;
+    Ok(Service { id: config.id, secret: config.secret, apps })
 }
 
 fn warn_of_ring(ring: &KeyRing, policy: &Policy, now: UnixSeconds) {

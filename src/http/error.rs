@@ -12,6 +12,7 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_A
 use serde_json::json;
 
 use super::request_id::RequestId;
+use crate::jwt::JwtError;
 use crate::platform::PlatformError;
 use crate::ticket::{OpenError, SealError};
 
@@ -27,6 +28,9 @@ pub(super) enum ErrorCode {
     InvalidTicket,
     TicketExpired,
     TicketRevoked,
+    InvalidClient,
+    InvalidTarget,
+    UnsupportedGrantType,
     InvalidCode,
     CodeUsed,
     UserBlocked,
@@ -53,6 +57,9 @@ impl ErrorCode {
             Self::InvalidTicket => "invalid_ticket",
             Self::TicketExpired => "ticket_expired",
             Self::TicketRevoked => "ticket_revoked",
+            Self::InvalidClient => "invalid_client",
+            Self::InvalidTarget => "invalid_target",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidCode => "invalid_code",
             Self::CodeUsed => "code_used",
             Self::UserBlocked => "user_blocked",
@@ -75,10 +82,13 @@ impl ErrorCode {
 
     pub(super) const fn status(self) -> StatusCode {
         match self {
-            Self::InvalidRequest => StatusCode::BAD_REQUEST,
-            Self::InvalidTicket | Self::TicketExpired | Self::TicketRevoked | Self::InvalidCode | Self::CodeUsed => {
-                StatusCode::UNAUTHORIZED
-            }
+            Self::InvalidRequest | Self::InvalidTarget | Self::UnsupportedGrantType => StatusCode::BAD_REQUEST,
+            Self::InvalidTicket
+            | Self::TicketExpired
+            | Self::TicketRevoked
+            | Self::InvalidClient
+            | Self::InvalidCode
+            | Self::CodeUsed => StatusCode::UNAUTHORIZED,
             Self::UserBlocked | Self::WrongApp | Self::AppRequired => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -108,6 +118,7 @@ pub(super) struct ApiError {
     errcode: Option<i64>,
     retry_after_s: Option<u64>,
     ticket_was_sent: bool,
+    basic_was_sent: bool,
     closes_connection: bool,
     /// For the log only. Never holds a secret, a ticket or a code.
     cause: Option<String>,
@@ -126,6 +137,7 @@ impl ApiError {
             errcode: None,
             retry_after_s,
             ticket_was_sent: code.refuses_a_ticket(),
+            basic_was_sent: false,
             closes_connection: false,
             cause: None,
         }
@@ -144,6 +156,12 @@ impl ApiError {
 
     pub(super) const fn invalid_ticket() -> Self {
         Self::new(ErrorCode::InvalidTicket, "the ticket is not valid; log in again")
+    }
+
+    /// The client had tried `Basic`, so that is what it is challenged to.
+    pub(super) const fn after_basic(mut self) -> Self {
+        self.basic_was_sent = true;
+        self
     }
 
     /// After this answer the connection is of no more use: the rest of the request is not read.
@@ -193,7 +211,11 @@ impl ApiError {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self.code.status() == StatusCode::UNAUTHORIZED {
-            let challenge = if self.ticket_was_sent { "Bearer error=\"invalid_token\"" } else { "Bearer" };
+            let challenge = match (self.basic_was_sent, self.ticket_was_sent) {
+                (true, _) => "Basic realm=\"auth-ticket\"",
+                (false, true) => "Bearer error=\"invalid_token\"",
+                (false, false) => "Bearer",
+            };
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if let Some(seconds) = self.retry_after_s {
@@ -225,6 +247,12 @@ impl From<OpenError> for ApiError {
             _ => Self::invalid_ticket(),
         }
         .because(&error)
+    }
+}
+
+impl From<JwtError> for ApiError {
+    fn from(error: JwtError) -> Self {
+        Self::new(ErrorCode::NoSealingKey, "the server has no key to sign with").because(&error)
     }
 }
 

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
+use hyper::{HeaderMap, Uri};
 
 use super::error::{ApiError, ErrorCode};
 use super::request::presented_ticket;
-use super::{App, AppState};
+use super::{App, AppState, EXT_AUTHZ_APP};
 use crate::keyring::Purpose;
 use crate::ticket::Ticket;
 
@@ -42,8 +42,23 @@ pub(super) async fn verify_app(
     appid: Result<Path<String>, axum::extract::rejection::PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let app = appid.ok().and_then(|Path(appid)| state.app(&appid)).ok_or(no_such_app())?;
-    let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
+    let Ok(Path(appid)) = appid else { return Err(no_such_app()) };
+    verify_for(&state, &appid, &headers).await
+}
+
+/// The same, with a path behind the appid that decides nothing, not even by being no UTF-8.
+pub(super) async fn verify_app_below(
+    State(state): State<Arc<AppState>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let appid = uri.path().strip_prefix(EXT_AUTHZ_APP).and_then(|rest| rest.split('/').next());
+    verify_for(&state, appid.unwrap_or_default(), &headers).await
+}
+
+async fn verify_for(state: &AppState, appid: &str, headers: &HeaderMap) -> Result<Response, ApiError> {
+    let app = state.app(appid).ok_or(no_such_app())?;
+    let ticket = state.open(|| presented_ticket(headers), Purpose::Ticket).await?;
     if *ticket.app() != app.id {
         return Err(ApiError::new(ErrorCode::WrongApp, "the ticket is for another app"));
     }

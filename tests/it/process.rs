@@ -10,4 +10,5 @@ mod demo;
 mod keys;
 mod operators;
 mod serve;
+mod services;
 mod support;

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use auth_ticket::clock::{Clock, FixedClock, UnixSeconds};
-use auth_ticket::http::{self, App, AppState, ConnectionCount, ConnectionLimits, Settings};
+use auth_ticket::http::{self, App, AppState, ConnectionCount, ConnectionLimits, JwtSettings, Settings, Subject};
 use auth_ticket::keyring::{AppId, Purpose};
 use auth_ticket::platform::weapp::{Weapp, WeappOptions};
 use auth_ticket::secret::SecretText;
@@ -138,6 +138,7 @@ impl Builder {
         let apps: Vec<AppId> = self.apps.iter().map(|appid| AppId::parse(appid).unwrap()).collect();
         let make_app = |id: &AppId| App {
             id: id.clone(),
+            subject: Subject::Openid,
             platform: Box::new(
                 Weapp::new(WeappOptions {
                     appid: id.to_string(),
@@ -153,6 +154,7 @@ impl Builder {
         let state = AppState::new(
             self.settings,
             apps.iter().map(make_app).collect(),
+            Vec::new(),
             self.plan.ring(&apps),
             Arc::<FixedClock>::clone(&clock),
         );
@@ -210,6 +212,8 @@ impl TestServer {
                 compat: false,
                 cors_origins: Vec::new(),
                 body_timeout: Duration::from_secs(20),
+                issuer: None,
+                jwt: JwtSettings::default(),
             },
             limits: LIMITS,
             platform: None,

@@ -1,0 +1,155 @@
+//! `POST /v1/token`: a ticket in exchange for a JWT that a service checks by itself (RFC 8693, RFC 9068).
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use serde::Serialize;
+
+use super::client_auth::{Caller, caller};
+use super::error::{ApiError, ErrorCode};
+use super::form::Form;
+use super::{AppState, Service, Subject, json_answer};
+use crate::jwt::ACCESS_TOKEN_TYPE;
+use crate::keyring::Purpose;
+use crate::ticket::{LoginId, PhoneNumber, PlatformId, Ticket, UnverifiedTicket};
+
+/// The only grant (RFC 8693 section 2.1).
+pub(super) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+/// What a ticket is called where token types have names.
+const TICKET_TYPE: &str = "urn:auth-ticket:params:oauth:token-type:auth-ticket";
+const ACCESS_TOKEN_URN: &str = "urn:ietf:params:oauth:token-type:access_token";
+
+/// The claims of RFC 9068 section 2.2, and who it is.
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    aud: &'a str,
+    exp: u64,
+    iat: u64,
+    jti: String,
+    client_id: &'a str,
+    auth_time: u64,
+    appid: &'a str,
+    platform: &'static str,
+    openid: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unionid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phone_number: Option<&'a str>,
+    login_id: String,
+}
+
+#[derive(Serialize)]
+struct TokenObject {
+    access_token: String,
+    issued_token_type: &'static str,
+    token_type: &'static str,
+    expires_in: u64,
+}
+
+/// Form of RFC 8693 -> an access token.
+pub(super) async fn exchange(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {
+    let headers = request.headers().clone();
+    let form = Form::read(&state, request).await?;
+    let caller = caller(&state, &headers, &form)?;
+    if form.required("grant_type")? != GRANT_TYPE {
+        return Err(ApiError::new(ErrorCode::UnsupportedGrantType, "the only grant is token exchange"));
+    }
+    if form.required("subject_token_type")? != TICKET_TYPE {
+        return Err(ApiError::invalid_request("subject_token_type is not that of a ticket"));
+    }
+    if form.one("requested_token_type")?.is_some_and(|requested| requested != ACCESS_TOKEN_URN) {
+        return Err(ApiError::invalid_request("requested_token_type is not an access token"));
+    }
+    let ticket = live_ticket(&state, form.required("subject_token")?).await.ok_or(NO_LIVE_TICKET)?;
+    let audience = audience(&state, &caller, &ticket, form.one("audience")?)?;
+    let client_id = match caller {
+        Caller::Service(service) => &service.id,
+        Caller::Public(appid) => appid,
+    };
+    Ok(json_answer(&token(&state, &ticket, audience, client_id)?))
+}
+
+const NO_LIVE_TICKET: ApiError = ApiError::invalid_request("subject_token is no live ticket of an app of this client");
+
+/// The ticket in `text`, if it is one and has not ended; here the end has no leeway.
+pub(super) async fn live_ticket(state: &AppState, text: &str) -> Option<Ticket> {
+    let claimed = || Ok(UnverifiedTicket::parse(text.as_bytes())?);
+    let ticket = state.open(claimed, Purpose::Ticket).await.ok()?;
+    (state.now() < ticket.expires_at()).then_some(ticket)
+}
+
+/// Whom the token is for, if this caller may ask for that.
+fn audience<'a>(
+    state: &'a AppState,
+    caller: &Caller<'_>,
+    ticket: &Ticket,
+    asked: Option<&str>,
+) -> Result<&'a str, ApiError> {
+    let jwt = &state.settings.jwt;
+    let allowed = match caller {
+        Caller::Service(service) if service.sees(ticket) => &jwt.audiences,
+        Caller::Public(appid) if *appid == ticket.app().as_str() => &jwt.public_audiences,
+        _ => return Err(NO_LIVE_TICKET),
+    };
+    match (asked, allowed.as_slice()) {
+        (None, [only]) => Ok(only),
+        (None, []) => Err(ApiError::new(ErrorCode::InvalidTarget, "this client may ask for no audience")),
+        (None, _) => Err(ApiError::invalid_request("audience is missing")),
+        (Some(asked), allowed) => {
+            let found = allowed.iter().find(|audience| *audience == asked);
+            let refused = ApiError::new(ErrorCode::InvalidTarget, "this client may not ask for this audience");
+            found.map(String::as_str).ok_or(refused)
+        }
+    }
+}
+
+fn token(state: &AppState, ticket: &Ticket, audience: &str, client_id: &str) -> Result<TokenObject, ApiError> {
+    let (live, now) = (state.ring(), state.now());
+    let (jwt, session) = (&state.settings.jwt, ticket.session());
+    let signing = live.signers.signing(&live.ring, now)?;
+    let app = state.app(ticket.app().as_str()).ok_or(NO_LIVE_TICKET)?;
+    let exp = now.plus(jwt.ttl_s.min(signing.max_ttl_s)).min(ticket.session_expires_at());
+    let sub = subject(app.subject, ticket).ok_or(ApiError::invalid_request("the user has no unionid"))?;
+    let jti = LoginId::generate().map_err(|_| ApiError::new(ErrorCode::Overloaded, "no randomness now; try again"))?;
+    let claims = Claims {
+        iss: state.settings.issuer.as_deref().unwrap_or_default(),
+        sub,
+        aud: audience,
+        exp: exp.as_u64(),
+        iat: now.as_u64(),
+        jti: jti.to_string(),
+        client_id,
+        auth_time: session.auth_time.as_u64(),
+        appid: ticket.app().as_str(),
+        platform: app.platform.name(),
+        openid: session.openid.as_str(),
+        unionid: session.unionid.as_ref().map(PlatformId::as_str),
+        phone_number: session.phone.as_ref().filter(|_| jwt.phone).map(PhoneNumber::as_str),
+        login_id: session.login_id.to_string(),
+    };
+    let access_token = signing.sign(ACCESS_TOKEN_TYPE, &claims)?;
+    Ok(TokenObject {
+        access_token,
+        issued_token_type: ACCESS_TOKEN_URN,
+        token_type: "Bearer",
+        expires_in: exp.since(now),
+    })
+}
+
+/// What stands for the user in `sub`; never the openid where the unionid is asked for.
+pub(super) fn subject(subject: Subject, ticket: &Ticket) -> Option<&str> {
+    match subject {
+        Subject::Openid => Some(ticket.session().openid.as_str()),
+        Subject::Unionid => ticket.session().unionid.as_ref().map(PlatformId::as_str),
+    }
+}
+
+impl Service {
+    /// Whether the service may see this ticket.
+    pub(super) fn sees(&self, ticket: &Ticket) -> bool {
+        self.apps.contains(ticket.app())
+    }
+}
