@@ -100,7 +100,8 @@ impl SecretText {
     }
 
     /// Whether `other` is the same text, in a time that does not tell where the two differ.
-    pub(crate) fn is(&self, other: &str) -> bool {
+    #[must_use]
+    pub fn is(&self, other: &str) -> bool {
         let [own, others] = [self.0.as_str(), other].map(|text| Sha256::digest(text.as_bytes()));
         own.iter().zip(&others).fold(0, |differences, (one, two)| differences | (one ^ two)) == 0
     }
