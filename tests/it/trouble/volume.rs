@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use auth_ticket::clock::{Clock, SystemClock};
+use auth_ticket::keyring::{Key, KeySpec, KeyUse, text};
 use tokio::time::sleep;
 
 use super::{FAILED, POLL, write};
@@ -15,6 +17,20 @@ use crate::drill::process::{Setup, Site, cli};
 use crate::drill::say;
 
 const SWAPS: usize = 100;
+/// So many that a look takes a while, and many a swap falls into the middle of one.
+const OLD_KEYS: u64 = 700;
+
+/// Keys that sealed long ago.
+fn add_old_keys(keys: &Path) {
+    for age_days in 1..=OLD_KEYS {
+        let seal_from = SystemClock.now().minus(age_days * 86400);
+        let (key_use, seal_until) = (KeyUse::Ticket, seal_from.plus(86400));
+        let alg = key_use.default_alg();
+        let spec = KeySpec { key_use, alg, created: seal_from, seal_from, seal_until, max_ttl_s: 86400 };
+        let key = Key::generate(spec).unwrap();
+        write(&keys.join(format!("{}.key", key.name())), text::encode(&key).as_bytes());
+    }
+}
 
 /// The files of `directory`, but for those that begin with a dot.
 fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -29,10 +45,15 @@ struct Volume {
 }
 
 impl Volume {
-    /// As the kubelet does it: a new directory, one rename of the link, then the old directory goes.
-    fn swap(&mut self, number: usize, files: &BTreeMap<String, Vec<u8>>) {
-        let name = format!("..2026_11_22_21_00_00.{number}");
-        let directory = self.path.join(&name);
+    fn new(path: PathBuf) -> Self {
+        std::fs::create_dir(&path).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+        Self { path, present: None }
+    }
+
+    /// A version of the files, ready to be shown.
+    fn add_version(&self, name: &str, files: &BTreeMap<String, Vec<u8>>) {
+        let directory = self.path.join(name);
         std::fs::create_dir(&directory).unwrap();
         for (file, content) in files {
             write(&directory.join(file), content);
@@ -41,11 +62,18 @@ impl Volume {
                 symlink(Path::new("..data").join(file), link).unwrap();
             }
         }
+    }
+
+    /// As the kubelet does it: a new name each time, one rename of the link, then the old name goes. The name is a link
+    /// here, and not a directory with files of its own.
+    fn swap(&mut self, number: usize, version: &str) {
+        let name = format!("..2026_11_22_21_00_00.{number}");
+        symlink(version, self.path.join(&name)).unwrap();
         let link = self.path.join("..data_tmp");
         symlink(&name, &link).unwrap();
         std::fs::rename(&link, self.path.join("..data")).unwrap();
-        if let Some(old) = self.present.replace(directory) {
-            std::fs::remove_dir_all(old).unwrap();
+        if let Some(old) = self.present.replace(self.path.join(name)) {
+            std::fs::remove_file(old).unwrap();
         }
     }
 }
@@ -54,6 +82,7 @@ impl Volume {
 async fn a_swapped_volume_is_seen_whole() {
     let site = Site::new();
     let source = site.keys("source");
+    add_old_keys(&source);
     cli(&["cutoff", "add", "--all", "--before", "2026-01-01T00:00:00Z"], &source);
     let one = files(&source);
     // The other version has the same names with other content: whatever is mixed has a third fingerprint.
@@ -61,17 +90,18 @@ async fn a_swapped_volume_is_seen_whole() {
         .iter()
         .map(|(name, content)| {
             let text = String::from_utf8(content.clone()).unwrap();
-            let changed = text.replace("86400", "43200").replace("2026-01-01T00:00:00Z", "2026-02-02T00:00:00Z");
+            let changed = text
+                .replace("\"max_ttl_s\":86400", "\"max_ttl_s\":43200")
+                .replace("2026-01-01T00:00:00Z", "2026-02-02T00:00:00Z");
             assert_ne!(changed, text, "{name}");
             (name.clone(), changed.into_bytes())
         })
         .collect();
-    let path = site.path("volume");
-    std::fs::create_dir(&path).unwrap();
-    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-    let mut volume = Volume { path: path.clone(), present: None };
-    volume.swap(0, &one);
-    let replica = site.replica(Setup::new("replica", &path, POLL));
+    let mut volume = Volume::new(site.path("volume"));
+    volume.add_version("..one", &one);
+    volume.add_version("..other", &other);
+    volume.swap(0, "..one");
+    let replica = site.replica(Setup::new("replica", &volume.path, POLL));
     let http = Http::new();
     let ticket = http.login(&replica.url, "demo-alice-1").await.ticket();
     let first = http.fingerprint(&replica.admin).await;
@@ -91,14 +121,14 @@ async fn a_swapped_volume_is_seen_whole() {
         }
     });
     for number in 1..=SWAPS {
-        volume.swap(number, if number % 2 == 0 { &one } else { &other });
+        volume.swap(number, if number % 2 == 0 { "..one" } else { "..other" });
         // Not in step with the poll.
         sleep(Duration::from_millis(30 + u64::try_from(number * 7 % 60).unwrap())).await;
     }
     over.store(true, Ordering::Relaxed);
     let shown = watcher.await.unwrap();
 
-    volume.swap(SWAPS + 1, &other);
+    volume.swap(SWAPS + 1, "..other");
     sleep(Duration::from_millis(400)).await;
     let second = http.fingerprint(&replica.admin).await;
     assert_ne!(first, second);
