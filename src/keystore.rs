@@ -50,6 +50,9 @@ pub enum LoadError {
         /// Its permission bits.
         mode: u32,
     },
+    /// A volume whose files were replaced during every scan of it.
+    #[error("{} was replaced each time that it was read", .0.display())]
+    Restless(PathBuf),
     /// Files that are not as they must be, at least one.
     #[error("{}", Problems(.0))]
     Files(Vec<FileProblem>),
@@ -89,6 +92,7 @@ impl LoadError {
             }
             Self::NoTicketKey { .. } => Some("use the version that wrote the other files, or a newer one".to_owned()),
             Self::List { .. } => Some("run as the user that owns the keys".to_owned()),
+            Self::Restless(_) => Some("try again when whatever replaces it has come to rest".to_owned()),
             Self::NotADirectory(_) => Some("give the directory that holds the key files".to_owned()),
             Self::WritableByOthers { path, .. } => Some(format!("chmod go-w {}", path.display())),
             Self::Ring(RingError::SameSecret(..)) => {

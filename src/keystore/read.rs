@@ -17,7 +17,7 @@ use crate::keyring::{Cutoffs, Fingerprint, KeyId, KeyName, KeyUse, RingContent};
 /// Largest `cutoffs.json`, in bytes.
 const MAX_CUTOFFS_LEN: usize = 256 << 20;
 pub(super) const CUTOFFS: &str = "cutoffs.json";
-/// How often a scan starts over because a volume was swapped under it.
+/// How often a volume may be scanned before one scan meets no swap of it.
 const MAX_SCANS: usize = 5;
 
 /// Everything in a keys directory, right or not.
@@ -195,16 +195,16 @@ pub(super) fn refuse_if_open(directory: &Path) -> Result<(), LoadError> {
 pub(super) fn list(directory: &Path, allow_group_read: bool) -> Result<Listing, LoadError> {
     let list_error = |source| LoadError::List { path: directory.to_owned(), source };
     let mut volume = volume_of(directory);
-    let mut listing = list_once(directory, allow_group_read).map_err(list_error)?;
-    for _ in 1..MAX_SCANS {
+    for _ in 0..MAX_SCANS {
+        let listing = list_once(directory, allow_group_read).map_err(list_error)?;
         let now = volume_of(directory);
         if now == volume {
-            break;
+            return Ok(listing);
         }
         volume = now;
-        listing = list_once(directory, allow_group_read).map_err(list_error)?;
     }
-    Ok(listing)
+    // What was listed last may be half of one version and half of another.
+    Err(LoadError::Restless(directory.to_owned()))
 }
 
 pub(super) fn cutoffs(directory: &Path, allow_group_read: bool) -> Result<Vec<Cutoff>, FileProblem> {

@@ -538,3 +538,52 @@ fn a_volume_that_is_swapped_is_seen_whole() {
     let Reload::Taken { ring, .. } = reloader.look() else { panic!("a right directory is taken") };
     assert_eq!(ring.keys().next().unwrap().state(NOW), KeyState::Revoked);
 }
+
+#[test]
+fn a_volume_that_is_swapped_without_a_pause_is_seen_whole_or_not_at_all() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    let (source, name) = Keys::with_key();
+    let keys = Keys::empty();
+    let files = [format!("{name}.key"), "cutoffs.json".to_owned()];
+    let key_text = fs::read_to_string(source.path(&files[0])).unwrap();
+    let mut versions = Vec::new();
+    for (version, max_ttl_s, cutoffs) in
+        [("..one", "86400", r#"{"v":1,"cutoffs":[]}"#), ("..other", "43200", r#"{"v":1,"cutoffs":[ ]}"#)]
+    {
+        fs::create_dir(keys.path(version)).unwrap();
+        keys.put(&format!("{version}/{}", files[0]), &key_text.replace("86400", max_ttl_s), 0o600);
+        keys.put(&format!("{version}/{}", files[1]), cutoffs, 0o600);
+        fs::set_permissions(keys.path(version), fs::Permissions::from_mode(0o700)).unwrap();
+        versions.push((version, Directory::new(keys.path(version), false).load(NOW).unwrap().0.fingerprint));
+    }
+    let swap = |number: usize| {
+        // No name comes twice, as with the kubelet's.
+        let link = keys.path(&format!("..{number}"));
+        symlink(versions[number % 2].0, &link).unwrap();
+        symlink(link.file_name().unwrap(), keys.path("..data_tmp")).unwrap();
+        fs::rename(keys.path("..data_tmp"), keys.path("..data")).unwrap();
+        let _ = fs::remove_file(keys.path(&format!("..{}", number.saturating_sub(1))));
+    };
+    swap(1);
+    for file in &files {
+        symlink(format!("..data/{file}"), keys.path(file)).unwrap();
+    }
+
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| (2..usize::MAX).take_while(|_| !over.load(Ordering::Relaxed)).for_each(swap));
+        let seen: Vec<_> = (0..300).map(|_| keys.directory.load(NOW)).collect();
+        over.store(true, Ordering::Relaxed);
+        for result in seen {
+            match result {
+                Ok((content, _)) => {
+                    let whole = versions.iter().any(|(_, fingerprint)| *fingerprint == content.fingerprint);
+                    assert!(whole, "mixed: {}", content.fingerprint);
+                }
+                Err(error) => assert!(error.to_string().contains("was replaced"), "{error}"),
+            }
+        }
+    });
+    assert!(versions.iter().any(|(_, fingerprint)| *fingerprint == keys.fingerprint()), "all is well afterwards");
+}
