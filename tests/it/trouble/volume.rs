@@ -11,10 +11,10 @@ use auth_ticket::clock::{Clock, SystemClock};
 use auth_ticket::keyring::{Key, KeySpec, KeyUse, text};
 use tokio::time::sleep;
 
-use super::{FAILED, POLL, write};
+use super::{FAILED, POLL, SOON, write};
 use crate::drill::http::{Http, kid_of};
 use crate::drill::process::{Setup, Site, cli};
-use crate::drill::say;
+use crate::drill::{say, within};
 
 const SWAPS: usize = 100;
 /// So many that a look takes a while, and many a swap falls into the middle of one.
@@ -129,18 +129,16 @@ async fn a_swapped_volume_is_seen_whole() {
     let shown = watcher.await.unwrap();
 
     volume.swap(SWAPS + 1, "..other");
-    sleep(Duration::from_millis(400)).await;
+    let shows_another = async || http.fingerprint(&replica.admin).await != first;
+    within(SOON, "it shows the last version", shows_another).await;
     let second = http.fingerprint(&replica.admin).await;
-    assert_ne!(first, second);
     let unknown: Vec<_> = shown.keys().filter(|shown| **shown != first && **shown != second).collect();
     assert!(unknown.is_empty(), "mixed: {unknown:?}; {}", replica.process.log());
     assert_eq!(shown.len(), 2, "both were seen: {shown:?}");
     let taken =
         http.metric(&replica.admin, "auth_ticket_ring_reloads_total{result=\"taken\"}").await.unwrap_or_default();
     let kept = http.metric(&replica.admin, "auth_ticket_ring_reloads_total{result=\"kept_old\"}").await;
-    assert_eq!(
-        http.metric(&replica.admin, FAILED).await.unwrap_or_default().total_cmp(&0.0),
-        std::cmp::Ordering::Equal
-    );
+    let well = async || http.metric(&replica.admin, FAILED).await.is_none_or(|failed| failed < 1.0);
+    within(SOON, "all is well", well).await;
     say(&format!("{SWAPS} swaps: {taken} rings taken, {} looks in between refused", kept.unwrap_or_default()));
 }
