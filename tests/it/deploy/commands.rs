@@ -21,7 +21,7 @@ const FILES: &[&str] = &[
 fn command_lines(text: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     for line in text.lines() {
-        // Kubernetes: args: [keys, rotate, --keys, /work/keys]
+        // Kubernetes: args: [keys, rotate, --keys, /scratch/keys]
         if let Some((_, args)) = line.split_once("args: [") {
             found.push(args.trim_end_matches(']').split(", ").map(|word| word.trim_matches('"').to_owned()).collect());
         }
