@@ -71,6 +71,7 @@ fn basic(headers: &HeaderMap) -> Result<Option<(String, String)>, ApiError> {
 }
 
 fn form_decoded(text: &str) -> String {
-    // `text` stands where a form has a name, so nothing in it but `&` and `=` could end it early, and ids have neither.
-    form_urlencoded::parse(text.as_bytes()).next().map(|(name, _)| name.into_owned()).unwrap_or_default()
+    // `&` and `=` would end a name; in credentials they stand for themselves, or what follows them would be ignored.
+    let name = text.replace('&', "%26").replace('=', "%3D");
+    form_urlencoded::parse(name.as_bytes()).next().map(|(name, _)| name.into_owned()).unwrap_or_default()
 }

@@ -183,7 +183,9 @@ fn a_client_proves_who_it_is_in_one_way() {
     for (authorization, more) in [
         (Some(basic("orders", "wrong")), ""),
         (Some(basic("orders", "")), ""),
-        (Some(basic("orders", "orders_secret&=")), ""),
+        (Some(basic("orders", "orders_secret%26%3D&more")), ""),
+        (Some(basic("orders", "orders_secret%26%3D=more")), ""),
+        (Some(basic("orders&more", "orders_secret%26%3D")), ""),
         (Some(basic("nobody", "orders_secret%26%3D")), ""),
         (Some("Basic !".to_owned()), ""),
         (Some("Basic b3JkZXJz".to_owned()), ""),
