@@ -48,9 +48,10 @@ impl Flights {
         key: Key,
         exchange: impl Future<Output = Outcome> + Send + 'static,
     ) -> Shared<BoxFuture<'static, Outcome>> {
-        let landing = Landing { flights: self.clone(), key };
+        let flights = self.clone();
         let task = tokio::spawn(async move {
-            let _landing = landing;
+            // Made when the task runs, not before: a runtime that ends drops new tasks on the spot, under our lock.
+            let _landing = Landing { flights, key };
             exchange.await
         });
         task.map(|joined| joined.unwrap_or(Err(PlatformError::Failed(FailedReason::CutOff)))).boxed().shared()
