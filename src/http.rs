@@ -8,6 +8,7 @@ mod discovery;
 mod error;
 mod flight;
 mod form;
+mod identity;
 mod introspect;
 mod login;
 mod metrics;

@@ -26,7 +26,7 @@ use wire::Claims;
 
 /// Longest ticket that is looked at, in characters.
 pub const MAX_TICKET_LEN: usize = 1024;
-/// Life of a login handle, in seconds.
+/// Life of a login handle and of a phone proof, in seconds.
 pub const LOGIN_HANDLE_TTL_S: u64 = 300;
 
 const MAX_BYTES: usize = MAX_TICKET_LEN / 4 * 3;
@@ -150,7 +150,7 @@ pub struct UnverifiedTicket {
 impl Session {
     /// Seals `self` for `app` under the key of `ring` that seals at `now`.
     ///
-    /// Its life is the smallest of `policy.ttl_s` (300 s for a login handle), the key's `max_ttl_s` and what is left of
+    /// Its life is the smallest of `policy.ttl_s` (300 s for a login handle or a phone proof), the key's `max_ttl_s` and what is left of
     /// the session.
     ///
     /// # Errors
@@ -184,7 +184,7 @@ impl Session {
     ) -> Result<SealedTicket, SealError> {
         let key = ring.to_seal(app, purpose, now).ok_or(SealError::NoSealingKey)?;
         let ttl_s = match purpose {
-            Purpose::LoginHandle => LOGIN_HANDLE_TTL_S,
+            Purpose::LoginHandle | Purpose::PhoneProof => LOGIN_HANDLE_TTL_S,
             Purpose::Ticket => policy.ttl_s,
         };
         let session_expires_at = self.auth_time.plus(policy.max_session_s);

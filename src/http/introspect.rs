@@ -10,9 +10,10 @@ use serde_json::json;
 use super::client_auth::{Caller, caller};
 use super::error::{ApiError, ErrorCode};
 use super::form::Form;
-use super::token::{live_ticket, subject};
+use super::identity::{IdentityFields, subject};
+use super::token::live_ticket;
 use super::{AppState, json_answer};
-use crate::ticket::{PhoneNumber, PlatformId, Ticket};
+use crate::ticket::Ticket;
 
 #[derive(Serialize)]
 struct Introspection<'a> {
@@ -25,15 +26,8 @@ struct Introspection<'a> {
     iat: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     iss: Option<&'a str>,
-    auth_time: u64,
-    appid: &'a str,
-    platform: &'static str,
-    openid: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unionid: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    phone_number: Option<&'a str>,
-    login_id: String,
+    #[serde(flatten)]
+    identity: IdentityFields<'a>,
 }
 
 /// `token=TICKET` -> who it is; `{"active":false}` and nothing more for whatever is no live ticket of the service's apps.
@@ -49,7 +43,7 @@ pub(super) async fn introspect(State(state): State<Arc<AppState>>, request: Requ
 }
 
 fn active<'a>(state: &'a AppState, ticket: &'a Ticket) -> Option<Introspection<'a>> {
-    let (app, session) = (state.app(ticket.app().as_str())?, ticket.session());
+    let app = state.app(ticket.app().as_str())?;
     Some(Introspection {
         active: true,
         sub: subject(app.subject, ticket),
@@ -58,12 +52,6 @@ fn active<'a>(state: &'a AppState, ticket: &'a Ticket) -> Option<Introspection<'
         exp: ticket.expires_at().as_u64(),
         iat: ticket.issued_at().as_u64(),
         iss: state.settings.issuer.as_deref(),
-        auth_time: session.auth_time.as_u64(),
-        appid: ticket.app().as_str(),
-        platform: app.platform.name(),
-        openid: session.openid.as_str(),
-        unionid: session.unionid.as_ref().map(PlatformId::as_str),
-        phone_number: session.phone.as_ref().map(PhoneNumber::as_str),
-        login_id: session.login_id.to_string(),
+        identity: IdentityFields::new(ticket, app),
     })
 }

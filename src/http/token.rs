@@ -9,10 +9,11 @@ use serde::Serialize;
 use super::client_auth::{Caller, caller};
 use super::error::{ApiError, ErrorCode};
 use super::form::Form;
-use super::{AppState, Service, Subject, json_answer};
+use super::identity::{IdentityFields, subject};
+use super::{AppState, Service, json_answer};
 use crate::jwt::ACCESS_TOKEN_TYPE;
 use crate::keyring::Purpose;
-use crate::ticket::{LoginId, PhoneNumber, PlatformId, Ticket, UnverifiedTicket};
+use crate::ticket::{LoginId, Ticket, UnverifiedTicket};
 
 /// The only grant (RFC 8693 section 2.1).
 pub(super) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -30,15 +31,8 @@ struct Claims<'a> {
     iat: u64,
     jti: String,
     client_id: &'a str,
-    auth_time: u64,
-    appid: &'a str,
-    platform: &'static str,
-    openid: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unionid: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    phone_number: Option<&'a str>,
-    login_id: String,
+    #[serde(flatten)]
+    identity: IdentityFields<'a>,
 }
 
 #[derive(Serialize)]
@@ -108,7 +102,7 @@ fn audience<'a>(
 
 fn token(state: &AppState, ticket: &Ticket, audience: &str, client_id: &str) -> Result<TokenObject, ApiError> {
     let (live, now) = (state.ring(), state.now());
-    let (jwt, session) = (&state.settings.jwt, ticket.session());
+    let jwt = &state.settings.jwt;
     let signing = live.signers.signing(&live.ring, now)?;
     let app = state.app(ticket.app().as_str()).ok_or(NO_LIVE_TICKET)?;
     let exp = now.plus(jwt.ttl_s.min(signing.max_ttl_s)).min(ticket.session_expires_at());
@@ -122,13 +116,7 @@ fn token(state: &AppState, ticket: &Ticket, audience: &str, client_id: &str) -> 
         iat: now.as_u64(),
         jti: jti.to_string(),
         client_id,
-        auth_time: session.auth_time.as_u64(),
-        appid: ticket.app().as_str(),
-        platform: app.platform.name(),
-        openid: session.openid.as_str(),
-        unionid: session.unionid.as_ref().map(PlatformId::as_str),
-        phone_number: session.phone.as_ref().filter(|_| jwt.phone).map(PhoneNumber::as_str),
-        login_id: session.login_id.to_string(),
+        identity: IdentityFields::new(ticket, app).for_jwt(state),
     };
     let access_token = signing.sign(ACCESS_TOKEN_TYPE, &claims)?;
     Ok(TokenObject {
@@ -137,14 +125,6 @@ fn token(state: &AppState, ticket: &Ticket, audience: &str, client_id: &str) -> 
         token_type: "Bearer",
         expires_in: exp.since(now),
     })
-}
-
-/// What stands for the user in `sub`; never the openid where the unionid is asked for.
-pub(super) fn subject(subject: Subject, ticket: &Ticket) -> Option<&str> {
-    match subject {
-        Subject::Openid => Some(ticket.session().openid.as_str()),
-        Subject::Unionid => ticket.session().unionid.as_ref().map(PlatformId::as_str),
-    }
 }
 
 impl Service {

@@ -15,7 +15,7 @@ use super::error::{ApiError, ErrorCode};
 use super::request::presented_ticket;
 use super::{App, AppState, EXT_AUTHZ_APP};
 use crate::keyring::Purpose;
-use crate::ticket::Ticket;
+use crate::ticket::{OwnerClaims, Ticket};
 
 const APPID: HeaderName = HeaderName::from_static("x-auth-appid");
 const PLATFORM: HeaderName = HeaderName::from_static("x-auth-platform");
@@ -23,6 +23,7 @@ const OPENID: HeaderName = HeaderName::from_static("x-auth-openid");
 const UNIONID: HeaderName = HeaderName::from_static("x-auth-unionid");
 const PHONE: HeaderName = HeaderName::from_static("x-auth-phone");
 const LOGIN_ID: HeaderName = HeaderName::from_static("x-auth-login-id");
+const CLAIMS: HeaderName = HeaderName::from_static("x-auth-claims");
 const EXPIRES_AT: HeaderName = HeaderName::from_static("x-auth-expires-at");
 
 /// Any ticket of the only app; of any app where that is configured.
@@ -75,7 +76,7 @@ fn identity(ticket: &Ticket, app: &App) -> Result<Response, ApiError> {
     let session = ticket.session();
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
-    headers.reserve(8);
+    headers.reserve(9);
     let mut put = |name: HeaderName, value: &str| {
         // Every value was checked to be visible ASCII when it was sealed, so this never fails; if it did: 401.
         HeaderValue::from_str(value).map(|value| headers.insert(name, value)).map_err(|_| ApiError::invalid_ticket())
@@ -85,6 +86,7 @@ fn identity(ticket: &Ticket, app: &App) -> Result<Response, ApiError> {
     put(OPENID, session.openid.as_str())?;
     put(UNIONID, session.unionid.as_ref().map_or("", |unionid| unionid.as_str()))?;
     put(PHONE, session.phone.as_ref().map_or("", |phone| phone.as_str()))?;
+    put(CLAIMS, session.owner_claims.as_ref().and_then(OwnerClaims::as_text).unwrap_or_default())?;
     put(LOGIN_ID, &session.login_id.to_string())?;
     put(EXPIRES_AT, &ticket.expires_at().as_u64().to_string())?;
     Ok(response)

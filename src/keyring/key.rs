@@ -173,16 +173,19 @@ pub enum Purpose {
     Ticket,
     /// What the compatible login route hands out for five minutes between its two steps.
     LoginHandle,
+    /// What the compatible phone route hands out: that the holder of a handle has this phone number.
+    PhoneProof,
 }
 
 impl Purpose {
     /// Every purpose, in the order of [`Purpose::index`].
-    pub(crate) const ALL: [Self; 2] = [Self::Ticket, Self::LoginHandle];
+    pub(crate) const ALL: [Self; 3] = [Self::Ticket, Self::LoginHandle, Self::PhoneProof];
 
     pub(crate) const fn index(self) -> usize {
         match self {
             Self::Ticket => 0,
             Self::LoginHandle => 1,
+            Self::PhoneProof => 2,
         }
     }
 
@@ -192,6 +195,7 @@ impl Purpose {
         match self {
             Self::Ticket => "ticket",
             Self::LoginHandle => "login-handle",
+            Self::PhoneProof => "phone-proof",
         }
     }
 }

@@ -135,6 +135,15 @@ impl SessionKey {
         }
     }
 
+    /// As the platform wrote it: what signatures are made with, and what the platform is asked about.
+    #[must_use]
+    pub fn to_text(&self) -> SecretText {
+        match &self.0 {
+            SessionKeyForm::Packed(key) => SecretText::new(STANDARD.encode(key.expose())),
+            SessionKeyForm::Text(text) => SecretText::new(text.expose()),
+        }
+    }
+
     /// Whether it is the usual base64 of 16 bytes.
     #[must_use]
     pub const fn is_usual(&self) -> bool {
@@ -179,7 +188,7 @@ impl fmt::Debug for PhoneNumber {
     }
 }
 
-/// The owner's own claims: up to 64 bytes that the server does not look into.
+/// The owner's own claims: up to 64 bytes that the server does not look into. `Debug` hides them.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct OwnerClaims(Inline<{ Self::MAX_LEN }>);
 
@@ -195,10 +204,26 @@ impl OwnerClaims {
         Inline::new(bytes).map(Self).ok_or(ClaimError("the owner's claims are longer than 64 bytes"))
     }
 
+    /// Takes claims that can travel in a header: 1 to 64 visible ASCII characters.
+    ///
+    /// # Errors
+    /// Empty, too long, or with a character that is not visible ASCII.
+    pub fn parse(text: &str) -> Result<Self, ClaimError> {
+        let claims = Self::new(text.as_bytes()).ok().filter(|claims| claims.as_text().is_some());
+        claims.ok_or(ClaimError("the owner's claims are not 1 to 64 visible ASCII characters"))
+    }
+
     /// The bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
+    }
+
+    /// The text, if it is what [`OwnerClaims::parse`] takes.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        let is_text = !self.as_bytes().is_empty() && self.as_bytes().iter().all(u8::is_ascii_graphic);
+        is_text.then(|| self.0.as_ascii())
     }
 }
 
@@ -244,6 +269,17 @@ mod tests {
         assert!(SessionKey::parse("").is_err());
         assert!(SessionKey::parse(&"k".repeat(257)).is_err());
         assert!(SessionKey::parse(&"k".repeat(256)).is_ok());
+    }
+
+    #[test]
+    fn the_owners_claims_travel_as_visible_ascii_or_not_at_all() {
+        for good in ["0", "uid=1001;role=member", r#"{"uid":1001}"#, &"~".repeat(64)] {
+            assert_eq!(OwnerClaims::parse(good).unwrap().as_text(), Some(good));
+        }
+        for bad in ["", "a b", "a\n", "é", &"~".repeat(65)] {
+            assert!(OwnerClaims::parse(bad).is_err(), "{bad}");
+        }
+        assert_eq!(OwnerClaims::new(&[0xff; 64]).unwrap().as_text(), None);
     }
 
     #[test]

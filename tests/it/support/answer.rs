@@ -20,8 +20,9 @@ const HEADERS: [&str; 8] = [
 ];
 
 /// The same, on a 200 of `/v1/verify`.
-const IDENTITY_HEADERS: [&str; 7] = [
+const IDENTITY_HEADERS: [&str; 8] = [
     "x-auth-appid",
+    "x-auth-claims",
     "x-auth-expires-at",
     "x-auth-login-id",
     "x-auth-openid",
