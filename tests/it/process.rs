@@ -11,4 +11,4 @@ mod keys;
 mod operators;
 mod serve;
 mod services;
-mod support;
+pub(crate) mod support;

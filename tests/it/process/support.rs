@@ -17,13 +17,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-pub(super) const BINARY: &str = env!("CARGO_BIN_EXE_auth-ticket");
-pub(super) const APPID: &str = "wx0123456789abcdef";
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_auth-ticket");
+pub(crate) const APPID: &str = "wx0123456789abcdef";
 /// For whatever takes a moment. Only a failure takes that long.
-pub(super) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// The binary with an environment of nothing but the most talkative log.
-pub(super) fn auth_ticket(args: &[&str]) -> Command {
+pub(crate) fn auth_ticket(args: &[&str]) -> Command {
     let mut command = Command::new(BINARY);
     command.args(args).env_clear().env("RUST_LOG", "trace").stdin(Stdio::null());
     command
@@ -31,7 +31,7 @@ pub(super) fn auth_ticket(args: &[&str]) -> Command {
 
 /// Asks until the answer is yes, or fails with `what`.
 #[track_caller]
-pub(super) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
         assert!(start.elapsed() < DEADLINE, "not so within {DEADLINE:?}: {what}");
@@ -41,14 +41,14 @@ pub(super) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 /// What a command left behind.
 #[derive(Debug)]
-pub(super) struct Outcome {
-    pub(super) code: Option<i32>,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
+pub(crate) struct Outcome {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Outcome {
-    pub(super) fn of(command: &mut Command) -> Self {
+    pub(crate) fn of(command: &mut Command) -> Self {
         let output = command.output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
@@ -56,67 +56,67 @@ impl Outcome {
 
     /// It exited with 0 and had nothing to say on standard error.
     #[track_caller]
-    pub(super) fn done(self) -> String {
+    pub(crate) fn done(self) -> String {
         assert_eq!((self.code, &*self.stderr), (Some(0), ""), "{self:#?}");
         self.stdout
     }
 
     /// It exited with 1, said why, and wrote nothing on standard output.
     #[track_caller]
-    pub(super) fn refused(self) -> String {
+    pub(crate) fn refused(self) -> String {
         assert_eq!((self.code, &*self.stdout), (Some(1), ""), "{self:#?}");
         assert!(self.stderr.contains("error: "), "{self:#?}");
         self.stderr
     }
 
     #[track_caller]
-    pub(super) fn json(self) -> Value {
+    pub(crate) fn json(self) -> Value {
         serde_json::from_str(&self.done()).unwrap()
     }
 }
 
 /// What can be told of a file without opening the seal: content, permission bits, time of the last change.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     content: Vec<u8>,
-    pub(super) mode: u32,
+    pub(crate) mode: u32,
     modified: (i64, i64),
 }
 
 /// A keys directory; each command that runs on it is watched for what no command may do.
 #[derive(Debug)]
-pub(super) struct Keys {
+pub(crate) struct Keys {
     root: TempDir,
 }
 
 impl Keys {
     /// The directory does not exist yet.
-    pub(super) fn missing() -> Self {
+    pub(crate) fn missing() -> Self {
         Self { root: tempfile::tempdir().unwrap() }
     }
 
     /// As `keys init` makes it.
-    pub(super) fn init() -> Self {
+    pub(crate) fn init() -> Self {
         let keys = Self::missing();
         keys.run(&["init"]).done();
         keys
     }
 
     /// A temporary directory that nothing but the keys directory is in.
-    pub(super) fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         self.root.path()
     }
 
-    pub(super) fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.root.path().join("keys")
     }
 
-    pub(super) fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path().join(name)
     }
 
     /// `keys ARGS --keys DIRECTORY`, not started yet.
-    pub(super) fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = auth_ticket(&["keys"]);
         command.args(args).arg("--keys").arg(self.path());
         command
@@ -125,7 +125,7 @@ impl Keys {
     /// Adds a key that was made `age_s` ago, sealed from then on, and was to seal for `life_s`.
     ///
     /// Not under the lock: a process that another test starts meanwhile would hold it, too, for a moment.
-    pub(super) fn add_old(&self, key_use: KeyUse, age_s: u64, life_s: u64) -> KeyName {
+    pub(crate) fn add_old(&self, key_use: KeyUse, age_s: u64, life_s: u64) -> KeyName {
         Directory::new(self.path(), false).create().unwrap();
         let created = SystemClock.now().minus(age_s);
         let (alg, seal_until) = (key_use.default_alg(), created.plus(life_s));
@@ -137,12 +137,12 @@ impl Keys {
         key.name()
     }
 
-    pub(super) fn run(&self, args: &[&str]) -> Outcome {
+    pub(crate) fn run(&self, args: &[&str]) -> Outcome {
         self.watch(args, &mut self.command(args))
     }
 
     /// Runs `command`, and sees to it that it shows no secret, changes no file and, unless it prunes, removes none.
-    pub(super) fn watch(&self, args: &[&str], command: &mut Command) -> Outcome {
+    pub(crate) fn watch(&self, args: &[&str], command: &mut Command) -> Outcome {
         let before = self.files();
         let outcome = Outcome::of(command);
         let after = self.files();
@@ -160,7 +160,7 @@ impl Keys {
     }
 
     /// Everything in the directory, the lock excepted.
-    pub(super) fn files(&self) -> BTreeMap<String, Seen> {
+    pub(crate) fn files(&self) -> BTreeMap<String, Seen> {
         let Ok(entries) = fs::read_dir(self.path()) else { return BTreeMap::new() };
         let see = |entry: fs::DirEntry| {
             let metadata = entry.metadata().unwrap();
@@ -171,12 +171,12 @@ impl Keys {
         entries.map(|entry| see(entry.unwrap())).filter(|(name, _)| name != ".lock").collect()
     }
 
-    pub(super) fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         self.files().into_keys().collect()
     }
 
     /// The 64 hex digits of every key.
-    pub(super) fn secrets(&self) -> Vec<String> {
+    pub(crate) fn secrets(&self) -> Vec<String> {
         let secret_of = |seen: &Seen| {
             let text: Value = serde_json::from_slice(&seen.content).ok()?;
             text.get("secret")?.as_str().map(str::to_owned)
@@ -186,13 +186,13 @@ impl Keys {
 
     /// `keys list --json`.
     #[track_caller]
-    pub(super) fn list(&self) -> Value {
+    pub(crate) fn list(&self) -> Value {
         self.run(&["list", "--json"]).json()
     }
 
     /// The kid of the key of this use that is in this state; there has to be one, and one only.
     #[track_caller]
-    pub(super) fn kid(&self, key_use: &str, state: &str) -> String {
+    pub(crate) fn kid(&self, key_use: &str, state: &str) -> String {
         let list = self.list();
         let keys = list["keys"].as_array().unwrap();
         let mut found = keys.iter().filter(|key| key["use"] == key_use && key["state"] == state);
@@ -205,9 +205,9 @@ impl Keys {
 
 /// A server in a process of its own, killed when dropped.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
     stdout: Collected,
     stderr: Collected,
 }
@@ -215,7 +215,7 @@ pub(super) struct Server {
 impl Server {
     /// Starts `command` and waits for the first line that it prints, which has to hold its address.
     #[track_caller]
-    pub(super) fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = Collected::from(child.stdout.take().unwrap());
         let stderr = Collected::from(child.stderr.take().unwrap());
@@ -233,25 +233,25 @@ impl Server {
         Self { child, address, stdout, stderr }
     }
 
-    pub(super) fn stdout(&self) -> String {
+    pub(crate) fn stdout(&self) -> String {
         self.stdout.text()
     }
 
-    pub(super) fn stderr(&self) -> String {
+    pub(crate) fn stderr(&self) -> String {
         self.stderr.text()
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Waits for the end that a signal or a client has brought about.
     #[track_caller]
-    pub(super) fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         let mut status = None;
         until("the server ends", || {
             status = self.child.try_wait().unwrap();
@@ -262,34 +262,34 @@ impl Server {
 
     /// Ends it as a supervisor does, which has to succeed.
     #[track_caller]
-    pub(super) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.signal(Signal::TERM);
         assert_eq!(self.wait().code(), Some(0), "{}", self.stderr());
     }
 
-    pub(super) fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         call(self.address, "GET", path, headers, "")
     }
 
-    pub(super) fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub(crate) fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         call(self.address, "POST", path, headers, body)
     }
 
     /// `POST /v1/login` with this code and nothing else.
-    pub(super) fn login(&self, code: &str) -> Answer {
+    pub(crate) fn login(&self, code: &str) -> Answer {
         let body = serde_json::json!({ "code": code }).to_string();
         self.post("/v1/login", &[("Content-Type", "application/json")], &body)
     }
 
     /// A login that has to succeed.
     #[track_caller]
-    pub(super) fn ticket(&self, code: &str) -> String {
+    pub(crate) fn ticket(&self, code: &str) -> String {
         let answer = self.login(code);
         assert_eq!(answer.status, 200, "{answer:?}\n{}", self.stderr());
         answer.json()["ticket"].as_str().unwrap().to_owned()
     }
 
-    pub(super) fn verify(&self, ticket: &str) -> Answer {
+    pub(crate) fn verify(&self, ticket: &str) -> Answer {
         self.get("/v1/verify", &[("weixinauth", ticket)])
     }
 }
@@ -303,15 +303,15 @@ impl Drop for Server {
 
 /// `auth-ticket simulator` on a free port.
 #[track_caller]
-pub(super) fn simulator() -> Server {
+pub(crate) fn simulator() -> Server {
     Server::start(&mut auth_ticket(&["simulator", "--listen", "127.0.0.1:0"]))
 }
 
 /// The address in the first URL of `line`.
 #[track_caller]
-pub(super) fn address_in(line: &str) -> SocketAddr {
+pub(crate) fn address_in(line: &str) -> SocketAddr {
     let (_, rest) = line.split_once("http://").unwrap_or_else(|| panic!("no URL in {line:?}"));
-    let end = rest.find([' ', '/']).unwrap_or(rest.len());
+    let end = rest.find([' ', '/', ')']).unwrap_or(rest.len());
     rest[..end].parse().unwrap()
 }
 
@@ -341,35 +341,35 @@ impl Collected {
 
 /// An HTTP answer, and all of it as it came.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) raw: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) raw: String,
 }
 
 impl Answer {
-    pub(super) fn body(&self) -> &str {
+    pub(crate) fn body(&self) -> &str {
         self.raw.split_once("\r\n\r\n").map_or("", |(_, body)| body)
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let head = self.raw.split_once("\r\n\r\n").map_or(&*self.raw, |(head, _)| head);
         let mut fields = head.lines().skip(1).filter_map(|line| line.split_once(':'));
         fields.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 
     #[track_caller]
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(self.body()).unwrap_or_else(|error| panic!("{error}: {}", self.raw))
     }
 }
 
 /// One request on one connection.
 #[track_caller]
-pub(super) fn call(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub(crate) fn call(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     try_call(address, method, path, headers, body).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
 }
 
-pub(super) fn try_call(
+pub(crate) fn try_call(
     address: SocketAddr,
     method: &str,
     path: &str,
@@ -395,17 +395,21 @@ pub(super) fn try_call(
 
 /// A server's configuration with one app, and the keys directory that it names.
 #[derive(Debug)]
-pub(super) struct Site {
-    pub(super) keys: Keys,
-    pub(super) config: PathBuf,
+pub(crate) struct Site {
+    pub(crate) keys: Keys,
+    pub(crate) config: PathBuf,
 }
 
 impl Site {
-    pub(super) const SECRET: &str = "app-secret";
+    pub(crate) const SECRET: &str = "app-secret";
 
     /// For the platform at `upstream`; `tables` are added at the end of the file.
-    pub(super) fn new(upstream: SocketAddr, tables: &str) -> Self {
-        let keys = Keys::init();
+    pub(crate) fn new(upstream: SocketAddr, tables: &str) -> Self {
+        Self::with_keys(Keys::init(), upstream, tables)
+    }
+
+    /// The same with keys that are there already.
+    pub(crate) fn with_keys(keys: Keys, upstream: SocketAddr, tables: &str) -> Self {
         let config = keys.root().join("login.toml");
         let text = format!(
             "listen = \"127.0.0.1:0\"\nadmin_listen = \"\"\nkeys_dir = {:?}\n\n[[app]]\nappid = \"{APPID}\"\n\
@@ -417,21 +421,21 @@ impl Site {
     }
 
     /// `serve`, not started yet.
-    pub(super) fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = auth_ticket(&["serve", "--config"]);
         command.arg(&self.config).env("WX_SECRET", Self::SECRET);
         command
     }
 
     #[track_caller]
-    pub(super) fn start(&self) -> Server {
+    pub(crate) fn start(&self) -> Server {
         Server::start(&mut self.command())
     }
 }
 
 /// What a platform of a test does with a request.
 #[derive(Debug)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// Status line's rest and further header lines, then the body.
     Http(&'static str, String),
     /// Half an answer.
@@ -441,14 +445,14 @@ pub(super) enum Reply {
 
 /// A platform that answers as the test says and remembers what it was asked.
 #[derive(Clone, Debug)]
-pub(super) struct Upstream {
-    pub(super) address: SocketAddr,
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Upstream {
     /// `answer` gets the head of each request.
-    pub(super) fn start(answer: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let upstream = Self { address: listener.local_addr().unwrap(), requests: Arc::default() };
         let (requests, answer) = (Arc::clone(&upstream.requests), Arc::new(answer));
@@ -483,7 +487,7 @@ impl Upstream {
     }
 
     /// The heads of all requests so far.
-    pub(super) fn requests(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
 }
