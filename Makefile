@@ -5,7 +5,7 @@ CARGO_DENY_VERSION := 0.20.2
 ADVISORIES := https://github.com/RustSec/advisory-db
 
 .DEFAULT_GOAL := help
-include deploy/checks.mk tests/drill.mk
+include deploy/checks.mk tests/drill.mk tests/consumers.mk
 .PHONY: help run build test lint deny
 
 help: ## List what can be made
@@ -18,7 +18,7 @@ run: ## Try it out on http://127.0.0.1:8080, with a simulated platform (ARGS="--
 build: ## Build target/release/auth-ticket
 	$(CARGO) build --release --locked
 
-test: deploy-tools drill-tools ## Run all tests, and check what deploy/ holds
+test: deploy-tools drill-tools consumers-tools ## Run all tests, and check what deploy/ holds
 	$(CARGO) test --locked
 	@$(MAKE) --no-print-directory check-deploy
 

@@ -10,6 +10,7 @@
 
 mod clocks;
 mod compat;
+mod consumers;
 mod cors;
 mod deploy;
 mod drill;

