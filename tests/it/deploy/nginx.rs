@@ -222,7 +222,8 @@ async fn what_a_client_says_about_itself_goes_no_further() {
     let balancer = Balancer::start([&replica, &replica]).await;
     for path in ["/v1/verify", "/v1/login"] {
         let mut request = balancer.client.get(format!("{}{path}", balancer.url)).header("weixinauth", "kept");
-        for name in ["Appid", "Platform", "Openid", "Unionid", "Phone", "Login-Id", "Expires-At"] {
+        for name in ["Appid", "Platform", "Openid", "Unionid", "Phone", "Login-Id", "Expires-At", "Claims", "Assertion"]
+        {
             for name in [format!("X-Auth-{name}"), format!("X_Auth_{name}"), format!("X.Auth.{name}")] {
                 request = request.header(name, "spoofed");
             }
