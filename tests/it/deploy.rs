@@ -6,4 +6,4 @@ mod commands;
 mod kubernetes;
 mod monitoring;
 mod nginx;
-mod program;
+pub(crate) mod program;

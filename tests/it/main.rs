@@ -14,6 +14,7 @@ mod consumers;
 mod cors;
 mod deploy;
 mod drill;
+mod gateways;
 mod input;
 mod layers;
 mod limits;

@@ -340,13 +340,15 @@ pub(crate) fn session(openid: &str, auth_time: UnixSeconds) -> Session {
     }
 }
 
+/// A server that somebody serves.
 #[derive(Debug)]
-struct Running {
+pub(crate) struct Running {
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
 }
 
-async fn serve(router: Router, limits: ConnectionLimits) -> (SocketAddr, Running) {
+/// Serves `router` on a free port.
+pub(crate) async fn serve(router: Router, limits: ConnectionLimits) -> (SocketAddr, Running) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);

@@ -1,0 +1,14 @@
+//! What an owner copies from `deploy/gateways/` keeps what a client says about itself from the service, and lets nobody in
+//! whom the server would not.
+
+#![cfg(test)]
+
+mod check;
+mod files;
+mod gateway;
+mod headers;
+mod identity;
+mod protocol;
+mod refusal;
+mod service;
+mod traffic;

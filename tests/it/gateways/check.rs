@@ -1,0 +1,72 @@
+//! Stands in for auth-ticket where a test decides what a check is answered.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Where nobody listens.
+pub(super) const NOBODY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
+
+/// A server that says the same to everybody.
+#[derive(Debug)]
+pub(super) struct Check {
+    pub(super) address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Check {
+    /// Answers with these bytes; with none, it reads on for ever.
+    pub(super) async fn answering(answer: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let check = Self { address, connections: Arc::default(), asked: Arc::default() };
+        let (connections, asked, answer) =
+            (Arc::clone(&check.connections), Arc::clone(&check.asked), answer.to_owned());
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                connections.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(serve(stream, answer.clone(), Arc::clone(&asked)));
+            }
+        });
+        check
+    }
+
+    /// A 200 with these headers.
+    pub(super) async fn passing(headers: &[(&str, &str)]) -> Self {
+        let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let length = "cache-control: no-store\r\ncontent-length: 0\r\n\r\n";
+        Self::answering(&format!("HTTP/1.1 200 OK\r\n{lines}{length}")).await
+    }
+
+    pub(super) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// What has come since the last time, byte for byte, one text for each request.
+    pub(super) fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut *self.asked.lock().unwrap())
+    }
+}
+
+async fn serve(mut stream: TcpStream, answer: String, asked: Arc<Mutex<Vec<String>>>) {
+    let (mut received, mut buffer) = (Vec::new(), [0; 4096]);
+    while let Ok(len @ 1..) = stream.read(&mut buffer).await {
+        received.extend_from_slice(&buffer[..len]);
+        if received.ends_with(b"\r\n\r\n") {
+            asked.lock().unwrap().push(String::from_utf8_lossy(&received).into_owned());
+            received.clear();
+            if stream.write_all(answer.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    }
+    // A body, or a part of one, that should not be here.
+    if !received.is_empty() {
+        asked.lock().unwrap().push(String::from_utf8_lossy(&received).into_owned());
+    }
+}

@@ -1,0 +1,102 @@
+//! Who asks is what the server says, all of it, once, and nothing else.
+
+use super::check::Check;
+use super::files::IDENTITY;
+use super::gateway::{Kind, Setup, everywhere, headers_of_answer};
+use super::headers::{FORGED, Marks, expected, identity, spellings};
+use super::service::Service;
+use crate::support::{Call, START, TestServer, session};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_forges_an_identity_in_any_spelling() {
+    everywhere(|kind| async move {
+        let (server, service) = (TestServer::start().await, Service::start().await);
+        let gateway = Setup::new(kind, server.address, service.address).start().await;
+        // Neither unionid nor phone nor claims: there is a gap to fill for each.
+        let ticket = server.sealed(&session("o-alice", START));
+        let told = expected(headers_of_answer(&server.verify(&ticket).await));
+        assert!(told.len() >= 5);
+
+        let marks = if kind == Kind::Caddy { Marks::Common } else { Marks::All };
+        // What nginx cannot do by itself, and the file says so.
+        let spellings = spellings(marks, kind != Kind::Nginx);
+        for names in spellings.chunks(20) {
+            let mut call = Call::get("/orders").ticket(&ticket);
+            for name in names {
+                call = call.header(name, FORGED).header(name, format!("{FORGED} again"));
+            }
+            assert_eq!(gateway.call(call).await.status, 200, "{names:?}");
+            assert_eq!(identity(&service.one()), told, "{names:?}");
+        }
+        println!("{kind:?}: {} spellings, each twice", spellings.len());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_header_of_the_check_arrives_once_and_as_it_is() {
+    // Nothing in a value means anything to a gateway.
+    let claims = r#"{"a":"{env.PATH}%[env(PATH)]$host${host}%REQ(:path)%\",;=<>&'`#"#;
+    let assertion = format!("{}.{}.{}", "h".repeat(100), "p/+=_-".repeat(130), "s".repeat(86));
+    let values =
+        ["wx0123456789abcdef", "weapp", "o-alice", "u-alice", "+8613800000000", "00112233445566aa", "1800007200"];
+    let values: Vec<String> = values.iter().map(|&v| v.to_owned()).chain([claims.to_owned(), assertion]).collect();
+    let told: Vec<(&'static str, String)> = IDENTITY.into_iter().zip(values).collect();
+    // All of them, then without each, empty or missing as from a server of another version.
+    for left_out in (0..=IDENTITY.len()).rev() {
+        for is_missing in [false, true] {
+            let mut told = told.clone();
+            if let Some((_, value)) = told.get_mut(left_out) {
+                value.clear();
+            }
+            // Only what this version added may be missing.
+            if is_missing && left_out >= 7 {
+                told.truncate(left_out);
+            } else if is_missing {
+                continue;
+            }
+            let told = &told;
+            let headers: Vec<(&str, &str)> = told.iter().map(|(name, value)| (*name, &**value)).collect();
+            let check = Check::passing(&headers).await.address;
+            let told = expected(told.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect());
+            everywhere(|kind| {
+                let told = told.clone();
+                async move {
+                    let service = Service::start().await;
+                    let gateway = Setup::new(kind, check, service.address).start().await;
+                    let mut call = Call::get("/").ticket("kept back").header("Authorization", "Bearer kept back");
+                    for name in IDENTITY {
+                        call = call.header(name, FORGED);
+                    }
+                    assert_eq!(gateway.call(call).await.status, 200);
+                    let seen = service.one();
+                    assert_eq!(identity(&seen), told);
+                    for name in ["weixinauth", "authorization"] {
+                        assert!(seen.all(name).is_empty(), "{seen:?}");
+                    }
+                }
+            })
+            .await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_makes_an_identity_disappear() {
+    everywhere(|kind| async move {
+        let (server, service) = (TestServer::start().await, Service::start().await);
+        let gateway = Setup::new(kind, server.address, service.address).start().await;
+        let ticket = server.ticket_for("alice").await;
+        let told = expected(headers_of_answer(&server.verify(&ticket).await));
+        for nominated in
+            ["close, X-Auth-Openid", "x-auth-appid,close,X-AUTH-UNIONID", "close, x-auth-openid, x-auth-phone"]
+        {
+            let answer = gateway.call_naming(nominated, Call::get("/").ticket(&ticket)).await;
+            assert_eq!(answer.status, 200);
+            let seen = service.one();
+            assert_eq!(identity(&seen), told);
+            assert!(!seen.all("connection").concat().to_lowercase().contains("x-auth"), "{seen:?}");
+        }
+    })
+    .await;
+}

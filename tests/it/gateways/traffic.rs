@@ -1,0 +1,80 @@
+//! A request with a good ticket arrives as it was sent, and the check costs no more than it must.
+
+use super::check::Check;
+use super::gateway::{Setup, everywhere};
+use super::service::Service;
+use crate::support::{Call, TestServer};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_arrives_as_it_was_sent() {
+    everywhere(|kind| async move {
+        let (server, service) = (TestServer::start().await, Service::start().await);
+        let gateway = Setup::new(kind, server.address, service.address).start().await;
+        let ticket = server.ticket_for("alice").await;
+        let large = vec![b'x'; 1 << 20];
+        let long = format!("/search?q={}", "q".repeat(6 << 10));
+        for (call, method, target, body) in [
+            (Call::get("/"), "GET", "/", &b""[..]),
+            (Call::new("HEAD", "/a"), "HEAD", "/a", b""),
+            (Call::new("OPTIONS", "/a"), "OPTIONS", "/a", b""),
+            (Call::new("DELETE", "/a/1"), "DELETE", "/a/1", b""),
+            (Call::post("/a").body("text/plain", "abc"), "POST", "/a", b"abc"),
+            (Call::post("/a").header("Expect", "100-continue").body("text/plain", "abc"), "POST", "/a", b"abc"),
+            (
+                Call::post("/a").header("Transfer-Encoding", "chunked").body("", "3\r\nabc\r\n0\r\n\r\n"),
+                "POST",
+                "/a",
+                b"abc",
+            ),
+            (Call::new("PUT", "/a").body("text/plain", &large), "PUT", "/a", &large),
+            (Call::new("PATCH", "/a").header("Content-Length", "0"), "PATCH", "/a", b""),
+            (Call::get("/v1/verify"), "GET", "/v1/verify", b""),
+            (Call::get("/v1/ext-authz/x"), "GET", "/v1/ext-authz/x", b""),
+            (Call::get("/v1/login?code=1"), "GET", "/v1/login?code=1", b""),
+            (Call::get("//a//b/"), "GET", "//a//b/", b""),
+            (Call::get("/a/%2e%2e/b/%2F;c?d=%00&%ff"), "GET", "/a/%2e%2e/b/%2F;c?d=%00&%ff", b""),
+            (Call::get("/%E4%BD%A0?"), "GET", "/%E4%BD%A0?", b""),
+            (Call::get(&long), "GET", &long, b""),
+        ] {
+            let call = call.ticket(&ticket).header("Cookie", "a=b").header("X-Trace", "kept");
+            let answer = gateway.call(call.clone()).await;
+            assert_eq!(answer.status, 200, "{call:?} {answer:?}");
+            let seen = service.one();
+            assert_eq!((&*seen.method, &*seen.target), (method, target));
+            assert!(seen.body == body, "{call:?}");
+            assert_eq!((seen.all("cookie"), seen.all("x-trace")), (vec!["a=b"], vec!["kept"]));
+            assert_eq!(answer.body, if method == "HEAD" { &b""[..] } else { b"served" });
+        }
+        // What is large, but no ticket, does not keep the check from being made.
+        let call = Call::get(&long).ticket(&ticket).header("Cookie", "c".repeat(7 << 10));
+        assert_eq!(gateway.call(call).await.status, 200);
+        service.one();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_is_made_for_each_request_without_its_body_on_a_kept_connection() {
+    everywhere(|kind| async move {
+        let (check, service) = (Check::passing(&[("X-Auth-Openid", "o-alice")]).await, Service::start().await);
+        let gateway = Setup::new(kind, check.address, service.address).start().await;
+        for number in 0..20 {
+            let call = Call::post("/same").ticket("good").header("Cache-Control", "max-age=600");
+            let call = if number % 2 == 0 { call.body("text/plain", "the body") } else { call };
+            assert_eq!(gateway.call(call).await.status, 200);
+        }
+        assert_eq!(service.take().len(), 20);
+        let asked = check.asked();
+        assert_eq!(asked.len(), 20, "{asked:?}");
+        for request in &asked {
+            let request = request.to_lowercase();
+            assert!(request.contains("\r\nweixinauth: good\r\n"), "{request}");
+            assert!(!request.contains("the body") && !request.contains("chunked"), "{request}");
+            let length = request.lines().find_map(|line| line.strip_prefix("content-length: "));
+            assert!(matches!(length, None | Some("0")), "{request}");
+        }
+        println!("{kind:?}: {} connections for 20 checks", check.connections());
+        assert!(check.connections() <= 4, "{}", check.connections());
+    })
+    .await;
+}
