@@ -38,9 +38,9 @@ impl Check {
 
     /// A 200 with these headers.
     pub(super) async fn passing(headers: &[(&str, &str)]) -> Self {
-        let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let length = "cache-control: no-store\r\ncontent-length: 0\r\n\r\n";
-        Self::answering(&format!("HTTP/1.1 200 OK\r\n{lines}{length}")).await
+        Self::answering(&format!("HTTP/1.1 200 OK\r\n{}{length}", lines.concat())).await
     }
 
     pub(super) fn connections(&self) -> usize {

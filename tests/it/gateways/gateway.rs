@@ -57,7 +57,7 @@ pub(super) struct Setup {
     pub(super) service: SocketAddr,
     /// The app to check for, if the file is changed to name one.
     pub(super) appid: Option<&'static str>,
-    /// Changes of HAProxy's script.
+    /// Changes of the Lua script.
     pub(super) script_changes: &'static [(&'static str, &'static str)],
 }
 
@@ -82,7 +82,10 @@ impl Setup {
     fn nginx(&self, at: &Path) -> Command {
         let listen = format!("listen unix:{}/socket;", at.display());
         let mut site = self.file("nginx.conf", ("listen 443 ssl;", &listen));
-        site = site.lines().filter(|line| !line.contains("ssl_")).map(|line| format!("{line}\n")).collect();
+        site = site.lines().filter(|line| !line.contains("ssl_")).collect::<Vec<_>>().join(
+            "
+",
+        );
         let mut load = String::new();
         if self.kind == Kind::NginxWithHeadersMore {
             site = replaced(site, &[("#more_clear_input_headers", "more_clear_input_headers")]);

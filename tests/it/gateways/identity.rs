@@ -28,7 +28,6 @@ async fn nobody_forges_an_identity_in_any_spelling() {
             assert_eq!(gateway.call(call).await.status, 200, "{names:?}");
             assert_eq!(identity(&service.one()), told, "{names:?}");
         }
-        println!("{kind:?}: {} spellings, each twice", spellings.len());
     })
     .await;
 }

@@ -66,7 +66,7 @@ async fn traefik(server: &TestServer, http: &Value, mut headers: Headers) -> Dec
     Ok(headers)
 }
 
-/// What OpenResty and APISIX have, as far as the functions of the file use it.
+/// What `OpenResty` and APISIX have, as far as the functions of the file use it.
 const LUA: &str = r#"
 local headers = HEADERS
 ngx = { var = { request_id = "0" }, req = { get_headers = function(max) assert(max == 0); return headers end } }
@@ -93,7 +93,7 @@ fn serverless(function: &str, headers: &Headers) -> Result<Headers, u16> {
         let values: Vec<String> =
             headers.iter().filter(|(found, _)| found == name).map(|(_, value)| format!("{value:?}")).collect();
         let value = if values.len() == 1 { values[0].clone() } else { format!("{{{}}}", values.join(",")) };
-        table.push_str(&format!("[{name:?}] = {value},\n"));
+        table.extend(["[", &format!("{name:?}"), "] = ", &value, ",\n"]);
     }
     table.push('}');
     let directory = tempfile::tempdir().unwrap();

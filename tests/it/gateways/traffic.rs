@@ -73,7 +73,6 @@ async fn a_check_is_made_for_each_request_without_its_body_on_a_kept_connection(
             let length = request.lines().find_map(|line| line.strip_prefix("content-length: "));
             assert!(matches!(length, None | Some("0")), "{request}");
         }
-        println!("{kind:?}: {} connections for 20 checks", check.connections());
         assert!(check.connections() <= 4, "{}", check.connections());
     })
     .await;
