@@ -1,10 +1,13 @@
 //! Simulated users: everything about one follows from the name, so there is nothing to register.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
+
+use super::memory::Recent;
 
 /// A user's name: 1 to 64 visible ASCII characters without `-`, which ends a name within a code.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -33,11 +36,15 @@ impl Name {
         wechat_id(&self.digest("unionid", &[]))
     }
 
-    /// Eleven digits without the country's `86`, as numbers from mainland China have them.
-    pub(super) fn phone(&self) -> String {
+    /// A number from mainland China, or from Hong Kong for names that begin with `hk.`.
+    pub(super) fn phone(&self) -> Phone {
         let digest = self.digest("phone", &[]);
         let number = digest.iter().take(8).fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
-        format!("138{:08}", number % 100_000_000)
+        if self.0.starts_with("hk.") {
+            Phone { country_code: 852, pure: format!("9{:07}", number % 10_000_000) }
+        } else {
+            Phone { country_code: 86, pure: format!("138{:08}", number % 100_000_000) }
+        }
     }
 
     /// Base64 of 16 bytes; `resets` counts how often it was replaced.
@@ -63,32 +70,74 @@ fn wechat_id(digest: &[u8; 32]) -> String {
     id
 }
 
-/// What changes about users: how often the `session_key` of each was reset.
-#[derive(Default)]
-pub(super) struct SessionKeys {
-    resets: HashMap<Name, u64>,
+/// A phone number in its parts.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Phone {
+    pub(super) country_code: u32,
+    /// Without the country.
+    pub(super) pure: String,
 }
 
-impl SessionKeys {
-    /// How many users may have a reset key; whoever has one keeps it.
+impl Phone {
+    /// As the platform writes it: with the country in front if that is not mainland China.
+    pub(super) fn full(&self) -> String {
+        if self.country_code == 86 { self.pure.clone() } else { format!("+{}{}", self.country_code, self.pure) }
+    }
+}
+
+/// What is remembered about users: who has been seen in which app, and how often a `session_key` was replaced.
+#[derive(Debug)]
+pub(super) struct Users {
+    known: Recent<String, Name>,
+    resets: HashMap<Name, u64>,
+    resets_in_app: HashMap<String, u64>,
+}
+
+impl Default for Users {
+    fn default() -> Self {
+        Self { known: Recent::with_max_len(Self::MAX_USERS), resets: HashMap::new(), resets_in_app: HashMap::new() }
+    }
+}
+
+impl Users {
+    /// How many are known, and how many may have a replaced key; whoever has one keeps it.
     const MAX_USERS: usize = 1_000_000;
 
-    pub(super) fn of(&self, name: &Name, appid: &str) -> String {
-        name.session_key(appid, self.resets.get(name).copied().unwrap_or_default())
+    /// From now on the platform knows `name` in this app by the openid.
+    pub(super) fn meet(&mut self, name: &Name, appid: &str) {
+        self.known.insert(name.openid(appid), name.clone());
+    }
+
+    /// Who has this openid in this app.
+    pub(super) fn by_openid(&self, openid: &str, appid: &str) -> Option<Name> {
+        self.known.get(openid).filter(|name| name.openid(appid) == openid).cloned()
+    }
+
+    pub(super) fn session_key(&self, name: &Name, appid: &str) -> String {
+        let resets = self.resets.get(name).copied().unwrap_or_default();
+        let resets_here = self.resets_in_app.get(&name.openid(appid)).copied().unwrap_or_default();
+        name.session_key(appid, resets + resets_here)
     }
 
     /// Replaces the key of `name` in every app. Says how often that has happened, or nothing when the memory is full.
     pub(super) fn reset(&mut self, name: &Name) -> Option<u64> {
-        if let Some(resets) = self.resets.get_mut(name) {
-            *resets += 1;
-            return Some(*resets);
-        }
-        if self.resets.len() >= Self::MAX_USERS {
-            return None;
-        }
-        self.resets.insert(name.clone(), 1);
-        Some(1)
+        count(&mut self.resets, name)
     }
+
+    /// Replaces the key of `name` in one app.
+    pub(super) fn reset_in(&mut self, name: &Name, appid: &str) -> Option<u64> {
+        count(&mut self.resets_in_app, &name.openid(appid))
+    }
+}
+
+/// Counts one more, unless that would be one more key than there is room for.
+fn count<K: Clone + Eq + Hash>(counts: &mut HashMap<K, u64>, key: &K) -> Option<u64> {
+    if counts.len() >= Users::MAX_USERS && !counts.contains_key(key) {
+        return None;
+    }
+    let count = counts.entry(key.clone()).or_default();
+    *count += 1;
+    Some(*count)
 }
 
 #[cfg(test)]
@@ -115,8 +164,8 @@ mod tests {
             for id in [user.openid("wx1"), user.unionid()] {
                 assert!(id.starts_with('o') && URL_SAFE_NO_PAD.decode(&id).unwrap().len() == 21, "{id}");
             }
-            assert_eq!(STANDARD.decode(SessionKeys::default().of(&user, "wx1")).unwrap().len(), 16);
-            let phone = user.phone();
+            assert_eq!(STANDARD.decode(Users::default().session_key(&user, "wx1")).unwrap().len(), 16);
+            let phone = user.phone().full();
             assert!(phone.len() == 11 && phone.bytes().all(|byte| byte.is_ascii_digit()), "{phone}");
         }
     }
@@ -131,19 +180,52 @@ mod tests {
         // Frozen: tests of other projects may hold these.
         assert_eq!(alice.openid("wx0123456789abcdef"), "oWnfn9z4C6sNGzXd-Pmq86PndD2j");
         assert_eq!(alice.unionid(), "oyXgdA5OpwGU3UyVAEClLXhqFSnF");
-        assert_eq!(alice.phone(), "13891907315");
+        assert_eq!(alice.phone().full(), "13891907315");
+    }
+
+    #[test]
+    fn names_that_begin_with_hk_have_a_number_from_hong_kong() {
+        let phone = name("hk.alice").phone();
+        assert_eq!((phone.country_code, phone.pure.len()), (852, 8));
+        assert_eq!(phone.full(), format!("+852{}", phone.pure));
+        assert_eq!(name("hkalice").phone().country_code, 86);
     }
 
     #[test]
     fn a_reset_replaces_the_session_key_in_every_app() {
-        let mut keys = SessionKeys::default();
+        let mut users = Users::default();
         let (alice, bob) = (name("alice"), name("bob"));
-        let all = |keys: &SessionKeys| [keys.of(&alice, "wx1"), keys.of(&alice, "wx2"), keys.of(&bob, "wx1")];
-        let before = all(&keys);
-        assert_eq!(keys.reset(&alice), Some(1));
-        let after = all(&keys);
+        let all =
+            |users: &Users| [(&alice, "wx1"), (&alice, "wx2"), (&bob, "wx1")].map(|(n, app)| users.session_key(n, app));
+        let before = all(&users);
+        assert_eq!(users.reset(&alice), Some(1));
+        let after = all(&users);
         assert!(before[0] != after[0] && before[1] != after[1] && before[2] == after[2]);
-        assert_eq!(keys.reset(&alice), Some(2));
-        assert!(!before.contains(&keys.of(&alice, "wx1")) && !after.contains(&keys.of(&alice, "wx1")));
+        assert_eq!(users.reset(&alice), Some(2));
+        assert!(![before, after].concat().contains(&users.session_key(&alice, "wx1")));
+    }
+
+    #[test]
+    fn a_reset_in_one_app_leaves_the_others_alone() {
+        let mut users = Users::default();
+        let alice = name("alice");
+        let all = |users: &Users| ["wx1", "wx2"].map(|app| users.session_key(&alice, app));
+        let before = all(&users);
+        assert_eq!(users.reset_in(&alice, "wx1"), Some(1));
+        let after = all(&users);
+        assert!(before[0] != after[0] && before[1] == after[1]);
+        users.reset(&alice);
+        assert!(!after.contains(&users.session_key(&alice, "wx1")));
+    }
+
+    #[test]
+    fn a_user_is_known_by_openid_in_the_app_where_it_was_seen() {
+        let mut users = Users::default();
+        let alice = name("alice");
+        assert_eq!(users.by_openid(&alice.openid("wx1"), "wx1"), None);
+        users.meet(&alice, "wx1");
+        assert_eq!(users.by_openid(&alice.openid("wx1"), "wx1"), Some(alice.clone()));
+        assert_eq!(users.by_openid(&alice.openid("wx1"), "wx2"), None);
+        assert_eq!(users.by_openid(&alice.openid("wx2"), "wx2"), None);
     }
 }

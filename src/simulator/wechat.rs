@@ -1,16 +1,24 @@
 //! `WeChat` as seen from a server: state, and one method for each interface. Knows no HTTP beyond what a fault needs.
+//!
+//! Where the documentation does not say what is refused first, or how, the choice is made here and `docs/SIMULATOR.md`
+//! says so.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
+use serde_json::value::RawValue;
 
 use super::SimulatedUser;
 use super::codes::{Codes, Refused, Request};
-use super::users::{Name, SessionKeys};
-use crate::clock::Clock;
+use super::endpoint::{Endpoint, Stats};
+use super::faults::{Fault, Plan, Plans};
+use super::opendata::{self, Messages, Watermark};
+use super::reply::{Reply, wechat_json};
+use super::tokens::{AccessTokens, Issued};
+use super::users::{Name, Users};
+use crate::clock::{Clock, UnixSeconds};
 
 /// All apps and users of a simulated `WeChat`.
 pub(super) struct Wechat {
@@ -19,27 +27,16 @@ pub(super) struct Wechat {
     answers: AtomicU64,
 }
 
+/// Everything that is remembered.
 #[derive(Default)]
-struct State {
-    codes: Codes,
-    session_keys: SessionKeys,
-}
-
-/// What becomes of a request.
-#[derive(Debug, Eq, PartialEq)]
-pub(super) enum Reply {
-    /// A 200 with this JSON.
-    Json(String),
-    /// The same, after a while.
-    Late(Duration, String),
-    /// A 200 with the beginning of some JSON, then nothing.
-    Cut,
-    /// A 200 with something else.
-    Garbage,
-    /// A 500.
-    ServerError,
-    /// No answer.
-    Hang,
+pub(super) struct State {
+    pub(super) login_codes: Codes,
+    pub(super) phone_codes: Codes,
+    pub(super) users: Users,
+    pub(super) tokens: AccessTokens,
+    pub(super) messages: Messages,
+    pub(super) plans: Plans,
+    pub(super) stats: Stats,
 }
 
 /// The parameters of `jscode2session`; an absent one is empty.
@@ -51,20 +48,27 @@ pub(super) struct Jscode2session {
     pub(super) grant_type: String,
 }
 
-/// Why the simulator's own interface refuses.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub(super) enum SimError {
-    #[error("appid is not 1 to {MAX_APPID_LEN} visible ASCII characters")]
-    Appid,
-    #[error("name is not 1 to {max} visible ASCII characters without a dash", max = Name::MAX_LEN)]
-    Name,
-    #[error("the simulator remembers no more users with a reset session_key; restart it")]
-    Full,
-    #[error("the operating system has no randomness to give")]
-    NoRandomness,
+/// The parameters of the two calls for an access token.
+#[derive(Debug, Default)]
+pub(super) struct TokenRequest {
+    pub(super) grant_type: String,
+    pub(super) appid: String,
+    pub(super) secret: String,
 }
 
-const MAX_APPID_LEN: usize = 64;
+/// The parameters of `checksession` and `resetusersessionkey`.
+#[derive(Debug, Default)]
+pub(super) struct SessionRequest {
+    pub(super) access_token: String,
+    pub(super) openid: String,
+    pub(super) signature: String,
+    pub(super) sig_method: String,
+}
+
+pub(super) const MAX_APPID_LEN: usize = 64;
+
+/// A success, and how long it takes.
+type Answer = (Duration, String);
 
 #[derive(Serialize)]
 struct LoginAnswer<'a> {
@@ -74,9 +78,39 @@ struct LoginAnswer<'a> {
 }
 
 #[derive(Serialize)]
-struct RefusalAnswer<'a> {
+struct TokenAnswer {
+    access_token: String,
+    expires_in: u64,
+}
+
+/// A success of an interface that always says so, and what it says beyond that.
+#[derive(Serialize)]
+struct Ok0<T> {
     errcode: i64,
-    errmsg: &'a str,
+    errmsg: &'static str,
+    #[serde(flatten)]
+    more: T,
+}
+
+#[derive(Serialize)]
+struct Nothing {}
+
+#[derive(Serialize)]
+struct ResetAnswer {
+    openid: String,
+    session_key: String,
+}
+
+#[derive(Serialize)]
+struct PhoneAnswer {
+    phone_info: Box<RawValue>,
+}
+
+#[derive(Serialize)]
+struct MessageAnswer {
+    // The real one's spelling.
+    vaild: bool,
+    create_time: u64,
 }
 
 impl Wechat {
@@ -87,234 +121,212 @@ impl Wechat {
     /// A login code becomes an openid and a `session_key`.
     pub(super) fn jscode2session(&self, request: &Jscode2session) -> Reply {
         let Jscode2session { appid, secret, js_code, grant_type } = request;
-        let errcode = if appid.is_empty() {
-            41002
-        } else if secret.is_empty() {
-            41004
-        } else if js_code.is_empty() {
-            41008
-        } else if grant_type != "authorization_code" {
-            40002
-        } else if !is_appid(appid) {
-            40013
-        } else {
-            return self.exchange(appid, js_code);
-        };
-        self.refuse(errcode)
+        self.call(Endpoint::Jscode2session, appid, |state, now| {
+            present(&[(appid, 41002), (secret, 41004), (js_code, 41008)])?;
+            app(appid, grant_type, "authorization_code")?;
+            let (delay, name) =
+                spend(&mut state.login_codes, Request::parse(js_code, "demo"), js_code, appid, now, 40163)?;
+            state.users.meet(&name, appid);
+            let session_key = state.users.session_key(&name, appid);
+            let (openid, unionid) = (name.openid(appid), name.unionid());
+            let answer = LoginAnswer { session_key: &session_key, openid: &openid, unionid: &unionid };
+            Ok((delay, wechat_json(&answer)))
+        })
     }
 
-    fn exchange(&self, appid: &str, code: &str) -> Reply {
-        let spent = match Request::parse(code) {
-            Request::Demo(name) => self.state().codes.spend(code).map(|()| name),
-            Request::Other => self.state().codes.spend_minted(code, appid, self.clock.now()),
-            Request::Refusal(errcode) => return self.refuse(errcode),
-            Request::Slow(delay, name) => return Reply::Late(delay, self.session(appid, &name)),
-            Request::Cut => return Reply::Cut,
-            Request::ServerError => return Reply::ServerError,
-            Request::Garbage => return Reply::Garbage,
-            Request::Hang => return Reply::Hang,
-        };
-        match spent {
-            Ok(name) => Reply::Json(self.session(appid, &name)),
-            Err(Refused::Invalid) => self.refuse(40029),
-            Err(Refused::Used) => self.refuse(40163),
-        }
+    /// An access token of the older kind.
+    pub(super) fn token(&self, request: &TokenRequest) -> Reply {
+        self.issue(Endpoint::Token, request, AccessTokens::issue_plain)
     }
 
-    /// A refusal in `WeChat`'s words, with a request id of its own.
+    /// A stable access token.
+    pub(super) fn stable_token(&self, request: &TokenRequest, force_refresh: bool) -> Reply {
+        let issue = if force_refresh { AccessTokens::refresh_stable } else { AccessTokens::issue_stable };
+        self.issue(Endpoint::StableToken, request, issue)
+    }
+
+    fn issue(
+        &self,
+        endpoint: Endpoint,
+        request: &TokenRequest,
+        issue: fn(&mut AccessTokens, &str, UnixSeconds) -> Result<Issued, i64>,
+    ) -> Reply {
+        let TokenRequest { grant_type, appid, secret } = request;
+        self.call(endpoint, appid, |state, now| {
+            present(&[(appid, 41002), (secret, 41004)])?;
+            app(appid, grant_type, "client_credential")?;
+            let Issued { token, expires_in } = issue(&mut state.tokens, appid, now)?;
+            Ok(at_once(&TokenAnswer { access_token: token, expires_in }))
+        })
+    }
+
+    /// The code of the phone button becomes a phone number.
+    pub(super) fn getuserphonenumber(&self, access_token: &str, code: Result<String, i64>) -> Reply {
+        self.call_with_token(Endpoint::Getuserphonenumber, access_token, |state, appid, now| {
+            let code = code?;
+            let (delay, name) =
+                spend(&mut state.phone_codes, Request::parse(&code, "phone"), &code, appid, now, 40029)?;
+            state.users.meet(&name, appid);
+            let watermark = Watermark { timestamp: now.as_u64(), appid };
+            let phone_info = RawValue::from_string(opendata::phone_info(&name.phone(), watermark)).map_err(|_| -1)?;
+            Ok((delay, ok(PhoneAnswer { phone_info })))
+        })
+    }
+
+    /// Whether the signature was made with the user's present `session_key`.
+    pub(super) fn checksession(&self, request: &SessionRequest) -> Reply {
+        self.call_with_token(Endpoint::Checksession, &request.access_token, |state, appid, _| {
+            signer(&state.users, appid, request)?;
+            Ok((Duration::ZERO, ok(Nothing {})))
+        })
+    }
+
+    /// The `session_key` that the signature was made with is replaced.
+    pub(super) fn resetusersessionkey(&self, request: &SessionRequest) -> Reply {
+        self.call_with_token(Endpoint::Resetusersessionkey, &request.access_token, |state, appid, _| {
+            let name = signer(&state.users, appid, request)?;
+            state.users.reset_in(&name, appid).ok_or(-1)?;
+            let session_key = state.users.session_key(&name, appid);
+            Ok((Duration::ZERO, ok(ResetAnswer { openid: request.openid.clone(), session_key })))
+        })
+    }
+
+    /// Whether an encrypted phone number was made here, by the hash of its base64.
+    pub(super) fn checkencryptedmsg(&self, access_token: &str, hash: Result<String, i64>) -> Reply {
+        self.call_with_token(Endpoint::Checkencryptedmsg, access_token, |state, appid, now| {
+            let hash = hash?;
+            let is_lower = !hash.bytes().any(|byte| byte.is_ascii_uppercase());
+            let bytes = hex::decode(&hash).ok().filter(|_| is_lower).and_then(|bytes| bytes.try_into().ok());
+            let made_at = state.messages.made_at(appid, bytes.ok_or(40097)?, now).ok_or(1)?;
+            Ok((Duration::ZERO, ok(MessageAnswer { vaild: true, create_time: made_at.as_u64() })))
+        })
+    }
+
+    /// A refusal for a request that is not looked at, and not counted.
     pub(super) fn refuse(&self, errcode: i64) -> Reply {
-        let count = self.answers.fetch_add(1, Ordering::Relaxed);
-        let digest = hex::encode(Sha256::digest(count.to_be_bytes()));
-        let (second, third) = (digest.get(..8).unwrap_or_default(), digest.get(8..16).unwrap_or_default());
-        let errmsg = wording(errcode);
-        let errmsg = format!("{errmsg}, rid: {:08x}-{second}-{third}", self.clock.now().as_u64() & 0xffff_ffff);
-        Reply::Json(wechat_json(&RefusalAnswer { errcode, errmsg: &errmsg }))
-    }
-
-    /// Makes a code as `wx.login` would get one.
-    pub(super) fn mint(&self, appid: &str, name: &str) -> Result<String, SimError> {
-        if !is_appid(appid) {
-            return Err(SimError::Appid);
-        }
-        let name = Name::parse(name).ok_or(SimError::Name)?;
-        self.state().codes.mint(appid.to_owned(), name, self.clock.now()).map_err(|_| SimError::NoRandomness)
-    }
-
-    /// Makes every `session_key` of a user stale; answers how often that has happened.
-    pub(super) fn reset_session_key(&self, name: &str) -> Result<u64, SimError> {
-        let name = Name::parse(name).ok_or(SimError::Name)?;
-        self.state().session_keys.reset(&name).ok_or(SimError::Full)
+        self.reply(Err(Fault::Errcode(errcode)), Duration::ZERO)
     }
 
     /// What everybody may know of a user.
     pub(super) fn user(appid: &str, name: &str) -> Option<SimulatedUser> {
         let name = Name::parse(name).filter(|_| is_appid(appid))?;
-        Some(SimulatedUser { openid: name.openid(appid), unionid: name.unionid(), phone: name.phone() })
+        let phone = name.phone();
+        Some(SimulatedUser {
+            openid: name.openid(appid),
+            unionid: name.unionid(),
+            country_code: phone.country_code.to_string(),
+            phone: phone.pure,
+        })
     }
 
-    fn session(&self, appid: &str, name: &Name) -> String {
-        let session_key = self.state().session_keys.of(name, appid);
-        let (openid, unionid) = (name.openid(appid), name.unionid());
-        wechat_json(&LoginAnswer { session_key: &session_key, openid: &openid, unionid: &unionid })
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn now(&self) -> UnixSeconds {
+        self.clock.now()
+    }
+
+    /// Does what is planned for the interface, or else `run`, and counts it.
+    fn call(
+        &self,
+        endpoint: Endpoint,
+        appid: &str,
+        run: impl FnOnce(&mut State, UnixSeconds) -> Result<Answer, Fault>,
+    ) -> Reply {
+        let now = self.now();
+        let mut state = self.state();
+        let (delay, outcome) = match state.plans.take(endpoint) {
+            Some(Plan::Fail(fault)) => (Duration::ZERO, Err(fault)),
+            Some(Plan::Slow(delay)) => (delay, run(&mut state, now)),
+            None => (Duration::ZERO, run(&mut state, now)),
+        };
+        state.stats.count(endpoint, if is_appid(appid) { appid } else { "" }, outcome.is_ok());
+        drop(state);
+        self.reply(outcome, delay)
+    }
+
+    /// The same for the app that the access token is for.
+    fn call_with_token(
+        &self,
+        endpoint: Endpoint,
+        access_token: &str,
+        run: impl FnOnce(&mut State, &str, UnixSeconds) -> Result<Answer, Fault>,
+    ) -> Reply {
+        let appid = self.state().tokens.appid(access_token).unwrap_or_default().to_owned();
+        self.call(endpoint, &appid, |state, now| {
+            state.tokens.check(access_token, now)?;
+            run(state, &appid, now)
+        })
+    }
+
+    fn reply(&self, outcome: Result<Answer, Fault>, delay: Duration) -> Reply {
+        match outcome {
+            Ok((own_delay, json)) => Reply::Json(own_delay.max(delay), json),
+            Err(fault) => Reply::fault(fault, self.answers.fetch_add(1, Ordering::Relaxed), self.now()),
+        }
     }
 }
 
-fn is_appid(text: &str) -> bool {
+/// Refuses with the errcode of the first text that is empty.
+fn present(texts: &[(&String, i64)]) -> Result<(), Fault> {
+    texts.iter().find(|(text, _)| text.is_empty()).map_or(Ok(()), |(_, errcode)| Err(Fault::Errcode(*errcode)))
+}
+
+fn app(appid: &str, grant_type: &str, expected: &str) -> Result<(), Fault> {
+    if grant_type != expected {
+        return Err(Fault::Errcode(40002));
+    }
+    if is_appid(appid) { Ok(()) } else { Err(Fault::Errcode(40013)) }
+}
+
+pub(super) fn is_appid(text: &str) -> bool {
     matches!(text.len(), 1..=MAX_APPID_LEN) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// JSON as `WeChat` writes it: each slash has a backslash before it. Slashes stand in texts only, so no more is needed.
-fn wechat_json(answer: &impl Serialize) -> String {
-    // Structures of numbers and texts always have a JSON form.
-    serde_json::to_string(answer).unwrap_or_default().replace('/', "\\/")
+/// Whom a code stands for, and how long it takes to say so. `used` is the errcode of a code that was spent before.
+fn spend(
+    codes: &mut Codes,
+    request: Request,
+    code: &str,
+    appid: &str,
+    now: UnixSeconds,
+    used: i64,
+) -> Result<(Duration, Name), Fault> {
+    let spent = match request {
+        Request::Once(name) => codes.spend(code).map(|()| name),
+        Request::Other => codes.spend_minted(code, appid, now),
+        Request::Slow(delay, name) => return Ok((delay, name)),
+        Request::Fault(fault) => return Err(fault),
+    };
+    spent.map(|name| (Duration::ZERO, name)).map_err(|refused| match refused {
+        Refused::Invalid => Fault::Errcode(40029),
+        Refused::Used => Fault::Errcode(used),
+    })
 }
 
-/// The errmsg that goes with an errcode, without the request id.
-fn wording(errcode: i64) -> &'static str {
-    match errcode {
-        -1 => "system error",
-        0 => "ok",
-        40001 => "invalid credential, access_token is invalid or not latest",
-        40002 => "invalid grant_type",
-        40013 => "invalid appid",
-        40029 => "invalid code",
-        40125 => "invalid appsecret",
-        40163 => "code been used",
-        40164 => "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist",
-        40226 => "code blocked",
-        40243 => "appsecret is frozen",
-        41002 => "appid missing",
-        41004 => "appsecret missing",
-        41008 => "missing code",
-        42003 => "code expired",
-        43001 => "require GET method",
-        45009 => "reach max api daily quota limit",
-        45011 => "api minute-quota reach limit, must slower, retry next minute",
-        48001 => "api unauthorized",
-        48004 => "api forbidden for irregularities",
-        50002 => "user limited",
-        61003 => "component is not authorized by this account",
-        61004 => "access clientip is not registered",
-        _ => "unknown error",
+/// Who signed, if it was with the present `session_key`.
+fn signer(users: &Users, appid: &str, request: &SessionRequest) -> Result<Name, Fault> {
+    let SessionRequest { openid, signature, sig_method, .. } = request;
+    present(&[(openid, 40097), (signature, 40097), (sig_method, 40097)])?;
+    if sig_method != "hmac_sha256" {
+        return Err(Fault::Errcode(87008));
     }
+    let name = users.by_openid(openid, appid).ok_or(40003)?;
+    if opendata::is_signature(signature, &users.session_key(&name, appid), "") {
+        Ok(name)
+    } else {
+        Err(Fault::Errcode(87009))
+    }
+}
+
+fn ok(more: impl Serialize) -> String {
+    wechat_json(&Ok0 { errcode: 0, errmsg: "ok", more })
+}
+
+fn at_once(answer: &impl Serialize) -> Answer {
+    (Duration::ZERO, wechat_json(answer))
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::Value;
-
-    use super::*;
-    use crate::clock::{FixedClock, UnixSeconds};
-
-    fn wechat() -> (Wechat, Arc<FixedClock>) {
-        let clock = Arc::new(FixedClock::new(UnixSeconds::new(1_800_000_000)));
-        (Wechat::new(Arc::<FixedClock>::clone(&clock)), clock)
-    }
-
-    fn request(appid: &str, js_code: &str) -> Jscode2session {
-        let [appid, js_code] = [appid, js_code].map(str::to_owned);
-        Jscode2session { appid, secret: "s".to_owned(), js_code, grant_type: "authorization_code".to_owned() }
-    }
-
-    fn json(reply: Reply) -> Value {
-        let (Reply::Json(text) | Reply::Late(_, text)) = reply else { panic!("{reply:?}") };
-        serde_json::from_str(&text).unwrap()
-    }
-
-    fn errcode(reply: Reply) -> i64 {
-        json(reply)["errcode"].as_i64().unwrap_or_default()
-    }
-
-    #[test]
-    fn the_first_thing_that_is_missing_is_named() {
-        let (wechat, _) = wechat();
-        let mut request = Jscode2session::default();
-        assert_eq!(errcode(wechat.jscode2session(&request)), 41002);
-        request.appid = "w x".to_owned();
-        assert_eq!(errcode(wechat.jscode2session(&request)), 41004);
-        request.secret = "s".to_owned();
-        assert_eq!(errcode(wechat.jscode2session(&request)), 41008);
-        request.js_code = "demo-alice-1".to_owned();
-        assert_eq!(errcode(wechat.jscode2session(&request)), 40002);
-        request.grant_type = "authorization_code".to_owned();
-        assert_eq!(errcode(wechat.jscode2session(&request)), 40013);
-        request.appid = "x".repeat(65);
-        assert_eq!(errcode(wechat.jscode2session(&request)), 40013);
-        request.appid = "x".repeat(64);
-        assert_eq!(errcode(wechat.jscode2session(&request)), 0, "none of these spent the code");
-    }
-
-    #[test]
-    fn a_demo_code_works_once_and_never_again() {
-        let (wechat, clock) = wechat();
-        let session = json(wechat.jscode2session(&request("wx1", "demo-alice-1")));
-        assert_eq!(session["openid"], *Wechat::user("wx1", "alice").unwrap().openid);
-        assert_eq!(session["unionid"], *Wechat::user("wx2", "alice").unwrap().unionid);
-        assert_eq!(errcode(wechat.jscode2session(&request("wx1", "demo-alice-1"))), 40163);
-        clock.advance(1_000_000);
-        assert_eq!(errcode(wechat.jscode2session(&request("wx2", "demo-alice-1"))), 40163);
-        assert_eq!(json(wechat.jscode2session(&request("wx1", "demo-alice-2"))), session);
-    }
-
-    #[test]
-    fn a_minted_code_expires_and_belongs_to_its_app() {
-        let (wechat, clock) = wechat();
-        let code = wechat.mint("wx1", "alice").unwrap();
-        assert_eq!(errcode(wechat.jscode2session(&request("wx2", &code))), 40029);
-        assert_eq!(errcode(wechat.jscode2session(&request("wx1", &code))), 0);
-        assert_eq!(errcode(wechat.jscode2session(&request("wx1", &code))), 40163);
-        let code = wechat.mint("wx1", "alice").unwrap();
-        clock.advance(300);
-        assert_eq!(errcode(wechat.jscode2session(&request("wx1", &code))), 40029);
-        assert_eq!(wechat.mint("", "alice"), Err(SimError::Appid));
-        assert_eq!(wechat.mint("wx1", "a-b"), Err(SimError::Name));
-    }
-
-    #[test]
-    fn faults_are_asked_for_by_code() {
-        let (wechat, _) = wechat();
-        for errcode_asked in [-1, 40029, 40164, i64::MIN, i64::MAX] {
-            let reply = wechat.jscode2session(&request("wx1", &format!("err-{errcode_asked}")));
-            assert_eq!(errcode(reply), errcode_asked);
-        }
-        for (code, reply) in
-            [("http-500", Reply::ServerError), ("garbage", Reply::Garbage), ("hang", Reply::Hang), ("cut", Reply::Cut)]
-        {
-            assert_eq!(wechat.jscode2session(&request("wx1", code)), reply, "{code}");
-        }
-        for _ in 0..2 {
-            let Reply::Late(delay, text) = wechat.jscode2session(&request("wx1", "slow-5-alice")) else { panic!() };
-            assert_eq!(delay, Duration::from_millis(5));
-            assert!(text.contains(&Wechat::user("wx1", "alice").unwrap().openid), "{text}");
-        }
-    }
-
-    #[test]
-    fn an_errmsg_ends_with_a_request_id_of_its_own() {
-        let (wechat, _) = wechat();
-        let [first, second] = [(); 2].map(|()| json(wechat.refuse(40029))["errmsg"].to_string());
-        assert!(first.starts_with("\"invalid code, rid: 6b49d200-") && first.len() == 47, "{first}");
-        assert_ne!(first, second);
-    }
-
-    #[test]
-    fn slashes_are_escaped_as_the_real_one_does() {
-        assert_eq!(wechat_json(&["a/b//"]), r#"["a\/b\/\/"]"#);
-    }
-
-    #[test]
-    fn a_reset_makes_the_session_key_another_one() {
-        let (wechat, _) = wechat();
-        let session_key =
-            |n: u8| json(wechat.jscode2session(&request("wx1", &format!("demo-alice-{n}"))))["session_key"].clone();
-        let before = session_key(1);
-        assert_eq!(session_key(2), before);
-        assert_eq!(wechat.reset_session_key("alice"), Ok(1));
-        assert_ne!(session_key(3), before);
-        assert_eq!(wechat.reset_session_key("a b"), Err(SimError::Name));
-    }
-}
+mod tests;

@@ -1,0 +1,139 @@
+//! Trouble on demand: by the code that is sent, or planned for an interface that takes no code.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::endpoint::Endpoint;
+
+/// How a request fails.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Fault {
+    /// `err-N`: an answer with that errcode.
+    Errcode(i64),
+    /// `http-500`.
+    ServerError,
+    /// `garbage`: a 200 that is no JSON.
+    Garbage,
+    /// `hang`: no answer.
+    Hang,
+    /// `cut`: half an answer.
+    Cut,
+}
+
+impl Fault {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "http-500" => Some(Self::ServerError),
+            "garbage" => Some(Self::Garbage),
+            "hang" => Some(Self::Hang),
+            "cut" => Some(Self::Cut),
+            _ => Some(Self::Errcode(text.strip_prefix("err-")?.parse().ok()?)),
+        }
+    }
+}
+
+impl From<i64> for Fault {
+    fn from(errcode: i64) -> Self {
+        Self::Errcode(errcode)
+    }
+}
+
+/// Milliseconds in digits; more than a minute counts as a minute.
+pub(super) fn parse_delay(text: &str) -> Option<Duration> {
+    const MAX_DELAY_MS: u64 = 60_000;
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    // Only a number beyond 64 bits fails here.
+    Some(Duration::from_millis(text.parse().unwrap_or(u64::MAX).min(MAX_DELAY_MS)))
+}
+
+/// What is planned for the next requests to an interface.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Plan {
+    /// `slow-MILLISECONDS`: the right answer, after a while.
+    Slow(Duration),
+    /// Nothing is done but this.
+    Fail(Fault),
+}
+
+impl Plan {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        match text.strip_prefix("slow-") {
+            Some(delay) => parse_delay(delay).map(Self::Slow),
+            None => Fault::parse(text).map(Self::Fail),
+        }
+    }
+}
+
+/// At most one plan for each interface.
+#[derive(Debug, Default)]
+pub(super) struct Plans(HashMap<Endpoint, (Plan, Option<u64>)>);
+
+impl Plans {
+    /// Replaces the plan of an interface; it holds for so many requests, or until it is cleared.
+    pub(super) fn set(&mut self, endpoint: Endpoint, plan: Plan, times: Option<u64>) {
+        self.0.insert(endpoint, (plan, times));
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// What is planned for this request, which uses it up once.
+    pub(super) fn take(&mut self, endpoint: Endpoint) -> Option<Plan> {
+        let (plan, times) = self.0.get_mut(&endpoint)?;
+        let plan = *plan;
+        if let Some(left) = times {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.0.remove(&endpoint);
+            }
+        }
+        Some(plan)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_spelling_of_a_plan_says_what_it_asks_for() {
+        let slow = |delay_ms| Some(Plan::Slow(Duration::from_millis(delay_ms)));
+        for (text, plan) in [
+            ("err-40001", Some(Plan::Fail(Fault::Errcode(40001)))),
+            ("err--1", Some(Plan::Fail(Fault::Errcode(-1)))),
+            ("http-500", Some(Plan::Fail(Fault::ServerError))),
+            ("garbage", Some(Plan::Fail(Fault::Garbage))),
+            ("hang", Some(Plan::Fail(Fault::Hang))),
+            ("cut", Some(Plan::Fail(Fault::Cut))),
+            ("slow-0", slow(0)),
+            ("slow-60001", slow(60_000)),
+            ("slow-99999999999999999999", slow(60_000)),
+            ("slow-", None),
+            ("slow-+5", None),
+            ("slow-5-alice", None),
+            ("err-", None),
+            ("err-9223372036854775808", None),
+            ("", None),
+            ("Hang", None),
+        ] {
+            assert_eq!(Plan::parse(text), plan, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_plan_holds_for_so_many_requests_or_until_it_is_cleared() {
+        let mut plans = Plans::default();
+        let [hang, cut] = [Fault::Hang, Fault::Cut].map(Plan::Fail);
+        plans.set(Endpoint::StableToken, hang, Some(2));
+        assert_eq!(plans.take(Endpoint::Token), None);
+        assert_eq!([(); 3].map(|()| plans.take(Endpoint::StableToken)), [Some(hang), Some(hang), None]);
+        plans.set(Endpoint::StableToken, hang, None);
+        plans.set(Endpoint::StableToken, cut, None);
+        assert_eq!([(); 3].map(|()| plans.take(Endpoint::StableToken)), [Some(cut); 3]);
+        plans.clear();
+        assert_eq!(plans.take(Endpoint::StableToken), None);
+    }
+}

@@ -1,0 +1,149 @@
+//! `WeChat`'s side of HTTP: paths, methods, parameters, labels.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::handler::Handler;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use serde_json::Value;
+
+use super::read_body;
+use super::reply::Reply;
+use super::wechat::{Jscode2session, SessionRequest, TokenRequest, Wechat};
+
+pub(super) fn routes() -> Router<Arc<Wechat>> {
+    Router::new()
+        .route("/sns/jscode2session", only_get(jscode2session).post(jscode2session_by_post))
+        .route("/cgi-bin/token", only_get(token))
+        .route("/cgi-bin/stable_token", only_post(stable_token))
+        .route("/wxa/checksession", only_get(checksession))
+        .route("/wxa/resetusersessionkey", only_get(resetusersessionkey))
+        .route("/wxa/business/getuserphonenumber", only_post(getuserphonenumber))
+        .route("/wxa/business/checkencryptedmsg", only_post(checkencryptedmsg))
+}
+
+fn only_get<T: 'static>(handler: impl Handler<T, Arc<Wechat>>) -> MethodRouter<Arc<Wechat>> {
+    let refuse = async |State(wechat): State<Arc<Wechat>>| respond(wechat.refuse(43001)).await;
+    // HEAD is named because a GET route would serve it, and so spend a code.
+    get(handler).head(refuse).fallback(refuse)
+}
+
+fn only_post<T: 'static>(handler: impl Handler<T, Arc<Wechat>>) -> MethodRouter<Arc<Wechat>> {
+    post(handler).fallback(async |State(wechat): State<Arc<Wechat>>| respond(wechat.refuse(43002)).await)
+}
+
+async fn jscode2session(State(wechat): State<Arc<Wechat>>, RawQuery(query): RawQuery) -> Response {
+    let [appid, secret, js_code, grant_type] = parameters(query, ["appid", "secret", "js_code", "grant_type"]);
+    respond(wechat.jscode2session(&Jscode2session { appid, secret, js_code, grant_type })).await
+}
+
+/// The real one is reported not to see the parameters of a POST.
+async fn jscode2session_by_post(State(wechat): State<Arc<Wechat>>) -> Response {
+    respond(wechat.refuse(41002)).await
+}
+
+async fn token(State(wechat): State<Arc<Wechat>>, RawQuery(query): RawQuery) -> Response {
+    let [grant_type, appid, secret] = parameters(query, ["grant_type", "appid", "secret"]);
+    respond(wechat.token(&TokenRequest { grant_type, appid, secret })).await
+}
+
+/// Whatever is no JSON object has no appid: that is how the real one is reported to answer a form.
+async fn stable_token(State(wechat): State<Arc<Wechat>>, body: Body) -> Response {
+    let body: Value = read_body(body).await.and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default();
+    let [grant_type, appid, secret] = ["grant_type", "appid", "secret"]
+        .map(|name| body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned());
+    let force_refresh = body.get("force_refresh").unwrap_or(&Value::Bool(false)).as_bool();
+    let request = TokenRequest { grant_type, appid, secret };
+    respond(match force_refresh {
+        Some(force_refresh) => wechat.stable_token(&request, force_refresh),
+        None => wechat.refuse(47001),
+    })
+    .await
+}
+
+async fn checksession(State(wechat): State<Arc<Wechat>>, RawQuery(query): RawQuery) -> Response {
+    respond(wechat.checksession(&session_request(query))).await
+}
+
+async fn resetusersessionkey(State(wechat): State<Arc<Wechat>>, RawQuery(query): RawQuery) -> Response {
+    respond(wechat.resetusersessionkey(&session_request(query))).await
+}
+
+fn session_request(query: Option<String>) -> SessionRequest {
+    let [access_token, openid, signature, sig_method] =
+        parameters(query, ["access_token", "openid", "signature", "sig_method"]);
+    SessionRequest { access_token, openid, signature, sig_method }
+}
+
+async fn getuserphonenumber(State(wechat): State<Arc<Wechat>>, RawQuery(query): RawQuery, body: Body) -> Response {
+    let [access_token] = parameters(query, ["access_token"]);
+    let code = text_in(read_body(body).await, "code", 41008);
+    respond(wechat.getuserphonenumber(&access_token, code)).await
+}
+
+async fn checkencryptedmsg(State(wechat): State<Arc<Wechat>>, RawQuery(query): RawQuery, body: Body) -> Response {
+    let [access_token] = parameters(query, ["access_token"]);
+    let hash = text_in(read_body(body).await, "encrypted_msg_hash", 40097);
+    respond(wechat.checkencryptedmsg(&access_token, hash)).await
+}
+
+/// The parameters of these names, decoded; the first of a name counts, and an absent one is empty.
+fn parameters<const N: usize>(query: Option<String>, names: [&str; N]) -> [String; N] {
+    let query = query.unwrap_or_default();
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    names.map(|wanted| {
+        let mut values = pairs.filter(|(name, value)| name == wanted && !value.is_empty()).map(|(_, value)| value);
+        values.next().unwrap_or_default().into_owned()
+    })
+}
+
+/// A text in a JSON object; `missing` is what a body without it is refused with.
+fn text_in(body: Option<Vec<u8>>, name: &str, missing: i64) -> Result<String, i64> {
+    let body = body.ok_or(47001)?;
+    if body.is_empty() {
+        return Err(44002);
+    }
+    let body: Value = serde_json::from_slice(&body).map_err(|_| 47001)?;
+    let text = body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    text.map(str::to_owned).ok_or(missing)
+}
+
+/// Answers, or plays the fault. A server drops this future when the client goes away.
+async fn respond(reply: Reply) -> Response {
+    match reply {
+        Reply::Json(delay, json) => {
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
+            text_plain(json)
+        }
+        Reply::Garbage => text_plain("<html><body>busy</body></html>".to_owned()),
+        Reply::ServerError => (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").into_response(),
+        Reply::Hang => std::future::pending().await,
+        Reply::Cut => cut_off(),
+    }
+}
+
+/// `WeChat`'s label for JSON.
+fn text_plain(json: String) -> Response {
+    ([(CONTENT_TYPE, HeaderValue::from_static("text/plain"))], json).into_response()
+}
+
+fn cut_off() -> Response {
+    let half = stream::iter([Ok(Bytes::from_static(br#"{"session_key":"q83vEjRW"#))]);
+    let end = stream::once(async {
+        // The server writes the half out while it waits for the rest.
+        tokio::task::yield_now().await;
+        Err(std::io::Error::from(std::io::ErrorKind::ConnectionAborted))
+    });
+    let headers =
+        [(CONTENT_TYPE, HeaderValue::from_static("text/plain")), (CONTENT_LENGTH, HeaderValue::from_static("120"))];
+    (headers, Body::from_stream(half.chain(end))).into_response()
+}
