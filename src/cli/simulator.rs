@@ -12,11 +12,12 @@ use clap::Args;
 use super::log::Format;
 use super::{config, log, serve};
 
-/// Run a stand-in for WeChat's login API, for tests without a phone
+/// Run a stand-in for WeChat's servers, for tests without a phone
 ///
-/// Answers GET /sns/jscode2session as the platform does, quirks included. It lives in memory: when it ends, it forgets.
-/// Codes: demo-NAME-ANYTHING logs in as NAME, each once; err-40029 and other numbers, slow-1000-NAME, http-500, garbage,
-/// hang and cut fail in their way; POST /_sim/code {"appid","name"} mints one that lives five minutes.
+/// Answers logins, calls for access tokens and phone numbers, session checks and checks of encrypted data as the platform
+/// does, quirks included. It lives in memory: when it ends, it forgets. Codes: demo-NAME-ANYTHING logs in as NAME, each
+/// once; err-40029 and other numbers, slow-1000-NAME, http-500, garbage, hang and cut fail in their way; POST /_sim/code
+/// {"appid","name"} mints one that lives five minutes. docs/SIMULATOR.md has all routes.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     /// Address, IP:PORT; port 0 picks a free one

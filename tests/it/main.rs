@@ -24,6 +24,7 @@ mod readme;
 mod ready;
 mod rotation;
 mod session;
+mod simulator;
 mod support;
 mod trouble;
 mod verify;
