@@ -92,12 +92,12 @@ fn every_console_block_of_the_page_works_as_written() {
     assert!(steps.len() > 20, "only {} steps were found", steps.len());
 
     // One shell for all of them, since variables go from block to block.
-    let script: String = steps
+    let script: Vec<String> = steps
         .iter()
         .map(|step| format!("{}\necho; echo '{MARK}'\n", step.typed.replace(ADDRESS, &simulator.address)))
         .collect();
     let mut shell = Command::new("sh");
-    shell.args(["-c", &script]).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    shell.args(["-c", &script.concat()]).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
     let output = shell.output().unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
     let parts: Vec<&str> = printed.split(MARK).map(str::trim).collect();
