@@ -1,37 +1,12 @@
 //! The simulator's page tells the truth: its console blocks run as written against a process of their own.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
+
+use crate::process::support;
 
 const PAGE: &str = include_str!("../../docs/SIMULATOR.md");
 /// Where the page says that the simulator listens.
 const ADDRESS: &str = "127.0.0.1:9999";
-
-/// The simulator on a free port, killed when dropped.
-struct Simulator {
-    child: Child,
-    address: String,
-    first_line: String,
-}
-
-impl Simulator {
-    fn start() -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_auth-ticket"));
-        command.args(["simulator", "--listen", "127.0.0.1:0"]).env_clear();
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut first_line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first_line).unwrap();
-        let address = first_line.split(' ').find_map(|word| word.strip_prefix("http://")).unwrap().to_owned();
-        Self { child, address, first_line: first_line.trim().to_owned() }
-    }
-}
-
-impl Drop for Simulator {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// What a reader types, and what the page says that comes of it.
 #[derive(Debug)]
@@ -84,18 +59,17 @@ fn an_ellipsis_stands_for_some_text() {
 #[test]
 fn every_console_block_of_the_page_works_as_written() {
     const MARK: &str = "--- end of step ---";
-    let simulator = Simulator::start();
+    let simulator = support::simulator();
+    let address = simulator.address.to_string();
     let (start, steps): (Vec<_>, Vec<_>) =
         steps().into_iter().partition(|step| step.typed.starts_with("auth-ticket simulator "));
     let [start] = &start[..] else { panic!("the page starts the simulator once: {start:?}") };
-    assert_eq!(start.shown, simulator.first_line.replace(&simulator.address, ADDRESS));
+    assert_eq!(start.shown, simulator.stdout().trim().replace(&address, ADDRESS));
     assert!(steps.len() > 20, "only {} steps were found", steps.len());
 
     // One shell for all of them, since variables go from block to block.
-    let script: Vec<String> = steps
-        .iter()
-        .map(|step| format!("{}\necho; echo '{MARK}'\n", step.typed.replace(ADDRESS, &simulator.address)))
-        .collect();
+    let script: Vec<String> =
+        steps.iter().map(|step| format!("{}\necho; echo '{MARK}'\n", step.typed.replace(ADDRESS, &address))).collect();
     let mut shell = Command::new("sh");
     shell.args(["-c", &script.concat()]).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
     let output = shell.output().unwrap();
