@@ -10,7 +10,12 @@ use sha2::{Digest, Sha256};
 
 use crate::secret::SecretText;
 
+pub mod phone;
+pub mod user_data;
 pub mod weapp;
+
+pub use phone::Phone;
+pub use user_data::{UserData, UserDataError};
 
 /// A mini-program platform, seen from a server that holds the secret of one app.
 pub trait Platform: Send + Sync + fmt::Debug {
@@ -24,6 +29,50 @@ pub trait Platform: Send + Sync + fmt::Debug {
     /// # Errors
     /// Each variant of [`PlatformError`] says what it means for the code.
     fn exchange<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Identity, PlatformError>>;
+
+    /// Spends `code`, which a phone button gave, and says which number the user has agreed to show.
+    ///
+    /// # Errors
+    /// As [`Platform::exchange`]; [`PlatformError::InvalidCode`] for a code that is spent, too.
+    fn phone<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Phone, PlatformError>>;
+
+    /// Whether `session_key` is still the one with which the platform encrypts data of the user `openid`.
+    ///
+    /// # Errors
+    /// [`PlatformError`]: the platform did not say.
+    fn check_session<'a>(
+        &'a self,
+        openid: &'a str,
+        session_key: &'a SecretText,
+    ) -> BoxFuture<'a, Result<bool, PlatformError>>;
+
+    /// Has the platform replace `session_key` for the user `openid`, and returns the new one: 1 to 256 visible ASCII
+    /// characters. `None`: the platform says that `session_key` is not the user's any more, and nothing was replaced.
+    ///
+    /// # Errors
+    /// [`PlatformError`]; then the key may have been replaced all the same.
+    fn reset_session<'a>(
+        &'a self,
+        openid: &'a str,
+        session_key: &'a SecretText,
+    ) -> BoxFuture<'a, Result<Option<SecretText>, PlatformError>>;
+
+    /// Whether the platform itself made `encrypted_data` (base64, as the client sent it). The cipher has no MAC, so only
+    /// the platform can tell.
+    ///
+    /// # Errors
+    /// [`PlatformError`]: the platform did not say.
+    fn vouches_for<'a>(&'a self, encrypted_data: &'a str) -> BoxFuture<'a, Result<bool, PlatformError>>;
+
+    /// Decrypts what the platform's client side got for this server. What comes back is JSON of this app, and nothing
+    /// more: the initialisation vector is the client's, so a user can re-cut genuine data into other JSON.
+    ///
+    /// # Errors
+    /// [`UserDataError`], for logs; to clients all of them are one.
+    fn decrypt(&self, session_key: &SecretText, encrypted_data: &str, iv: &str) -> Result<UserData, UserDataError>;
+
+    /// Whether `signature` is the platform's over exactly `raw_data`.
+    fn has_signed(&self, session_key: &SecretText, raw_data: &str, signature: &str) -> bool;
 }
 
 /// A one-time login code as a client sent it: 1 to 512 printable ASCII characters without a space.
@@ -249,6 +298,15 @@ pub enum FailedReason {
     /// A success that names nobody.
     #[error("no openid")]
     NoOpenid,
+    /// The platform refuses an access token, and the one that it gives instead.
+    #[error("the access token is refused, and so is the one after it{0}")]
+    AccessToken(Refusal),
+    /// A success for another app than the one that asked.
+    #[error("for another app")]
+    OtherApp,
+    /// A success about another user than the one in question.
+    #[error("about another user")]
+    OtherUser,
     /// A success whose texts nobody may seal.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -286,9 +344,15 @@ impl PlatformError {
             | Self::RateLimited(refusal)
             | Self::Busy { refusal, .. }
             | Self::Misconfigured { refusal, .. }
-            | Self::Failed(FailedReason::UnknownErrcode(refusal)) => Some(refusal),
+            | Self::Failed(FailedReason::UnknownErrcode(refusal) | FailedReason::AccessToken(refusal)) => Some(refusal),
             Self::Failed(_) | Self::Timeout | Self::Unreachable => None,
         }
+    }
+}
+
+impl From<FailedReason> for PlatformError {
+    fn from(reason: FailedReason) -> Self {
+        Self::Failed(reason)
     }
 }
 

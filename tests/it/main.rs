@@ -19,6 +19,7 @@ mod input;
 mod layers;
 mod limits;
 mod login;
+mod platform;
 mod process;
 mod readme;
 mod ready;

@@ -1,0 +1,39 @@
+//! Login codes: `GET /sns/jscode2session`.
+//! <https://developers.weixin.qq.com/miniprogram/dev/server/API/user-login/api_code2session>
+
+use serde::Deserialize;
+
+use super::Credentials;
+use super::call::{Line, Request};
+use super::refusal::Refused;
+use crate::platform::{Code, FailedReason, Identity, PlatformError};
+use crate::secret::SecretText;
+
+pub(super) const PATH: &str = "sns/jscode2session";
+
+/// Spends `code`.
+pub(super) async fn exchange(line: &Line, credentials: &Credentials, code: &Code) -> Result<Identity, PlatformError> {
+    #[derive(Deserialize)]
+    struct Success {
+        openid: Option<String>,
+        unionid: Option<String>,
+        session_key: Option<String>,
+    }
+    let request = Request {
+        path: PATH,
+        query: vec![
+            ("appid", &credentials.appid),
+            ("secret", credentials.secret.expose()),
+            ("js_code", code.expose()),
+            ("grant_type", "authorization_code"),
+        ],
+        body: None,
+    };
+    let answer = line.send(&request, None).await.map_err(|error| error.meaning(Refused::in_general))?;
+    let success: Success = answer.read()?;
+    let session_key = success.session_key.map(SecretText::new);
+    let Some(openid) = success.openid.filter(|openid| !openid.is_empty()) else {
+        return Err(FailedReason::NoOpenid.into());
+    };
+    Identity::new(openid, success.unionid, session_key).map_err(|error| FailedReason::Identity(error).into())
+}

@@ -1,0 +1,49 @@
+//! Phone numbers by code: `POST /wxa/business/getuserphonenumber`.
+//! <https://developers.weixin.qq.com/miniprogram/dev/server/API/user-info/phone-number/api_getphonenumber>
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::access_token::AccessTokens;
+use super::call::Request;
+use super::refusal::Refused;
+use crate::platform::{Code, FailedReason, Phone, PlatformError};
+
+pub(super) const PATH: &str = "wxa/business/getuserphonenumber";
+
+#[derive(Deserialize)]
+struct Success {
+    phone_info: PhoneInfo,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PhoneInfo {
+    phone_number: String,
+    pure_phone_number: String,
+    country_code: Value,
+    watermark: Watermark,
+}
+
+#[derive(Deserialize)]
+struct Watermark {
+    appid: String,
+}
+
+/// Spends `code`, which a phone button of the app `appid` gave.
+pub(super) async fn phone(tokens: &AccessTokens, appid: &str, code: &Code) -> Result<Phone, PlatformError> {
+    let request = Request { path: PATH, query: Vec::new(), body: Some(json!({"code": code.expose()})) };
+    let answer = tokens.call(&request).await.map_err(|error| error.meaning(Refused::of_a_phone_code))?;
+    let Success { phone_info } = answer.read()?;
+    if phone_info.watermark.appid != appid {
+        return Err(FailedReason::OtherApp.into());
+    }
+    let country_code = match phone_info.country_code {
+        Value::String(digits) => digits,
+        // Documented as text, shown as a number.
+        Value::Number(number) => number.to_string(),
+        _ => return Err(FailedReason::Malformed.into()),
+    };
+    Phone::new(&phone_info.phone_number, &phone_info.pure_phone_number, &country_code)
+        .map_err(|_| FailedReason::Malformed.into())
+}

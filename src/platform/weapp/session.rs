@@ -1,0 +1,90 @@
+//! Session keys: `GET /wxa/checksession`, `GET /wxa/resetusersessionkey`.
+//!
+//! The `session_key` itself does not travel: a signature shows that we have it.
+//! <https://developers.weixin.qq.com/miniprogram/dev/server/API/user-login/api_checksessionkey>,
+//! <https://developers.weixin.qq.com/miniprogram/dev/server/API/user-login/api_resetusersessionkey>
+
+use aws_lc_rs::hmac;
+use serde::Deserialize;
+
+use super::access_token::AccessTokens;
+use super::call::{Answer, CallError, Request};
+use super::refusal::Refused;
+use crate::platform::{FailedReason, Identity, IdentityError, PlatformError, is_visible_ascii};
+use crate::secret::SecretText;
+
+pub(super) const CHECK_PATH: &str = "wxa/checksession";
+pub(super) const RESET_PATH: &str = "wxa/resetusersessionkey";
+
+/// Whether `session_key` is the one of `openid`.
+pub(super) async fn check(
+    tokens: &AccessTokens,
+    openid: &str,
+    session_key: &SecretText,
+) -> Result<bool, PlatformError> {
+    Ok(ask(tokens, CHECK_PATH, openid, session_key).await?.is_some())
+}
+
+/// The key that replaces `session_key`, if that was the one of `openid`.
+pub(super) async fn reset(
+    tokens: &AccessTokens,
+    openid: &str,
+    session_key: &SecretText,
+) -> Result<Option<SecretText>, PlatformError> {
+    #[derive(Deserialize)]
+    struct Success {
+        openid: Option<String>,
+        session_key: String,
+    }
+    let Some(answer) = ask(tokens, RESET_PATH, openid, session_key).await? else { return Ok(None) };
+    let success: Success = answer.read()?;
+    let session_key = SecretText::new(success.session_key);
+    if success.openid.is_some_and(|other| other != openid) {
+        return Err(FailedReason::OtherUser.into());
+    }
+    let is_key = matches!(session_key.expose().len(), 1..=Identity::MAX_SESSION_KEY_LEN);
+    if !is_key || !is_visible_ascii(session_key.expose()) {
+        return Err(FailedReason::Identity(IdentityError::SessionKey).into());
+    }
+    Ok(Some(session_key))
+}
+
+/// `None`: the platform says that `session_key` is not the one of `openid`, or not any more.
+async fn ask(
+    tokens: &AccessTokens,
+    path: &'static str,
+    openid: &str,
+    session_key: &SecretText,
+) -> Result<Option<Answer>, PlatformError> {
+    let signature = signature(session_key, b"");
+    let query = vec![("openid", openid), ("signature", &signature), ("sig_method", "hmac_sha256")];
+    match tokens.call(&Request { path, query, body: None }).await {
+        Ok(answer) => Ok(Some(answer)),
+        Err(CallError::Refused(refused)) if matches!(refused.errcode(), 87007 | 87009) => Ok(None),
+        Err(error) => Err(error.meaning(Refused::in_general)),
+    }
+}
+
+/// HMAC-SHA256 of a request's body, in hex. The key is the text of the `session_key`, not what its base64 stands for.
+fn signature(session_key: &SecretText, body: &[u8]) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, session_key.expose().as_bytes());
+    hex::encode(hmac::sign(&key, body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// <https://developers.weixin.qq.com/minigame/en/dev/tutorial/open-ability/http-signature.html>; the one of nothing
+    /// was made with Python's `hmac`.
+    #[test]
+    fn a_signature_is_keyed_with_the_base64_text() {
+        let session_key = SecretText::new("o0q0otL8aEzpcZL/FT9WsQ==");
+        for (body, expected) in [
+            (r#"{"foo":"bar"}"#, "654571f79995b2ce1e149e53c0a33dc39c0a74090db514261454e8dbe432aa0b"),
+            ("", "46e043c5525c2d817c44be603d30837a808a1d930d038f6fdc3e62a201fed128"),
+        ] {
+            assert_eq!(signature(&session_key, body.as_bytes()), expected);
+        }
+    }
+}

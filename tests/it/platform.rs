@@ -1,0 +1,110 @@
+//! Many replicas, one platform: what they must not take from each other.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use auth_ticket::clock::SystemClock;
+use auth_ticket::platform::weapp::{Weapp, WeappOptions};
+use auth_ticket::platform::{Code, Platform as _};
+use auth_ticket::secret::SecretText;
+use auth_ticket::simulator::Simulator;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use tower::ServiceExt as _;
+
+use crate::support::{self, Running};
+
+const APPID: &str = "wx0123456789abcdef";
+const REPLICAS: usize = 5;
+
+/// Replicas of one app, and the platform that they share.
+struct Replicas {
+    weapps: Vec<Arc<Weapp>>,
+    simulator: Simulator,
+    /// Requests by path. The first segment is the replica's number.
+    seen: Arc<Mutex<BTreeMap<String, usize>>>,
+    _running: Running,
+}
+
+impl Replicas {
+    async fn start() -> Self {
+        let simulator = Simulator::new(Arc::new(SystemClock));
+        let seen = Arc::<Mutex<BTreeMap<_, _>>>::default();
+        let counted = Arc::clone(&seen);
+        let router = (0..REPLICAS)
+            .fold(Router::new(), |router, replica| router.nest(&format!("/{replica}"), simulator.router()))
+            .layer(middleware::from_fn(move |request: Request, next: Next| {
+                *counted.lock().unwrap().entry(request.uri().path().to_owned()).or_default() += 1;
+                next.run(request)
+            }));
+        let (address, running) = support::serve(router, support::LIMITS).await;
+        let weapp = |replica| {
+            let options = WeappOptions {
+                appid: APPID.to_owned(),
+                secret: SecretText::new("a secret"),
+                base_url: Some(format!("http://{address}/{replica}").parse().unwrap()),
+                timeout: Duration::from_secs(60),
+                max_concurrent: 16,
+            };
+            Arc::new(Weapp::new(options).unwrap())
+        };
+        Self { weapps: (0..REPLICAS).map(weapp).collect(), simulator, seen, _running: running }
+    }
+
+    fn seen(&self, interface: &str) -> Vec<usize> {
+        let seen = self.seen.lock().unwrap();
+        let count = |replica| seen.get(&format!("/{replica}/{interface}")).copied().unwrap_or_default();
+        (0..REPLICAS).map(count).collect()
+    }
+
+    fn fetches(&self) -> Vec<usize> {
+        self.seen("cgi-bin/stable_token")
+    }
+
+    /// 100 phone codes, spread over the replicas; in the middle of it all access tokens die.
+    async fn rush(&self, round: usize, errcode: i64) {
+        let start: usize = self.seen("wxa/business/getuserphonenumber").iter().sum();
+        let calls: Vec<_> = (0..100)
+            .map(|n| {
+                let weapp = Arc::clone(&self.weapps[n % REPLICAS]);
+                let code = Code::parse(format!("phone-alice-{round}-{n}")).unwrap();
+                tokio::spawn(async move { weapp.phone(&code).await })
+            })
+            .collect();
+        let half_way = async {
+            while self.seen("wxa/business/getuserphonenumber").iter().sum::<usize>() < start + 50 {
+                tokio::task::yield_now().await;
+            }
+        };
+        support::within_5_s("50 phone requests", half_way).await;
+        self.expire(errcode).await;
+        let alice = self.simulator.user(APPID, "alice").unwrap();
+        for call in calls {
+            assert_eq!(call.await.unwrap().unwrap().pure(), alice.phone);
+        }
+    }
+
+    async fn expire(&self, errcode: i64) {
+        let body = Body::from(format!(r#"{{"appid":"{APPID}","errcode":{errcode}}}"#));
+        let request = Request::post("/_sim/access-tokens/expire").body(body).unwrap();
+        assert_eq!(self.simulator.router().oneshot(request).await.unwrap().status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn replicas_share_an_access_token_without_sharing_anything() {
+    let replicas = Replicas::start().await;
+    for (round, errcode) in [42001, 40001, 40014].into_iter().enumerate() {
+        let before = replicas.fetches();
+        replicas.rush(round, errcode).await;
+        // The first round begins without a token; in each round they die once.
+        let allowed = if round == 0 { 2 } else { 1 };
+        for (replica, (before, after)) in before.iter().zip(replicas.fetches()).enumerate() {
+            assert!(after - before <= allowed, "round {round}, replica {replica}: {} fetches", after - before);
+        }
+        assert!(replicas.fetches().iter().sum::<usize>() > before.iter().sum(), "round {round}: nothing was refused");
+    }
+}
