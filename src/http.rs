@@ -12,11 +12,15 @@ mod identity;
 mod introspect;
 mod login;
 mod metrics;
+mod phone;
 mod request;
 mod request_id;
 mod rescan;
 mod session;
+mod session_key;
 mod token;
+mod upstream;
+mod user_data;
 mod verify;
 
 use std::fmt;
@@ -44,14 +48,15 @@ pub use rescan::Rescans;
 
 use crate::clock::{Clock, UnixSeconds};
 use crate::jwt::Signers;
-use crate::keyring::{AppId, KeyRing, Purpose};
-use crate::platform::Platform;
+use crate::keyring::{AppId, KeyRing, KeyUse, Purpose};
+use crate::platform::{Phone, Platform};
 use crate::secret::SecretText;
-use crate::ticket::{OpenError, Policy, Ticket, UnverifiedTicket};
+use crate::ticket::{OpenError, Policy, SealError, SealedTicket, Session, Ticket, UnverifiedTicket};
 use error::{ApiError, ErrorCode};
 use flight::Flights;
 use metrics::Metrics;
 use request_id::RequestId;
+use upstream::Asks;
 
 /// Largest section of request headers, names, values and four bytes for each line, in bytes.
 const MAX_HEADER_SECTION: usize = 16 << 10;
@@ -117,6 +122,16 @@ pub struct JwtSettings {
     pub phone: bool,
 }
 
+/// The seed's own routes.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "settings that callers fill in")]
+pub struct CompatSettings {
+    /// Whether they are there.
+    pub enabled: bool,
+    /// Whether a ticket is given only to who has shown a phone number.
+    pub require_phone: bool,
+}
+
 /// What the routes need to know of the configuration.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "settings that callers fill in")]
@@ -125,8 +140,10 @@ pub struct Settings {
     pub policy: Policy,
     /// Whether `/v1/verify` without an appid passes tickets of any of several apps.
     pub any_app: bool,
-    /// Whether the seed's own routes are there.
-    pub compat: bool,
+    /// Whether a phone number that came encrypted is taken only after the platform has confirmed the ciphertext.
+    pub phone_check_origin: bool,
+    /// The seed's own routes.
+    pub compat: CompatSettings,
     /// Which web pages may call the routes for clients: origins, `*` for all, or none.
     pub cors_origins: Vec<String>,
     /// How long a request's body may take to arrive.
@@ -144,7 +161,9 @@ pub struct AppState {
     services: Vec<Service>,
     live: ArcSwap<Live>,
     clock: Arc<dyn Clock>,
-    flights: Flights,
+    flights: Flights<Arc<Session>>,
+    phone_flights: Flights<Phone>,
+    asks: Asks,
     rescans: Rescans,
     metrics: Metrics,
     reload_failed: AtomicBool,
@@ -196,6 +215,8 @@ impl AppState {
             live,
             clock,
             flights: Flights::default(),
+            phone_flights: Flights::default(),
+            asks: Asks::default(),
             rescans: Rescans::default(),
             metrics,
             reload_failed: AtomicBool::new(false),
@@ -265,6 +286,25 @@ impl AppState {
         result
     }
 
+    /// That there is a key to seal tickets with. Asked before a code is spent: without one it would be spent for nothing.
+    fn can_seal(&self) -> Result<(), ApiError> {
+        match self.ring().sealing_key(KeyUse::Ticket, self.now()) {
+            Some(_) => Ok(()),
+            None => Err(ApiError::from(SealError::NoSealingKey)),
+        }
+    }
+
+    /// Seals `session` under the ring as it is now, which may have been reloaded since a ticket was opened.
+    fn seal(&self, app: &AppId, session: &Session, purpose: Purpose) -> Result<(SealedTicket, UnixSeconds), ApiError> {
+        let (ring, now) = (self.ring(), self.now());
+        if session.is_cut_off(&ring, app) {
+            return Err(ApiError::from(OpenError::Revoked));
+        }
+        let sealed = session.seal(&ring, app, purpose, now, &self.settings.policy)?;
+        self.metrics.sealed(sealed.kid(), purpose);
+        Ok((sealed, now))
+    }
+
     fn ring(&self) -> Guard<Arc<Live>> {
         self.live.load()
     }
@@ -279,6 +319,11 @@ impl AppState {
 
     fn app(&self, appid: &str) -> Option<&App> {
         self.apps.iter().find(|app| app.id.as_str() == appid)
+    }
+
+    /// The app of a ticket. The ring opens none of an app that is not configured, so there always is one.
+    fn app_of(&self, ticket: &Ticket) -> Result<&App, ApiError> {
+        self.app(ticket.app().as_str()).ok_or(ApiError::invalid_ticket())
     }
 
     fn only_app(&self) -> Option<&App> {
@@ -317,11 +362,16 @@ fn client_routes(settings: &Settings) -> Router<Arc<AppState>> {
         .route("/v1/login", post(login::login))
         .route("/v1/renew", post(session::renew))
         .route("/v1/session", get(session::show))
+        .route("/v1/session/check", post(session_key::check))
+        .route("/v1/session/reset", post(session_key::reset))
+        .route("/v1/phone", post(phone::phone))
+        .route("/v1/userdata", post(user_data::user_data))
         .route("/v1/token", post(token::exchange));
-    if settings.compat {
+    if settings.compat.enabled {
         routes = routes
             .route(compat::LOGIN, get(compat::login).post(compat::login))
-            .route(compat::LOGIN_CHECK, post(compat::login_check));
+            .route(compat::LOGIN_CHECK, post(compat::login_check))
+            .route(compat::PHONE, post(compat::phone));
     }
     if settings.cors_origins.is_empty() {
         return routes;
@@ -422,7 +472,7 @@ enum Style {
 impl Style {
     fn of(path: &str, settings: &Settings) -> Self {
         match path {
-            compat::LOGIN | compat::LOGIN_CHECK if settings.compat => Self::Compat,
+            compat::LOGIN | compat::LOGIN_CHECK | compat::PHONE if settings.compat.enabled => Self::Compat,
             _ if is_check(path) => Self::Verify,
             _ => Self::Plain,
         }

@@ -335,6 +335,12 @@ impl Ticket {
         &self.claims.session
     }
 
+    /// What it carries, to be changed and sealed anew.
+    #[must_use]
+    pub fn into_session(self) -> Session {
+        self.claims.session
+    }
+
     /// When it was sealed.
     #[must_use]
     pub const fn issued_at(&self) -> UnixSeconds {

@@ -58,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) log_format: Format,
     /// `[verify]`
     pub(crate) verify: VerifyConfig,
+    /// `[phone]`
+    pub(crate) phone: PhoneConfig,
     /// `[compat]`
     pub(crate) compat: CompatConfig,
     /// `[cors]`
@@ -144,6 +146,15 @@ pub(crate) struct VerifyConfig {
 pub(crate) struct CompatConfig {
     /// They are served.
     pub(crate) enabled: bool,
+    /// No ticket without a proven phone number.
+    pub(crate) require_phone: bool,
+}
+
+/// Phone numbers that come encrypted.
+#[derive(Debug)]
+pub(crate) struct PhoneConfig {
+    /// The platform has to confirm the ciphertext.
+    pub(crate) check_origin: bool,
 }
 
 /// Pages that may call from a browser.

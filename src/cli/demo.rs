@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use auth_ticket::clock::{Clock, SystemClock};
-use auth_ticket::http::{self, App, AppState, ConnectionCount, JwtSettings, Settings, Subject};
+use auth_ticket::http::{self, App, AppState, CompatSettings, ConnectionCount, JwtSettings, Settings, Subject};
 use auth_ticket::keyring::{AppId, KeySpec, KeyUse};
 use auth_ticket::keystore::{Directory, Reloader};
 use auth_ticket::platform::weapp::{Weapp, WeappOptions};
@@ -72,7 +72,8 @@ impl Demo {
         let settings = Settings {
             policy: Policy { ttl_s: 2 * 3600, max_session_s: 30 * 86400 },
             any_app: false,
-            compat: true,
+            phone_check_origin: true,
+            compat: CompatSettings { enabled: true, require_phone: false },
             cors_origins: Vec::new(),
             body_timeout: Duration::from_secs(10),
             issuer: None,

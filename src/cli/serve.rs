@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use auth_ticket::clock::{Clock, SystemClock, UnixSeconds};
-use auth_ticket::http::{self, App, AppState, ConnectionCount, ConnectionLimits, JwtSettings, Service, Settings};
+use auth_ticket::http::{
+    self, App, AppState, CompatSettings, ConnectionCount, ConnectionLimits, JwtSettings, Service, Settings,
+};
 use auth_ticket::jwt::Signers;
 use auth_ticket::keyring::{AppId, KeyRing, KeyUse};
 use auth_ticket::keystore::{Directory, Reloader};
@@ -105,7 +107,8 @@ async fn serve(config: Config, dial: Dial) -> anyhow::Result<()> {
     let settings = Settings {
         policy,
         any_app: config.verify.any_app,
-        compat: config.compat.enabled,
+        phone_check_origin: config.phone.check_origin,
+        compat: CompatSettings { enabled: config.compat.enabled, require_phone: config.compat.require_phone },
         cors_origins: config.cors.origins,
         body_timeout: config.limits.body_timeout,
         issuer: config.public_url,

@@ -1,7 +1,8 @@
-//! The seed's own two routes, for clients that were written against a server with a session table.
+//! The seed's own routes, for clients that were written against a server with a session table.
 //!
 //! HTTP 200 always; the status stands in `code`. The `openid` that the first route hands out is no openid but a sealed
 //! login handle of five minutes: the second route gets it back and believes nothing else, least of all a bare openid.
+//! So with phone numbers: what counts is a sealed proof, never a number that a client writes down.
 
 use std::sync::Arc;
 
@@ -17,12 +18,14 @@ use super::request::{BodyKind, body_kind, json_object, read_body};
 use super::request_id::RequestId;
 use super::{AppState, json_answer, login};
 use crate::keyring::Purpose;
-use crate::ticket::UnverifiedTicket;
+use crate::ticket::{PhoneNumber, Ticket, UnverifiedTicket};
 
 /// Code -> login handle.
 pub(super) const LOGIN: &str = "/miniLogin/login.ajax";
 /// Login handle -> ticket.
 pub(super) const LOGIN_CHECK: &str = "/miniLogin/loginCheck.ajax";
+/// Login handle and phone code -> phone proof.
+pub(super) const PHONE: &str = "/miniLogin/phone.ajax";
 
 /// `code`, perhaps `appid`, in the query, a form or JSON -> `{"openid": H, "unionid": null}`.
 pub(super) async fn login(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {
@@ -38,27 +41,69 @@ pub(super) async fn login(State(state): State<Arc<AppState>>, request: Request) 
     Ok(success(&json!({ "openid": handle.text(), "unionid": null })))
 }
 
-/// `openid=H` -> `{"AUTH_TICKET": T}`; a renewal in all but the purpose of what comes in.
+/// `openid=H`, perhaps `phoneNo=P` -> `{"AUTH_TICKET": T}`; a renewal in all but the purpose of what comes in.
+///
+/// Code 400, "not bound", is for a handle without a phone proof where one is required.
 pub(super) async fn login_check(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {
-    // Whatever is no handle is 401. Never 400: to the seed's client that means "bind a phone number".
-    let not_400 = |error: ApiError| match error.code() {
-        ErrorCode::InvalidRequest => ApiError::invalid_ticket(),
-        _ => error,
-    };
     let fields = Fields::of(request, &state).await.map_err(not_400)?;
-    let handle = fields.one("openid").map_err(not_400)?.ok_or(ApiError::no_ticket())?;
-    let opened = state.open(|| Ok(UnverifiedTicket::parse(handle.as_bytes())?), Purpose::LoginHandle).await?;
-    let ticket = opened.renew(&state.ring(), state.now(), &state.settings.policy)?;
-    state.metrics.sealed(ticket.kid(), Purpose::Ticket);
+    let handle = opened_handle(&state, &fields).await?;
+    let phone = proven_phone(&state, &fields, &handle).await?;
+    if phone.is_none() && state.settings.compat.require_phone {
+        return Err(ApiError::new(ErrorCode::NotBound, "the login needs a phone number"));
+    }
+    let app = handle.app().clone();
+    let mut session = handle.into_session();
+    session.phone = phone.or(session.phone);
+    let (ticket, _) = state.seal(&app, &session, Purpose::Ticket)?;
     Ok(success(&json!({ "AUTH_TICKET": ticket.text() })))
 }
 
-/// What the two routes look at in a body of JSON.
+/// `openid=H`, `code` of a phone button -> `{"phoneNo": P}`: a sealed proof for this login, good for five minutes.
+pub(super) async fn phone(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {
+    let fields = Fields::of(request, &state).await?;
+    let handle = opened_handle(&state, &fields).await?;
+    let code = fields.one("code")?.ok_or(ApiError::invalid_request("code is missing"))?;
+    let app = state.app_of(&handle)?;
+    let phone = super::phone::by_code(&state, app, code).await?;
+    let mut session = handle.into_session();
+    session.phone = Some(super::phone::sealable(&phone)?);
+    let (proof, _) = state.seal(&app.id, &session, Purpose::PhoneProof)?;
+    Ok(success(&json!({ "phoneNo": proof.text() })))
+}
+
+/// Whatever is no handle is 401. Never 400: to the seed's client that means "bind a phone number".
+fn not_400(error: ApiError) -> ApiError {
+    match error.code() {
+        ErrorCode::InvalidRequest => ApiError::invalid_ticket(),
+        _ => error,
+    }
+}
+
+async fn opened_handle(state: &AppState, fields: &Fields) -> Result<Ticket, ApiError> {
+    let handle = fields.one("openid").map_err(not_400)?.ok_or(ApiError::no_ticket())?;
+    state.open(|| Ok(UnverifiedTicket::parse(handle.as_bytes())?), Purpose::LoginHandle).await
+}
+
+/// The number that `phoneNo` proves for the login of `handle`. Anything but such a proof, a bare number above all, counts
+/// as if nothing had been sent.
+async fn proven_phone(state: &AppState, fields: &Fields, handle: &Ticket) -> Result<Option<PhoneNumber>, ApiError> {
+    let Some(proof) = fields.one("phoneNo").map_err(not_400)? else { return Ok(None) };
+    let proof = state.open(|| Ok(UnverifiedTicket::parse(proof.as_bytes())?), Purpose::PhoneProof).await;
+    let is_of_this_login = |proof: &Ticket| {
+        let (proven, own) = (proof.session(), handle.session());
+        proof.app() == handle.app() && proven.login_id == own.login_id && proven.openid == own.openid
+    };
+    Ok(proof.ok().filter(is_of_this_login).and_then(|proof| proof.into_session().phone))
+}
+
+/// What the routes look at in a body of JSON.
 #[derive(Deserialize)]
 struct JsonFields {
     code: Option<Value>,
     appid: Option<Value>,
     openid: Option<Value>,
+    #[serde(rename = "phoneNo")]
+    phone_no: Option<Value>,
 }
 
 /// What a request says, wherever it says it.
@@ -81,9 +126,9 @@ impl Fields {
             _ if body.is_empty() => Ok(()),
             BodyKind::Form => self.add_form(body),
             BodyKind::Json => {
-                let JsonFields { code, appid, openid } = json_object(body)
+                let JsonFields { code, appid, openid, phone_no } = json_object(body)
                     .ok_or(ApiError::invalid_request("the body is not a JSON object with each field once"))?;
-                let fields = [("code", code), ("appid", appid), ("openid", openid)];
+                let fields = [("code", code), ("appid", appid), ("openid", openid), ("phoneNo", phone_no)];
                 self.0.extend(fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
                 Ok(())
             }
@@ -126,5 +171,10 @@ fn success(data: &Value) -> Response {
 
 /// Any refusal, in the seed's shape.
 pub(super) fn failure(error: &ApiError) -> Response {
-    json_answer(&json!({ "code": error.code().status().as_u16(), "msg": error.description(), "data": null }))
+    let code = match error.code() {
+        // What the seed's client takes for "bind a phone number".
+        ErrorCode::NotBound => 400,
+        code => code.status().as_u16(),
+    };
+    json_answer(&json!({ "code": code, "msg": error.description(), "data": null }))
 }

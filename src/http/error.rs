@@ -31,11 +31,15 @@ pub(super) enum ErrorCode {
     InvalidClient,
     InvalidTarget,
     UnsupportedGrantType,
+    InvalidPhoneCode,
+    BadUserData,
+    SessionKeyStale,
     InvalidCode,
     CodeUsed,
     UserBlocked,
     WrongApp,
     AppRequired,
+    NotBound,
     NotFound,
     MethodNotAllowed,
     TooLarge,
@@ -60,11 +64,15 @@ impl ErrorCode {
             Self::InvalidClient => "invalid_client",
             Self::InvalidTarget => "invalid_target",
             Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::InvalidPhoneCode => "invalid_phone_code",
+            Self::BadUserData => "bad_user_data",
+            Self::SessionKeyStale => "session_key_stale",
             Self::InvalidCode => "invalid_code",
             Self::CodeUsed => "code_used",
             Self::UserBlocked => "user_blocked",
             Self::WrongApp => "wrong_app",
             Self::AppRequired => "app_required",
+            Self::NotBound => "not_bound",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::TooLarge => "too_large",
@@ -82,14 +90,19 @@ impl ErrorCode {
 
     pub(super) const fn status(self) -> StatusCode {
         match self {
-            Self::InvalidRequest | Self::InvalidTarget | Self::UnsupportedGrantType => StatusCode::BAD_REQUEST,
+            Self::InvalidRequest
+            | Self::InvalidTarget
+            | Self::UnsupportedGrantType
+            | Self::InvalidPhoneCode
+            | Self::BadUserData
+            | Self::SessionKeyStale => StatusCode::BAD_REQUEST,
             Self::InvalidTicket
             | Self::TicketExpired
             | Self::TicketRevoked
             | Self::InvalidClient
             | Self::InvalidCode
             | Self::CodeUsed => StatusCode::UNAUTHORIZED,
-            Self::UserBlocked | Self::WrongApp | Self::AppRequired => StatusCode::FORBIDDEN,
+            Self::UserBlocked | Self::WrongApp | Self::AppRequired | Self::NotBound => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -158,6 +171,17 @@ impl ApiError {
         Self::new(ErrorCode::InvalidTicket, "the ticket is not valid; log in again")
     }
 
+    /// The platform answered something that cannot be sealed.
+    pub(super) const fn unusable_answer() -> Self {
+        Self::new(ErrorCode::UpstreamFailed, "the platform gave no usable answer")
+    }
+
+    /// Says after how many seconds another try has a chance.
+    pub(super) const fn after_s(mut self, seconds: u64) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
     /// The client had tried `Basic`, so that is what it is challenged to.
     pub(super) const fn after_basic(mut self) -> Self {
         self.basic_was_sent = true;
@@ -170,7 +194,7 @@ impl ApiError {
         self
     }
 
-    fn because(mut self, cause: &impl ToString) -> Self {
+    pub(super) fn because(mut self, cause: &impl ToString) -> Self {
         self.cause = Some(cause.to_string());
         self
     }
@@ -267,37 +291,65 @@ impl From<SealError> for ApiError {
     }
 }
 
-impl From<PlatformError> for ApiError {
-    fn from(error: PlatformError) -> Self {
-        let told = match &error {
-            PlatformError::InvalidCode(_) => {
-                Self::new(ErrorCode::InvalidCode, "the platform refuses the code; take a new one and log in again")
+/// What was at stake in a call to a platform that failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Stake {
+    LoginCode,
+    PhoneCode,
+    /// Nothing that can be spent.
+    Nothing,
+}
+
+impl Stake {
+    /// What a client does once the call may have reached the platform.
+    const fn remedy(self) -> &'static str {
+        match self {
+            Self::LoginCode => "take a new code and log in again",
+            Self::PhoneCode => "let the user press the phone button again",
+            Self::Nothing => "try again",
+        }
+    }
+}
+
+impl ApiError {
+    /// What a client is told of a call to the platform that failed.
+    pub(super) fn of_platform(error: &PlatformError, stake: Stake) -> Self {
+        use PlatformError as E;
+        let (code, description) = match error {
+            E::InvalidCode(_) | E::CodeUsed(_) if stake == Stake::PhoneCode => {
+                (ErrorCode::InvalidPhoneCode, "the platform refuses the phone code")
             }
-            PlatformError::CodeUsed(_) => {
-                Self::new(ErrorCode::CodeUsed, "the code was used before; take a new one and log in again")
+            E::InvalidCode(_) => (ErrorCode::InvalidCode, "the platform refuses the code"),
+            E::CodeUsed(_) => (ErrorCode::CodeUsed, "the code was used before"),
+            E::UserBlocked(_) => (ErrorCode::UserBlocked, "the platform blocks this user"),
+            E::RateLimited(_) => (ErrorCode::RateLimited, "the platform limits how often this user may do that"),
+            E::Busy { .. } if error.errcode().is_none() => {
+                (ErrorCode::UpstreamBusy, "too many calls wait for the platform")
             }
-            PlatformError::UserBlocked(_) => Self::new(ErrorCode::UserBlocked, "the platform blocks this user"),
-            PlatformError::RateLimited(_) => {
-                Self::new(ErrorCode::RateLimited, "the platform limits how often this user may log in")
+            E::Busy { .. } => (ErrorCode::UpstreamBusy, "the platform is busy"),
+            E::Misconfigured { .. } => (ErrorCode::ServerMisconfigured, "the server is not set up for this app"),
+            E::Timeout => (ErrorCode::UpstreamTimeout, "the platform did not answer in time"),
+            _ => (ErrorCode::UpstreamFailed, "the platform gave no usable answer"),
+        };
+        let told = Self::new(code, description);
+        let description = match error {
+            E::UserBlocked(_) | E::RateLimited(_) | E::Misconfigured { .. } => Cow::Borrowed(description),
+            // Of what waits here nothing was sent.
+            E::Busy { .. } if error.errcode().is_none() && stake != Stake::Nothing => {
+                Cow::Owned(format!("{description}; try again with the same code"))
             }
-            PlatformError::Busy { .. } if error.errcode().is_none() => Self::new(
-                ErrorCode::UpstreamBusy,
-                "too many logins wait for the platform; try again with the same code",
-            ),
-            PlatformError::Busy { .. } => {
-                Self::new(ErrorCode::UpstreamBusy, "the platform is busy; take a new code and try again")
-            }
-            PlatformError::Misconfigured { .. } => {
-                Self::new(ErrorCode::ServerMisconfigured, "the server is not set up for this app")
-            }
-            PlatformError::Timeout => {
-                Self::new(ErrorCode::UpstreamTimeout, "the platform did not answer in time; take a new code")
-            }
-            _ => Self::new(ErrorCode::UpstreamFailed, "the platform gave no usable answer; take a new code"),
+            _ => Cow::Owned(format!("{description}; {}", stake.remedy())),
         };
         let retry_after_s = error.retry_after_s().or(told.retry_after_s);
         // The number of a misconfiguration says something about the server, not about the client.
-        let errcode = error.errcode().filter(|_| told.code != ErrorCode::ServerMisconfigured);
-        Self { errcode, retry_after_s, ..told }.because(&error)
+        let errcode = error.errcode().filter(|_| code != ErrorCode::ServerMisconfigured);
+        Self { description, errcode, retry_after_s, ..told }.because(error)
+    }
+}
+
+/// For a login.
+impl From<PlatformError> for ApiError {
+    fn from(error: PlatformError) -> Self {
+        Self::of_platform(&error, Stake::LoginCode)
     }
 }

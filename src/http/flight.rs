@@ -12,16 +12,15 @@ use futures_util::future::{BoxFuture, Shared};
 
 use crate::keyring::AppId;
 use crate::platform::{Code, FailedReason, PlatformError};
-use crate::ticket::Session;
 
-type Outcome = Result<Arc<Session>, PlatformError>;
 type Key = (AppId, [u8; 32]);
+type Flight<T> = Shared<BoxFuture<'static, Result<T, PlatformError>>>;
+type Running<T> = Arc<Mutex<HashMap<Key, Flight<T>>>>;
 
-/// The exchanges that run now.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Flights(Arc<Mutex<HashMap<Key, Shared<BoxFuture<'static, Outcome>>>>>);
+/// The exchanges of one kind of code that run now. What comes back is handed to everybody who waits.
+pub(super) struct Flights<T>(Running<T>);
 
-impl Flights {
+impl<T: Clone + Send + Sync + 'static> Flights<T> {
     /// Joins the exchange of `code` at `app` that runs, or starts `exchange`.
     ///
     /// It runs to its end whether or not the client is still there: the code is spent by then, and others may wait.
@@ -29,11 +28,11 @@ impl Flights {
         &self,
         app: &AppId,
         code: &Code,
-        exchange: impl Future<Output = Outcome> + Send + 'static,
-    ) -> Outcome {
+        exchange: impl Future<Output = Result<T, PlatformError>> + Send + 'static,
+    ) -> Result<T, PlatformError> {
         let key = (app.clone(), code.digest());
         let flight = {
-            let mut running = self.running();
+            let mut running = lock(&self.0);
             running.get(&key).cloned().unwrap_or_else(|| {
                 let flight = self.start(key.clone(), exchange);
                 running.insert(key, flight.clone());
@@ -43,12 +42,8 @@ impl Flights {
         flight.await
     }
 
-    fn start(
-        &self,
-        key: Key,
-        exchange: impl Future<Output = Outcome> + Send + 'static,
-    ) -> Shared<BoxFuture<'static, Outcome>> {
-        let flights = self.clone();
+    fn start(&self, key: Key, exchange: impl Future<Output = Result<T, PlatformError>> + Send + 'static) -> Flight<T> {
+        let flights = Arc::clone(&self.0);
         let task = tokio::spawn(async move {
             // Made when the task runs, not before: a runtime that ends drops new tasks on the spot, under our lock.
             let _landing = Landing { flights, key };
@@ -56,21 +51,27 @@ impl Flights {
         });
         task.map(|joined| joined.unwrap_or(Err(PlatformError::Failed(FailedReason::CutOff)))).boxed().shared()
     }
+}
 
-    fn running(&self) -> MutexGuard<'_, HashMap<Key, Shared<BoxFuture<'static, Outcome>>>> {
-        // The map is whole between any two statements, so a panic elsewhere leaves nothing half-done in it.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl<T> Default for Flights<T> {
+    fn default() -> Self {
+        Self(Running::default())
     }
 }
 
+fn lock<T>(running: &Running<T>) -> MutexGuard<'_, HashMap<Key, Flight<T>>> {
+    // The map is whole between any two statements, so a panic elsewhere leaves nothing half-done in it.
+    running.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Takes an exchange off the list when it ends, however it ends.
-struct Landing {
-    flights: Flights,
+struct Landing<T> {
+    flights: Running<T>,
     key: Key,
 }
 
-impl Drop for Landing {
+impl<T> Drop for Landing<T> {
     fn drop(&mut self) {
-        self.flights.running().remove(&self.key);
+        lock(&self.flights).remove(&self.key);
     }
 }

@@ -6,16 +6,15 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
 
 use super::error::{ApiError, ErrorCode};
-use super::request::{BodyKind, body_kind, json_object, read_body};
+use super::request::{json_body, json_object};
 use super::request_id::RequestId;
-use super::{App, AppState, json_answer};
+use super::{App, AppState, json_answer, upstream};
 use crate::clock::UnixSeconds;
-use crate::keyring::{AppId, KeyUse, Purpose};
+use crate::keyring::{AppId, Purpose};
 use crate::platform::{Code, FailedReason, Identity, PlatformError};
-use crate::ticket::{ClaimError, LoginId, OpenError, PlatformId, SealedTicket, Session, SessionKey};
+use crate::ticket::{ClaimError, LoginId, PlatformId, SealedTicket, Session, SessionKey};
 
 #[derive(Deserialize)]
 struct LoginRequest {
@@ -25,11 +24,8 @@ struct LoginRequest {
 
 /// `{"code","appid"}` -> ticket object.
 pub(super) async fn login(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {
-    if body_kind(request.headers()) != BodyKind::Json {
-        return Err(ApiError::new(ErrorCode::UnsupportedMediaType, "send the body as application/json"));
-    }
     let request_id = RequestId::of_request(&request);
-    let body = read_body(request, state.settings.body_timeout).await?;
+    let body = json_body(request, state.settings.body_timeout).await?;
     let LoginRequest { code, appid } = json_object(&body)
         .ok_or(ApiError::invalid_request("the body is not JSON with the text code and perhaps the text appid"))?;
     let app = chosen_app(&state, appid.as_deref())?;
@@ -79,17 +75,9 @@ async fn log_in(
             "this is the mock code of the developer tools; set a real appid in the project to get a real one",
         ));
     }
-    if state.ring().sealing_key(KeyUse::Ticket, state.now()).is_none() {
-        return Err(ApiError::from(crate::ticket::SealError::NoSealingKey));
-    }
+    state.can_seal()?;
     let session = state.flights.join(&app.id, &code, spend(Arc::clone(state), app.id.clone(), &code)).await?;
-    // The ring is taken anew: the platform may have let us wait across a reload.
-    let (ring, now) = (state.ring(), state.now());
-    if session.is_cut_off(&ring, &app.id) {
-        return Err(ApiError::from(OpenError::Revoked));
-    }
-    let sealed = session.seal(&ring, &app.id, purpose, now, &state.settings.policy)?;
-    state.metrics.sealed(sealed.kid(), purpose);
+    let (sealed, now) = state.seal(&app.id, &session, purpose)?;
     let openid_hash = openid_hash(&app.id, &session);
     tracing::info!(%request_id, appid = %app.id, login_id = %session.login_id, openid_hash, "logged in");
     Ok((sealed, now))
@@ -104,10 +92,8 @@ fn spend(
     let code = code.duplicate();
     async move {
         let failed = || PlatformError::Failed(FailedReason::Malformed);
-        let began = Instant::now();
-        let result = state.app(app.as_str()).ok_or_else(failed)?.platform.exchange(&code).await;
-        state.metrics.exchanged(app.as_str(), began.elapsed(), result.as_ref().err());
-        let identity = result?;
+        let app = state.app(app.as_str()).ok_or_else(failed)?;
+        let identity = upstream::call(&state, app, "exchange", app.platform.exchange(&code)).await?;
         let login_id = LoginId::generate().map_err(|_| failed())?;
         session_of(identity, login_id, state.now()).map(Arc::new).map_err(|_| failed())
     }
@@ -133,7 +119,7 @@ fn session_of(identity: Identity, login_id: LoginId, auth_time: UnixSeconds) -> 
     })
 }
 
-/// What login and renewal answer.
+/// What login, renewal and everything else that seals a ticket answer.
 #[derive(Serialize)]
 pub(super) struct TicketObject<'a> {
     ticket: &'a str,

@@ -28,7 +28,7 @@ pub(super) struct Metrics {
     opened: Family<Opened, Counter>,
     unknown_kids: Counter,
     logins: Family<Login, Counter>,
-    upstream_seconds: Family<OfApp, Histogram>,
+    upstream_seconds: Family<Call, Histogram>,
     upstream_errcodes: Family<Errcode, Counter>,
     requests: Family<Request, Counter>,
     connections: Family<OfListener, Gauge>,
@@ -63,8 +63,9 @@ struct Login {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct OfApp {
+struct Call {
     appid: String,
+    call: &'static str,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -180,7 +181,7 @@ impl Metrics {
         to.register("tickets_opened", "Attempts to open a ticket under a known key, by outcome", self.opened.clone());
         to.register("unknown_kids", "Tickets that named a key which the ring does not hold", self.unknown_kids.clone());
         to.register("logins", "Logins by result: ok, or the error that the client was told", self.logins.clone());
-        let help = "Time that the platform took to answer an exchange";
+        let help = "Time that the platform took to answer a call, our own queue included";
         to.register_with_unit("upstream_latency", help, Unit::Seconds, self.upstream_seconds.clone());
         to.register("upstream_errcodes", "Refusals of the platform by its errcode", self.upstream_errcodes.clone());
         to.register("http_requests", "Answers by route and status", self.requests.clone());
@@ -240,8 +241,8 @@ impl Metrics {
         self.logins.get_or_create(&Login { appid: appid.to_owned(), result }).inc();
     }
 
-    pub(super) fn exchanged(&self, appid: &str, took: Duration, error: Option<&PlatformError>) {
-        self.upstream_seconds.get_or_create(&OfApp { appid: appid.to_owned() }).observe(took.as_secs_f64());
+    pub(super) fn called(&self, appid: &str, call: &'static str, took: Duration, error: Option<&PlatformError>) {
+        self.upstream_seconds.get_or_create(&Call { appid: appid.to_owned(), call }).observe(took.as_secs_f64());
         if let Some(errcode) = error.and_then(PlatformError::errcode) {
             self.upstream_errcodes.get_or_create(&Errcode { appid: appid.to_owned(), errcode }).inc();
         }

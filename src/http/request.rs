@@ -69,6 +69,17 @@ pub(super) fn body_kind(headers: &HeaderMap) -> BodyKind {
     }
 }
 
+/// Reads a body that has to be labelled as JSON; whether it is, [`json_object`] tells.
+///
+/// # Errors
+/// 415 for another label, and those of [`read_body`].
+pub(super) async fn json_body(request: Request<Body>, limit: Duration) -> Result<Bytes, ApiError> {
+    if body_kind(request.headers()) != BodyKind::Json {
+        return Err(ApiError::new(ErrorCode::UnsupportedMediaType, "send the body as application/json"));
+    }
+    read_body(request, limit).await
+}
+
 /// A structure from a body that is one JSON object. `None` for anything else, and for a field that is given twice.
 pub(super) fn json_object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     // serde would also fill a structure from an array.

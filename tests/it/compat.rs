@@ -247,3 +247,102 @@ async fn a_head_request_spends_no_code() {
     assert_eq!(server.platform.exchanges(), 0);
     assert_eq!(server.call(Call::get(&path)).await.field("code"), 200);
 }
+
+const PHONE: &str = "/miniLogin/phone.ajax";
+
+async fn proof_for(server: &TestServer, handle: &str, name: &str) -> String {
+    let call =
+        Call::post(PHONE).form(&format!("openid={handle}&code={}", server.code_for(name).replace("demo-", "phone-")));
+    let answer = server.call(call).await;
+    assert_eq!(answer.field("code"), 200, "{answer:?}");
+    answer.json()["data"]["phoneNo"].as_str().unwrap().to_owned()
+}
+
+fn check_with(handle: &str, phone: &str) -> Call {
+    Call::post(CHECK).form(&format!("openid={handle}&unionid=&phoneNo={}", phone.replace('+', "%2B")))
+}
+
+#[tokio::test]
+async fn a_client_binds_a_phone_number_when_it_is_told_to() {
+    let server = TestServer::builder().compat().require_phone().start().await;
+    let handle = handle_for(&server, "alice").await;
+    assert_eq!(server.call(check(&handle)).await.field("code"), 400, "not bound");
+    let proof = proof_for(&server, &handle, "alice").await;
+    let ticket = ticket(&server.call(check_with(&handle, &proof)).await);
+    let verified = server.verify(&ticket).await;
+    assert_eq!(verified.is_openid(&server.openid("alice")).header("x-auth-phone"), Some(&*server.phone("alice")));
+}
+
+#[tokio::test]
+async fn a_proof_counts_where_none_is_asked_for() {
+    let server = start().await;
+    let handle = handle_for(&server, "alice").await;
+    let proof = proof_for(&server, &handle, "alice").await;
+    let ticket = ticket(&server.call(check_with(&handle, &proof)).await);
+    assert_eq!(server.verify(&ticket).await.header("x-auth-phone"), Some(&*server.phone("alice")));
+}
+
+#[tokio::test]
+async fn nobody_is_bound_by_anything_but_a_proof_for_this_login() {
+    let server = TestServer::builder().compat().require_phone().start().await;
+    let handle = handle_for(&server, "alice").await;
+    let again = handle_for(&server, "alice").await;
+    let of_bob = handle_for(&server, "bob").await;
+    let bobs_proof = proof_for(&server, &of_bob, "bob").await;
+    let older_proof = proof_for(&server, &again, "alice").await;
+    let proof = proof_for(&server, &handle, "alice").await;
+    let ticket_with_phone = {
+        let ticket = server.ticket_for("alice").await;
+        let body = json!({ "code": "phone-alice-9" });
+        server.call(Call::post("/v1/phone").ticket(&ticket).json(&body)).await.ticket()
+    };
+    let own = server.phone("alice");
+    for phone in [
+        "",
+        "13800000000",
+        "+8613800000000",
+        &own,
+        "null",
+        "garbage",
+        &handle,
+        &bobs_proof,
+        &older_proof,
+        &ticket_with_phone,
+        &"x".repeat(8192),
+    ] {
+        let answer = server.call(check_with(&handle, phone)).await;
+        assert_eq!((answer.field("code"), answer.field("data")), (json!(400), Value::Null), "{phone}");
+    }
+    for not_a_handle in [&*proof, &ticket_with_phone, &server.openid("alice")] {
+        let answer = server.call(check_with(not_a_handle, &proof)).await;
+        assert_eq!(answer.field("code"), 401, "{answer:?}");
+        server.verify(&proof).await.is_error("invalid_ticket");
+    }
+    ticket(&server.call(check_with(&handle, &proof)).await);
+    server.clock.advance(361);
+    assert_eq!(server.call(check_with(&handle, &proof)).await.field("code"), 401, "the handle is over");
+}
+
+#[tokio::test]
+async fn the_phone_route_fails_in_the_seeds_shape() {
+    let server = start().await;
+    let handle = handle_for(&server, "alice").await;
+    for (form, code) in [
+        (String::new(), 401),
+        ("openid=&code=phone-alice-1".to_owned(), 401),
+        ("openid=o-alice&code=phone-alice-1".to_owned(), 401),
+        (format!("openid={handle}"), 400),
+        (format!("openid={handle}&code="), 400),
+        (format!("openid={handle}&code=a&code=b"), 400),
+        (format!("openid={handle}&code=err-40029"), 400),
+        (format!("openid={handle}&code=err-45011"), 429),
+        (format!("openid={handle}&code=http-500"), 502),
+    ] {
+        let answer = server.call(Call::post(PHONE).form(&form)).await;
+        assert_eq!((answer.field("code"), answer.field("data")), (json!(code), Value::Null), "{form}");
+    }
+    assert_eq!(server.call(Call::get(&format!("{PHONE}?openid={handle}&code=phone-alice-1"))).await.field("code"), 405);
+    server.cut_off(json!({ "scope": "all", "before": START.plus(60).to_string() }));
+    let answer = server.call(Call::post(PHONE).form(&format!("openid={handle}&code=phone-alice-1"))).await;
+    assert_eq!(answer.field("code"), 401);
+}

@@ -27,8 +27,8 @@ const ONLY_IN: [(&[&str], &[&str]); 13] = [
         &["Instant::now"],
         &[
             "http/connection.rs",
-            "http/login.rs",
             "http/rescan.rs",
+            "http/upstream.rs",
             "platform/weapp.rs",
             "platform/weapp/access_token.rs",
         ],

@@ -13,7 +13,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use auth_ticket::clock::{Clock, FixedClock, UnixSeconds};
-use auth_ticket::http::{self, App, AppState, ConnectionCount, ConnectionLimits, JwtSettings, Settings, Subject};
+use auth_ticket::http::{
+    self, App, AppState, CompatSettings, ConnectionCount, ConnectionLimits, JwtSettings, Settings, Subject,
+};
 use auth_ticket::keyring::{AppId, Purpose};
 use auth_ticket::platform::weapp::{Weapp, WeappOptions};
 use auth_ticket::secret::SecretText;
@@ -80,7 +82,25 @@ impl Builder {
     }
 
     pub(crate) fn compat(mut self) -> Self {
-        self.settings.compat = true;
+        self.settings.compat.enabled = true;
+        self
+    }
+
+    /// The first app is this one.
+    pub(crate) fn app(mut self, appid: &'static str) -> Self {
+        self.apps = vec![appid];
+        self
+    }
+
+    /// With [`Builder::compat`]: no ticket without a phone number.
+    pub(crate) fn require_phone(mut self) -> Self {
+        self.settings.compat.require_phone = true;
+        self
+    }
+
+    /// Phone numbers that come encrypted are believed.
+    pub(crate) fn without_check_of_origin(mut self) -> Self {
+        self.settings.phone_check_origin = false;
         self
     }
 
@@ -150,7 +170,8 @@ impl Builder {
                 .unwrap(),
             ),
         };
-        let rules = Rules { secrets, compat: self.settings.compat, cors: !self.settings.cors_origins.is_empty() };
+        let rules =
+            Rules { secrets, compat: self.settings.compat.enabled, cors: !self.settings.cors_origins.is_empty() };
         let state = AppState::new(
             self.settings,
             apps.iter().map(make_app).collect(),
@@ -209,7 +230,8 @@ impl TestServer {
             settings: Settings {
                 policy: Policy { ttl_s: TTL_S, max_session_s: MAX_SESSION_S },
                 any_app: false,
-                compat: false,
+                phone_check_origin: true,
+                compat: CompatSettings::default(),
                 cors_origins: Vec::new(),
                 body_timeout: Duration::from_secs(20),
                 issuer: None,
@@ -265,6 +287,29 @@ impl TestServer {
         self.call(Call::get("/v1/session").ticket(ticket)).await
     }
 
+    /// Asks the simulator for something that no platform does: `POST /_sim/...`.
+    pub(crate) async fn simulator(&self, path: &str, body: &Value) -> Value {
+        let url = format!("http://{}/_sim/{path}", self.platform.address);
+        let response = self.client.post(url).body(body.to_string()).send().await.unwrap();
+        let (status, text) = (response.status(), response.text().await.unwrap());
+        assert!(status.is_success(), "{path}: {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// How often the simulator's interface `endpoint` was called for the first app.
+    pub(crate) async fn calls(&self, endpoint: &str) -> u64 {
+        let url = format!("http://{}/_sim/stats", self.platform.address);
+        let stats: Value =
+            serde_json::from_str(&self.client.get(url).send().await.unwrap().text().await.unwrap()).unwrap();
+        stats[endpoint][self.apps[0].as_str()]["calls"].as_u64().unwrap_or_default()
+    }
+
+    /// The phone number of `name` as a ticket carries it.
+    pub(crate) fn phone(&self, name: &str) -> String {
+        let user = self.simulator.user(APPID, name).unwrap();
+        format!("+{}{}", user.country_code, user.phone)
+    }
+
     pub(crate) fn openid(&self, name: &str) -> String {
         self.simulator.user(APPID, name).unwrap().openid
     }
@@ -306,7 +351,7 @@ impl TestServer {
 
     /// What this server would seal for `session`.
     pub(crate) fn sealed(&self, session: &Session) -> String {
-        self.sealed_by(&self.plan.lock().unwrap(), session, Purpose::Ticket)
+        seal(&self.plan.lock().unwrap(), self.apps[0].as_str(), session, Purpose::Ticket, self.now())
     }
 
     pub(crate) fn stop(&self) {

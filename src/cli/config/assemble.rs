@@ -7,8 +7,8 @@ use super::problem::{Origin, quoted};
 use super::reader::{Item, Read, Reported};
 use super::tree::Tree;
 use super::{
-    AppConfig, CompatConfig, Config, CorsConfig, JwtConfig, LimitsConfig, ServiceConfig, TicketConfig, UpstreamConfig,
-    VerifyConfig,
+    AppConfig, CompatConfig, Config, CorsConfig, JwtConfig, LimitsConfig, PhoneConfig, ServiceConfig, TicketConfig,
+    UpstreamConfig, VerifyConfig,
 };
 
 impl Tree {
@@ -27,7 +27,8 @@ impl Tree {
         let upstream = self.upstream();
         let log_format = self.text("log.format", "text", check::log_format);
         let any_app = self.boolean("verify.any_app", false);
-        let enabled = self.boolean("compat.enabled", false);
+        let check_origin = self.boolean("phone.check_origin", true);
+        let compat = self.compat();
         let cors = self.cors();
         let limits = self.limits();
         let (listen, admin_listen) = addresses?;
@@ -45,7 +46,8 @@ impl Tree {
             upstream: upstream?,
             log_format: log_format?,
             verify: VerifyConfig { any_app: any_app? },
-            compat: CompatConfig { enabled: enabled? },
+            phone: PhoneConfig { check_origin: check_origin? },
+            compat: compat?,
             cors: cors?,
             limits: limits?,
             warnings,
@@ -214,6 +216,12 @@ impl Tree {
         let timeout = self.duration("upstream.timeout", "5s", ("100ms", "60s"));
         let max_concurrent = self.integer("upstream.max_concurrent", 64, 1..=10_000);
         Ok(UpstreamConfig { timeout: timeout?, max_concurrent: max_concurrent? })
+    }
+
+    fn compat(&mut self) -> Read<CompatConfig> {
+        let enabled = self.boolean("compat.enabled", false);
+        let require_phone = self.boolean("compat.require_phone", false);
+        Ok(CompatConfig { enabled: enabled?, require_phone: require_phone? })
     }
 
     fn cors(&mut self) -> Read<CorsConfig> {

@@ -69,7 +69,8 @@ pub(super) const ROOT: &[Key] = &[
     table("upstream", &[value("timeout", r#""5s""#), value("max_concurrent", "64")]),
     table("log", &[value("format", r#""text""#)]),
     table("verify", &[value("any_app", "false")]),
-    table("compat", &[value("enabled", "false")]),
+    table("phone", &[value("check_origin", "true")]),
+    table("compat", &[value("enabled", "false"), value("require_phone", "false")]),
     table("cors", &[value("origins", r#"["https://h5.example.com"]"#)]),
     table(
         "limits",

@@ -266,7 +266,7 @@ fn a_server_tells_its_keys_and_numbers_to_operators_and_to_nobody_else() {
         (format!("auth_ticket_logins_total{{appid=\"{APPID}\",result=\"ok\"}}"), 1.0),
         (format!("auth_ticket_logins_total{{appid=\"{APPID}\",result=\"invalid_code\"}}"), 1.0),
         (format!("auth_ticket_upstream_errcodes_total{{appid=\"{APPID}\",errcode=\"40029\"}}"), 1.0),
-        (format!("auth_ticket_upstream_latency_seconds_count{{appid=\"{APPID}\"}}"), 2.0),
+        (format!("auth_ticket_upstream_latency_seconds_count{{appid=\"{APPID}\",call=\"exchange\"}}"), 2.0),
         ("auth_ticket_can_seal{key_use=\"ticket\"}".to_owned(), 1.0),
         ("auth_ticket_keys{key_use=\"ticket\",state=\"active\"}".to_owned(), 1.0),
     ] {

@@ -41,8 +41,12 @@ const CORS_HEADERS: [&str; 5] = [
 ];
 
 /// The contract's errors and their statuses.
-const ERRORS: [(&str, u16); 21] = [
+const ERRORS: [(&str, u16); 25] = [
     ("invalid_request", 400),
+    ("invalid_phone_code", 400),
+    ("bad_user_data", 400),
+    ("session_key_stale", 400),
+    ("not_bound", 403),
     ("invalid_ticket", 401),
     ("ticket_expired", 401),
     ("ticket_revoked", 401),

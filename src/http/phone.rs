@@ -1,0 +1,115 @@
+//! `POST /v1/phone`: a phone number that the platform vouches for, sealed into a new ticket.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+
+use super::error::{ApiError, Stake};
+use super::login::TicketObject;
+use super::request::{json_body, json_object, presented_ticket};
+use super::{App, AppState, json_answer, session_key, upstream};
+use crate::keyring::{AppId, Purpose};
+use crate::platform::{Code, FailedReason, Phone, PlatformError};
+use crate::ticket::{PhoneNumber, Ticket};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PhoneRequest {
+    code: Option<String>,
+    encrypted_data: Option<String>,
+    iv: Option<String>,
+}
+
+#[derive(Serialize)]
+struct PhoneObject<'a> {
+    phone_number: &'a str,
+    pure_phone_number: &'a str,
+    country_code: &'a str,
+    #[serde(flatten)]
+    ticket: TicketObject<'a>,
+}
+
+/// Ticket header and `{"code"}` or `{"encryptedData","iv"}` -> the number, and a ticket object with it sealed in.
+pub(super) async fn phone(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {
+    let headers = request.headers().clone();
+    let body = json_body(request, state.settings.body_timeout).await?;
+    let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
+    let app = state.app_of(&ticket)?;
+    const WRONG: ApiError = ApiError::invalid_request("the body is not JSON with either code, or encryptedData and iv");
+    let phone = match json_object(&body).ok_or(WRONG)? {
+        PhoneRequest { code: Some(code), encrypted_data: None, iv: None } => by_code(&state, app, code).await?,
+        PhoneRequest { code: None, encrypted_data: Some(data), iv: Some(iv) } => {
+            by_data(&state, app, &ticket, &data, &iv).await?
+        }
+        _ => return Err(WRONG),
+    };
+    let mut session = ticket.into_session();
+    session.phone = Some(sealable(&phone)?);
+    let (sealed, now) = state.seal(&app.id, &session, Purpose::Ticket)?;
+    Ok(json_answer(&PhoneObject {
+        phone_number: &phone.e164(),
+        pure_phone_number: phone.pure(),
+        country_code: phone.country_code(),
+        ticket: TicketObject::new(&sealed, now),
+    }))
+}
+
+/// The number as tickets carry it.
+pub(super) fn sealable(phone: &Phone) -> Result<PhoneNumber, ApiError> {
+    PhoneNumber::parse(&phone.e164()).map_err(|_| ApiError::unusable_answer())
+}
+
+/// Spends the code of a phone button.
+///
+/// # Errors
+/// Before the code is spent, that there is no key to seal with; every [`PlatformError`].
+pub(super) async fn by_code(state: &Arc<AppState>, app: &App, code: String) -> Result<Phone, ApiError> {
+    let code =
+        Code::parse(code).map_err(|_| ApiError::invalid_request("code is not 1 to 512 printable ASCII characters"))?;
+    state.can_seal()?;
+    let phone = state.phone_flights.join(&app.id, &code, spend(Arc::clone(state), app.id.clone(), &code)).await;
+    phone.map_err(|error| ApiError::of_platform(&error, Stake::PhoneCode))
+}
+
+/// The call itself, free of the request that asked for it.
+fn spend(
+    state: Arc<AppState>,
+    app: AppId,
+    code: &Code,
+) -> impl Future<Output = Result<Phone, PlatformError>> + Send + 'static {
+    let code = code.duplicate();
+    async move {
+        let app = state.app(app.as_str()).ok_or(PlatformError::Failed(FailedReason::Malformed))?;
+        upstream::call(&state, app, "phone", app.platform.phone(&code)).await
+    }
+}
+
+/// Decrypts with the sealed `session_key`.
+///
+/// The cipher has no MAC and the iv is the client's, so a user can re-cut genuine data of his own into an object with any
+/// number: unless the settings say otherwise, the platform has to confirm that it made the ciphertext.
+async fn by_data(
+    state: &Arc<AppState>,
+    app: &App,
+    ticket: &Ticket,
+    encrypted_data: &str,
+    iv: &str,
+) -> Result<Phone, ApiError> {
+    let session_key = session_key::of_ticket(ticket)?;
+    state.can_seal()?;
+    let opened = app.platform.decrypt(&session_key, encrypted_data, iv).and_then(|data| data.phone());
+    let phone = match opened {
+        Ok(phone) => phone,
+        Err(cause) => return Err(session_key::blame(state, app, ticket, &session_key, &cause).await),
+    };
+    if state.settings.phone_check_origin {
+        let vouches = upstream::call(state, app, "vouches_for", app.platform.vouches_for(encrypted_data)).await;
+        if !vouches.map_err(|error| ApiError::of_platform(&error, Stake::Nothing))? {
+            let cause = "the platform did not make this ciphertext";
+            return Err(session_key::blame(state, app, ticket, &session_key, &cause).await);
+        }
+    }
+    Ok(phone)
+}

@@ -1,0 +1,93 @@
+//! What the sealed `session_key` is asked for: whether it still lives, and to be replaced.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use hyper::HeaderMap;
+use serde_json::json;
+
+use super::error::{ApiError, ErrorCode, Stake};
+use super::login::TicketObject;
+use super::request::presented_ticket;
+use super::upstream::{self, ASK_AGAIN_S};
+use super::{App, AppState, json_answer};
+use crate::keyring::Purpose;
+use crate::secret::SecretText;
+use crate::ticket::{SessionKey, Ticket};
+
+const STALE: ApiError = ApiError::new(
+    ErrorCode::SessionKeyStale,
+    "the session_key in the ticket is not the user's any more; log in again, then ask for the data again",
+);
+
+/// `POST /v1/session/check`: ticket header -> whether the platform still encrypts with the `session_key` in the ticket.
+pub(super) async fn check(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Result<Response, ApiError> {
+    let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
+    let (app, session_key) = (state.app_of(&ticket)?, of_ticket(&ticket)?);
+    if !state.asks.may_ask(ticket.session().login_id) {
+        return Err(asked_too_often());
+    }
+    let is_valid = ask(&state, app, &ticket, &session_key).await;
+    let is_valid = is_valid.map_err(|error| ApiError::of_platform(&error, Stake::Nothing))?;
+    Ok(json_answer(&json!({ "session_key_valid": is_valid })))
+}
+
+/// `POST /v1/session/reset`: ticket header -> ticket object with another `session_key` inside, after the platform has
+/// replaced it. The one in the ticket sent, and in all other tickets of the user, is of no use from then on.
+pub(super) async fn reset(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Result<Response, ApiError> {
+    let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
+    let (app, session_key) = (state.app_of(&ticket)?, of_ticket(&ticket)?);
+    state.can_seal()?;
+    if !state.asks.may_ask(ticket.session().login_id) {
+        return Err(asked_too_often());
+    }
+    let reset = app.platform.reset_session(ticket.session().openid.as_str(), &session_key);
+    let reset = upstream::call(&state, app, "reset_session", reset).await;
+    let new = reset.map_err(|error| ApiError::of_platform(&error, Stake::Nothing))?.ok_or(STALE)?;
+    let mut session = ticket.into_session();
+    session.session_key = Some(SessionKey::parse(new.expose()).map_err(|_| ApiError::unusable_answer())?);
+    let (sealed, now) = state.seal(&app.id, &session, Purpose::Ticket)?;
+    Ok(json_answer(&TicketObject::new(&sealed, now)))
+}
+
+/// The `session_key` that came with the login.
+///
+/// # Errors
+/// 400: the platform gave none.
+pub(super) fn of_ticket(ticket: &Ticket) -> Result<SecretText, ApiError> {
+    let session_key = ticket.session().session_key.as_ref().map(SessionKey::to_text);
+    session_key.ok_or(ApiError::invalid_request("the platform gave no session_key with this login"))
+}
+
+/// What to say of data that cannot be used, for whatever reason: the cause is for the log alone. That the `session_key`
+/// is stale is said only if the platform says so, which it is asked no more often than [`Asks`](super::upstream::Asks)
+/// allows.
+pub(super) async fn blame(
+    state: &Arc<AppState>,
+    app: &App,
+    ticket: &Ticket,
+    session_key: &SecretText,
+    cause: &impl ToString,
+) -> ApiError {
+    let may_ask = state.asks.may_ask(ticket.session().login_id);
+    if may_ask && let Ok(false) = ask(state, app, ticket, session_key).await {
+        return STALE.because(cause);
+    }
+    ApiError::new(ErrorCode::BadUserData, "the data is not what the platform encrypted or signed for this login")
+        .because(cause)
+}
+
+async fn ask(
+    state: &Arc<AppState>,
+    app: &App,
+    ticket: &Ticket,
+    session_key: &SecretText,
+) -> Result<bool, crate::platform::PlatformError> {
+    let answer = app.platform.check_session(ticket.session().openid.as_str(), session_key);
+    upstream::call(state, app, "check_session", answer).await
+}
+
+const fn asked_too_often() -> ApiError {
+    ApiError::new(ErrorCode::RateLimited, "this login has asked the platform too often").after_s(ASK_AGAIN_S)
+}
