@@ -6,6 +6,8 @@
 //! The core ([`secret`], [`clock`], [`seal`], [`keyring`], [`ticket`]) is synchronous and does no I/O; it builds with
 //! `default-features = false`. Everything else is behind the feature `server`.
 
+#[cfg(feature = "server")]
+pub mod breaker;
 pub mod clock;
 #[cfg(feature = "server")]
 pub mod http;

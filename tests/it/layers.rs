@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module may name of the crate. The binary may name everything.
-const MAY_NAME: [(&str, &[&str]); 10] = [
+const MAY_NAME: [(&str, &[&str]); 11] = [
     ("secret", &[]),
     ("clock", &[]),
     ("seal", &["secret"]),
@@ -12,6 +12,7 @@ const MAY_NAME: [(&str, &[&str]); 10] = [
     ("ticket", &["secret", "clock", "seal", "keyring"]),
     ("keystore", &["secret", "clock", "keyring"]),
     ("platform", &["secret"]),
+    ("breaker", &[]),
     ("simulator", &["clock"]),
     ("jwt", &["secret", "clock", "keyring"]),
     // Of `secret` the type alone: what is inside stays there.
