@@ -1,6 +1,7 @@
 //! The server: state, routes, and the layer that all answers pass. No handler bodies.
 
 mod admin;
+mod claims;
 mod client_auth;
 mod compat;
 mod connection;
@@ -47,6 +48,7 @@ pub use metrics::ConnectionCount;
 pub use rescan::Rescans;
 
 use crate::clock::{Clock, UnixSeconds};
+use crate::hook::Hook;
 use crate::jwt::Signers;
 use crate::keyring::{AppId, KeyRing, KeyUse, Purpose};
 use crate::platform::{Phone, Platform};
@@ -152,6 +154,8 @@ pub struct Settings {
     pub issuer: Option<String>,
     /// JWTs for services.
     pub jwt: JwtSettings,
+    /// Whom to ask for the owner's own claims; needs `issuer`.
+    pub hook: Option<Arc<Hook>>,
 }
 
 /// What all requests share. Nothing in it outlives the process or is told to another.
@@ -161,7 +165,8 @@ pub struct AppState {
     services: Vec<Service>,
     live: ArcSwap<Live>,
     clock: Arc<dyn Clock>,
-    flights: Flights<Arc<Session>>,
+    login_flights: Flights<Arc<Session>>,
+    handle_flights: Flights<Arc<Session>>,
     phone_flights: Flights<Phone>,
     asks: Asks,
     rescans: Rescans,
@@ -214,7 +219,8 @@ impl AppState {
             services,
             live,
             clock,
-            flights: Flights::default(),
+            login_flights: Flights::default(),
+            handle_flights: Flights::default(),
             phone_flights: Flights::default(),
             asks: Asks::default(),
             rescans: Rescans::default(),

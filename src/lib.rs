@@ -10,6 +10,8 @@
 pub mod breaker;
 pub mod clock;
 #[cfg(feature = "server")]
+pub mod hook;
+#[cfg(feature = "server")]
 pub mod http;
 #[cfg(feature = "server")]
 pub mod jwt;

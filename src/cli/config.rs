@@ -52,6 +52,8 @@ pub(crate) struct Config {
     pub(crate) services: Vec<ServiceConfig>,
     /// `[jwt]`
     pub(crate) jwt: JwtConfig,
+    /// `[claims]`; `None` when nobody is asked.
+    pub(crate) claims: Option<ClaimsConfig>,
     /// `[upstream]`
     pub(crate) upstream: UpstreamConfig,
     /// `[log] format`
@@ -123,6 +125,19 @@ pub(crate) struct JwtConfig {
     pub(crate) public_audiences: Vec<String>,
     /// Whether the phone number goes into JWTs.
     pub(crate) phone: bool,
+}
+
+/// The owner's service that is asked for claims.
+#[derive(Debug)]
+pub(crate) struct ClaimsConfig {
+    /// Where it is.
+    pub(crate) url: url::Url,
+    /// What it is called in the questions; the URL as configured, byte for byte, unless set.
+    pub(crate) audience: String,
+    /// The deadline of one question: 100 ms to 30 s.
+    pub(crate) timeout: Duration,
+    /// How many may be out at once: 1 to 10,000.
+    pub(crate) max_concurrent: usize,
 }
 
 /// Calls of the platform.

@@ -78,6 +78,7 @@ impl Demo {
             body_timeout: Duration::from_secs(10),
             issuer: None,
             jwt: JwtSettings::default(),
+            hook: None,
         };
         let apps = vec![App { id, platform: Box::new(weapp), subject: Subject::Openid }];
         let state = AppState::new(settings, apps, Vec::new(), ring, Arc::new(SystemClock));

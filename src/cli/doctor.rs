@@ -11,7 +11,8 @@ use auth_ticket::keystore::Directory;
 use auth_ticket::platform::weapp::Weapp;
 use auth_ticket::platform::{Code, PlatformError};
 use clap::{Args, ValueHint};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use super::config::{self, Config, Overrides};
 use super::findings::{Findings, Level};
@@ -21,6 +22,7 @@ use super::serve;
 
 /// A code that no platform ever handed out: a platform that says so knows the app and its secret.
 const NO_CODE: &str = "auth-ticket-doctor";
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CLOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Check everything a server needs, and say what to do
@@ -62,12 +64,27 @@ impl Doctor {
                     Err(error) => findings.add(Level::Fail, subject, format!("{error:#}"), None),
                 }
             }
+            if let Some(claims) = &config.claims {
+                check_hook(&mut findings, &claims.url).await;
+            }
             check_address(&mut findings, "listen", config.listen).await;
             if let Some(address) = config.admin_listen {
                 check_address(&mut findings, "admin_listen", address).await;
             }
         });
         findings.conclude(self.json)
+    }
+}
+
+/// Whether the owner's service can be reached. Asks nothing: a question is about a user, and here there is none.
+async fn check_hook(findings: &mut Findings, url: &url::Url) {
+    let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
+    let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect((host.trim_matches(['[', ']']), port))).await;
+    if matches!(connected, Ok(Ok(_))) {
+        findings.ok("claims.url", format!("{host}, port {port}, accepts connections"));
+    } else {
+        let remedy = Some("see that the service runs and that this machine may reach it".to_owned());
+        findings.add(Level::Fail, "claims.url", format!("{host}, port {port}, accepts no connection"), remedy);
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use auth_ticket::clock::{Clock, SystemClock, UnixSeconds};
+use auth_ticket::hook::{Hook, HookOptions};
 use auth_ticket::http::{
     self, App, AppState, CompatSettings, ConnectionCount, ConnectionLimits, JwtSettings, Service, Settings,
 };
@@ -22,7 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::config::{self, AppConfig, Config, Overrides, Platform, ServiceConfig, UpstreamConfig};
+use super::config::{self, AppConfig, ClaimsConfig, Config, Overrides, Platform, ServiceConfig, UpstreamConfig};
 use super::log::Dial;
 use super::reload::Watch;
 use super::report::{self, WithHint};
@@ -104,6 +105,11 @@ async fn serve(config: Config, dial: Dial) -> anyhow::Result<()> {
         tracing::warn!("jwt.audiences is set, but no jwt key can sign; see auth-ticket keys rotate --use jwt");
     }
 
+    let hook = config.claims.map(make_hook).transpose()?;
+    if hook.is_some() {
+        check_signing(&ring, now)?;
+    }
+
     let settings = Settings {
         policy,
         any_app: config.verify.any_app,
@@ -118,6 +124,7 @@ async fn serve(config: Config, dial: Dial) -> anyhow::Result<()> {
             public_audiences: config.jwt.public_audiences,
             phone: config.jwt.phone,
         },
+        hook,
     };
     let limits = ConnectionLimits {
         max_connections: config.limits.max_connections,
@@ -165,6 +172,24 @@ pub(crate) fn make_app(config: AppConfig, upstream: &UpstreamConfig) -> anyhow::
         .with_context(|| format!("cannot set up the platform of app {id}"))?,
     };
     Ok(App { id, platform: Box::new(platform), subject: config.subject })
+}
+
+fn make_hook(config: ClaimsConfig) -> anyhow::Result<Arc<Hook>> {
+    let ClaimsConfig { url, audience, timeout, max_concurrent } = config;
+    let hook = Hook::new(HookOptions { url, audience, timeout, max_concurrent }).context("cannot set up claims.url")?;
+    Ok(Arc::new(hook))
+}
+
+/// Questions to the owner's service are signed. A key that no longer signs stops logins and renewals, but not the checks.
+fn check_signing(ring: &KeyRing, now: UnixSeconds) -> anyhow::Result<()> {
+    const HINT: &str = "make one: auth-ticket keys rotate --use jwt --now";
+    if ring.keys_of(KeyUse::Jwt).next().is_none() {
+        return Err(anyhow::anyhow!("claims.url is set, but there is no jwt key to sign questions with")).hint(HINT);
+    }
+    if ring.sealing_key(KeyUse::Jwt, now).is_none() {
+        tracing::warn!("claims.url is set, but no jwt key can sign now: logins and renewals are refused; {HINT}");
+    }
+    Ok(())
 }
 
 fn make_service(config: ServiceConfig) -> anyhow::Result<Service> {

@@ -13,6 +13,7 @@ use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::claims::{self, Event};
 use super::error::{ApiError, ErrorCode};
 use super::request::{BodyKind, body_kind, json_object, read_body};
 use super::request_id::RequestId;
@@ -43,7 +44,8 @@ pub(super) async fn login(State(state): State<Arc<AppState>>, request: Request) 
 
 /// `openid=H`, perhaps `phoneNo=P` -> `{"AUTH_TICKET": T}`; a renewal in all but the purpose of what comes in.
 ///
-/// Code 400, "not bound", is for a handle without a phone proof where one is required.
+/// Code 400, "not bound", is for a handle without a phone proof where one is required, and for a user whom the owner does
+/// not know.
 pub(super) async fn login_check(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {
     let fields = Fields::of(request, &state).await.map_err(not_400)?;
     let handle = opened_handle(&state, &fields).await?;
@@ -51,10 +53,11 @@ pub(super) async fn login_check(State(state): State<Arc<AppState>>, request: Req
     if phone.is_none() && state.settings.compat.require_phone {
         return Err(ApiError::new(ErrorCode::NotBound, "the login needs a phone number"));
     }
-    let app = handle.app().clone();
+    let app = state.app_of(&handle)?;
     let mut session = handle.into_session();
     session.phone = phone.or(session.phone);
-    let (ticket, _) = state.seal(&app, &session, Purpose::Ticket)?;
+    let session = claims::refresh(&state, app, session, Event::Login).await?;
+    let (ticket, _) = state.seal(&app.id, &session, Purpose::Ticket)?;
     Ok(success(&json!({ "AUTH_TICKET": ticket.text() })))
 }
 
@@ -171,10 +174,7 @@ fn success(data: &Value) -> Response {
 
 /// Any refusal, in the seed's shape.
 pub(super) fn failure(error: &ApiError) -> Response {
-    let code = match error.code() {
-        // What the seed's client takes for "bind a phone number".
-        ErrorCode::NotBound => 400,
-        code => code.status().as_u16(),
-    };
+    // To the seed's client, 400 means "bind the user first".
+    let code = if error.code() == ErrorCode::NotBound { 400 } else { error.code().status().as_u16() };
     json_answer(&json!({ "code": code, "msg": error.description(), "data": null }))
 }

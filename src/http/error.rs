@@ -12,6 +12,7 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_A
 use serde_json::json;
 
 use super::request_id::RequestId;
+use crate::hook::CallError;
 use crate::jwt::JwtError;
 use crate::platform::PlatformError;
 use crate::ticket::{OpenError, SealError};
@@ -158,6 +159,16 @@ impl ApiError {
 
     pub(super) const fn invalid_request(description: &'static str) -> Self {
         Self::new(ErrorCode::InvalidRequest, description)
+    }
+
+    /// The owner's service said nothing of the user that could be used.
+    pub(super) fn no_verdict(error: &CallError, description: &'static str) -> Self {
+        let told = Self::new(ErrorCode::UpstreamBusy, description);
+        let retry_after_s = match error {
+            CallError::Stopped { retry_after_s } => Some(*retry_after_s),
+            _ => told.retry_after_s,
+        };
+        Self { retry_after_s, ..told }.because(&format_args!("the owner's service: {error}"))
     }
 
     /// No ticket at all: a 401 whose challenge blames no token (RFC 6750 section 3.1).

@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 
+use super::error::ApiError;
 use crate::keyring::AppId;
 use crate::platform::{Code, FailedReason, PlatformError};
 
 type Key = (AppId, [u8; 32]);
-type Flight<T> = Shared<BoxFuture<'static, Result<T, PlatformError>>>;
+type Flight<T> = Shared<BoxFuture<'static, Result<T, ApiError>>>;
 type Running<T> = Arc<Mutex<HashMap<Key, Flight<T>>>>;
 
 /// The exchanges of one kind of code that run now. What comes back is handed to everybody who waits.
@@ -28,8 +29,8 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         &self,
         app: &AppId,
         code: &Code,
-        exchange: impl Future<Output = Result<T, PlatformError>> + Send + 'static,
-    ) -> Result<T, PlatformError> {
+        exchange: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+    ) -> Result<T, ApiError> {
         let key = (app.clone(), code.digest());
         let flight = {
             let mut running = lock(&self.0);
@@ -42,14 +43,16 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         flight.await
     }
 
-    fn start(&self, key: Key, exchange: impl Future<Output = Result<T, PlatformError>> + Send + 'static) -> Flight<T> {
+    fn start(&self, key: Key, exchange: impl Future<Output = Result<T, ApiError>> + Send + 'static) -> Flight<T> {
         let flights = Arc::clone(&self.0);
         let task = tokio::spawn(async move {
             // Made when the task runs, not before: a runtime that ends drops new tasks on the spot, under our lock.
             let _landing = Landing { flights, key };
             exchange.await
         });
-        task.map(|joined| joined.unwrap_or(Err(PlatformError::Failed(FailedReason::CutOff)))).boxed().shared()
+        task.map(|joined| joined.unwrap_or_else(|_| Err(PlatformError::Failed(FailedReason::CutOff).into())))
+            .boxed()
+            .shared()
     }
 }
 

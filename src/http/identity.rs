@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{App, AppState, Subject};
-use crate::ticket::{OwnerClaims, PhoneNumber, PlatformId, Ticket};
+use crate::ticket::{OwnerClaims, PhoneNumber, PlatformId, Session, Ticket};
 
 /// What may be told of a ticket. The `session_key` has no field here. What there is none of is left out.
 #[derive(Serialize)]
@@ -23,10 +23,14 @@ pub(super) struct IdentityFields<'a> {
 
 impl<'a> IdentityFields<'a> {
     /// All of it, for an app that is configured.
-    pub(super) fn new(ticket: &'a Ticket, app: &App) -> Self {
-        let session = ticket.session();
+    pub(super) fn new(ticket: &'a Ticket, app: &'a App) -> Self {
+        Self::of(ticket.session(), app)
+    }
+
+    /// The same before there is a ticket.
+    pub(super) fn of(session: &'a Session, app: &'a App) -> Self {
         Self {
-            appid: ticket.app().as_str(),
+            appid: app.id.as_str(),
             platform: app.platform.name(),
             openid: session.openid.as_str(),
             unionid: session.unionid.as_ref().map(PlatformId::as_str),
@@ -44,9 +48,9 @@ impl<'a> IdentityFields<'a> {
 }
 
 /// What stands for the user in `sub`; never the openid where the unionid is asked for.
-pub(super) fn subject(subject: Subject, ticket: &Ticket) -> Option<&str> {
+pub(super) fn subject(subject: Subject, session: &Session) -> Option<&str> {
     match subject {
-        Subject::Openid => Some(ticket.session().openid.as_str()),
-        Subject::Unionid => ticket.session().unionid.as_ref().map(PlatformId::as_str),
+        Subject::Openid => Some(session.openid.as_str()),
+        Subject::Unionid => session.unionid.as_ref().map(PlatformId::as_str),
     }
 }

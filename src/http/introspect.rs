@@ -46,7 +46,7 @@ fn active<'a>(state: &'a AppState, ticket: &'a Ticket) -> Option<Introspection<'
     let app = state.app(ticket.app().as_str())?;
     Some(Introspection {
         active: true,
-        sub: subject(app.subject, ticket),
+        sub: subject(app.subject, ticket.session()),
         client_id: ticket.app().as_str(),
         token_type: "AuthTicket",
         exp: ticket.expires_at().as_u64(),

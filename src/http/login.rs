@@ -7,6 +7,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::claims::{Event, Turn};
 use super::error::{ApiError, ErrorCode};
 use super::request::{json_body, json_object};
 use super::request_id::RequestId;
@@ -76,26 +77,40 @@ async fn log_in(
         ));
     }
     state.can_seal()?;
-    let session = state.flights.join(&app.id, &code, spend(Arc::clone(state), app.id.clone(), &code)).await?;
+    let (flights, asks_the_owner) = match purpose {
+        Purpose::LoginHandle => (&state.handle_flights, false),
+        _ => (&state.login_flights, true),
+    };
+    let exchange = spend(Arc::clone(state), app.id.clone(), &code, asks_the_owner);
+    let session = flights.join(&app.id, &code, exchange).await?;
+    // The ring is taken anew: platform and owner may have let us wait across a reload.
     let (sealed, now) = state.seal(&app.id, &session, purpose)?;
     let openid_hash = openid_hash(&app.id, &session);
     tracing::info!(%request_id, appid = %app.id, login_id = %session.login_id, openid_hash, "logged in");
     Ok((sealed, now))
 }
 
-/// The exchange itself, free of the request that asked for it.
+/// The exchange itself, free of the request that asked for it; and, unless it is only for a handle, what the owner says
+/// of the user: who waits for the same code shares that, too.
 fn spend(
     state: Arc<AppState>,
     app: AppId,
     code: &Code,
-) -> impl Future<Output = Result<Arc<Session>, PlatformError>> + Send + 'static {
+    asks_the_owner: bool,
+) -> impl Future<Output = Result<Arc<Session>, ApiError>> + Send + 'static {
     let code = code.duplicate();
     async move {
         let failed = || PlatformError::Failed(FailedReason::Malformed);
         let app = state.app(app.as_str()).ok_or_else(failed)?;
+        let turn = if asks_the_owner { Some(Turn::take(&state, Event::Login)?) } else { None };
         let identity = upstream::call(&state, app, "exchange", app.platform.exchange(&code)).await?;
         let login_id = LoginId::generate().map_err(|_| failed())?;
-        session_of(identity, login_id, state.now()).map(Arc::new).map_err(|_| failed())
+        let session = session_of(identity, login_id, state.now()).map_err(|_| failed())?;
+        let session = match turn {
+            Some(turn) => turn.ask(&state, app, session, Event::Login).await?,
+            None => session,
+        };
+        Ok(Arc::new(session))
     }
 }
 

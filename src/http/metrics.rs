@@ -13,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use super::claims::Event;
 use crate::clock::UnixSeconds;
 use crate::keyring::{KeyId, KeyRing, KeyState, KeyUse, Purpose};
 use crate::platform::PlatformError;
@@ -30,6 +31,8 @@ pub(super) struct Metrics {
     logins: Family<Login, Counter>,
     upstream_seconds: Family<Call, Histogram>,
     upstream_errcodes: Family<Errcode, Counter>,
+    hook_calls: Family<HookCall, Counter>,
+    hook_seconds: Histogram,
     requests: Family<Request, Counter>,
     connections: Family<OfListener, Gauge>,
     keys: Family<KeysInState, Gauge>,
@@ -72,6 +75,12 @@ struct Call {
 struct Errcode {
     appid: String,
     errcode: i64,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct HookCall {
+    event: &'static str,
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -157,6 +166,8 @@ impl Metrics {
             // 5 ms to about 10 s.
             upstream_seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.005, 2.0, 12))),
             upstream_errcodes: Family::default(),
+            hook_calls: Family::default(),
+            hook_seconds: Histogram::new(exponential_buckets(0.005, 2.0, 12)),
             requests: Family::default(),
             connections: Family::default(),
             keys: Family::default(),
@@ -184,6 +195,10 @@ impl Metrics {
         let help = "Time that the platform took to answer a call, our own queue included";
         to.register_with_unit("upstream_latency", help, Unit::Seconds, self.upstream_seconds.clone());
         to.register("upstream_errcodes", "Refusals of the platform by its errcode", self.upstream_errcodes.clone());
+        let help = "Questions to the owner's service by what came of them";
+        to.register("claims_hook_calls", help, self.hook_calls.clone());
+        let help = "Time that the owner's service took to answer";
+        to.register_with_unit("claims_hook_latency", help, Unit::Seconds, self.hook_seconds.clone());
         to.register("http_requests", "Answers by route and status", self.requests.clone());
         to.register("connections", "Open connections", self.connections.clone());
     }
@@ -245,6 +260,14 @@ impl Metrics {
         self.upstream_seconds.get_or_create(&Call { appid: appid.to_owned(), call }).observe(took.as_secs_f64());
         if let Some(errcode) = error.and_then(PlatformError::errcode) {
             self.upstream_errcodes.get_or_create(&Errcode { appid: appid.to_owned(), errcode }).inc();
+        }
+    }
+
+    /// `took` is there if something was sent.
+    pub(super) fn hook_called(&self, event: Event, outcome: &'static str, took: Option<Duration>) {
+        self.hook_calls.get_or_create(&HookCall { event: event.as_str(), outcome }).inc();
+        if let Some(took) = took {
+            self.hook_seconds.observe(took.as_secs_f64());
         }
     }
 

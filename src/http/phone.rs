@@ -11,7 +11,7 @@ use super::login::TicketObject;
 use super::request::{json_body, json_object, presented_ticket};
 use super::{App, AppState, json_answer, session_key, upstream};
 use crate::keyring::{AppId, Purpose};
-use crate::platform::{Code, FailedReason, Phone, PlatformError};
+use crate::platform::{Code, Phone};
 use crate::ticket::{PhoneNumber, Ticket};
 
 #[derive(Deserialize)]
@@ -64,13 +64,12 @@ pub(super) fn sealable(phone: &Phone) -> Result<PhoneNumber, ApiError> {
 /// Spends the code of a phone button.
 ///
 /// # Errors
-/// Before the code is spent, that there is no key to seal with; every [`PlatformError`].
+/// Before the code is spent, that there is no key to seal with; and every failure of the call.
 pub(super) async fn by_code(state: &Arc<AppState>, app: &App, code: String) -> Result<Phone, ApiError> {
     let code =
         Code::parse(code).map_err(|_| ApiError::invalid_request("code is not 1 to 512 printable ASCII characters"))?;
     state.can_seal()?;
-    let phone = state.phone_flights.join(&app.id, &code, spend(Arc::clone(state), app.id.clone(), &code)).await;
-    phone.map_err(|error| ApiError::of_platform(&error, Stake::PhoneCode))
+    state.phone_flights.join(&app.id, &code, spend(Arc::clone(state), app.id.clone(), &code)).await
 }
 
 /// The call itself, free of the request that asked for it.
@@ -78,11 +77,12 @@ fn spend(
     state: Arc<AppState>,
     app: AppId,
     code: &Code,
-) -> impl Future<Output = Result<Phone, PlatformError>> + Send + 'static {
+) -> impl Future<Output = Result<Phone, ApiError>> + Send + 'static {
     let code = code.duplicate();
     async move {
-        let app = state.app(app.as_str()).ok_or(PlatformError::Failed(FailedReason::Malformed))?;
-        upstream::call(&state, app, "phone", app.platform.phone(&code)).await
+        let app = state.app(app.as_str()).ok_or(ApiError::unusable_answer())?;
+        let phone = upstream::call(&state, app, "phone", app.platform.phone(&code)).await;
+        phone.map_err(|error| ApiError::of_platform(&error, Stake::PhoneCode))
     }
 }
 

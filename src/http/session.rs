@@ -7,6 +7,7 @@ use axum::response::Response;
 use hyper::HeaderMap;
 use serde::Serialize;
 
+use super::claims::{self, Event};
 use super::error::ApiError;
 use super::identity::IdentityFields;
 use super::login::TicketObject;
@@ -17,16 +18,17 @@ use crate::keyring::Purpose;
 /// Ticket header -> ticket object with a later end.
 pub(super) async fn renew(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Result<Response, ApiError> {
     let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
-    let now = state.now();
-    let sealed = ticket.renew(&state.ring(), now, &state.settings.policy)?;
-    state.metrics.sealed(sealed.kid(), Purpose::Ticket);
+    let app = state.app_of(&ticket)?;
+    let session = claims::refresh(&state, app, ticket.into_session(), Event::Renewal).await?;
+    // The ring is taken anew: the owner's service may have let us wait across a reload.
+    let (sealed, now) = state.seal(&app.id, &session, Purpose::Ticket)?;
     Ok(json_answer(&TicketObject::new(&sealed, now)))
 }
 
 /// Ticket header -> who it is and until when. Never the `session_key`.
 pub(super) async fn show(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Result<Response, ApiError> {
     let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
-    let app = state.app(ticket.app().as_str()).ok_or(ApiError::invalid_ticket())?;
+    let app = state.app_of(&ticket)?;
     Ok(json_answer(&SessionObject {
         active: true,
         identity: IdentityFields::new(&ticket, app),

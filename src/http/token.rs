@@ -106,7 +106,7 @@ fn token(state: &AppState, ticket: &Ticket, audience: &str, client_id: &str) -> 
     let signing = live.signers.signing(&live.ring, now)?;
     let app = state.app(ticket.app().as_str()).ok_or(NO_LIVE_TICKET)?;
     let exp = now.plus(jwt.ttl_s.min(signing.max_ttl_s)).min(ticket.session_expires_at());
-    let sub = subject(app.subject, ticket).ok_or(ApiError::invalid_request("the user has no unionid"))?;
+    let sub = subject(app.subject, ticket.session()).ok_or(ApiError::invalid_request("the user has no unionid"))?;
     let jti = LoginId::generate().map_err(|_| ApiError::new(ErrorCode::Overloaded, "no randomness now; try again"))?;
     let claims = Claims {
         iss: state.settings.issuer.as_deref().unwrap_or_default(),

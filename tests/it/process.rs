@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests touch files, time and processes as users do")]
 
 mod canary;
+mod claims;
 mod commands;
 mod crash;
 mod demo;

@@ -13,8 +13,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use auth_ticket::clock::{Clock, FixedClock, UnixSeconds};
+use auth_ticket::hook::Hook;
 use auth_ticket::http::{
-    self, App, AppState, CompatSettings, ConnectionCount, ConnectionLimits, JwtSettings, Settings, Subject,
+    self, App, AppState, CompatSettings, ConnectionCount, ConnectionLimits, JwtSettings, Service, Settings, Subject,
 };
 use auth_ticket::keyring::{AppId, Purpose};
 use auth_ticket::platform::weapp::{Weapp, WeappOptions};
@@ -40,6 +41,8 @@ pub(crate) const START: UnixSeconds = UnixSeconds::new(1_800_000_000);
 pub(crate) const APPID: &str = "wx0123456789abcdef";
 /// The second, where there are two.
 pub(crate) const OTHER_APPID: &str = "wxfedcba9876543210";
+/// Issuer of the JWTs, where there are some.
+pub(crate) const ISSUER: &str = "https://login.example.com";
 /// Life of a ticket, in seconds.
 pub(crate) const TTL_S: u64 = 7200;
 /// Life of a session, in seconds.
@@ -68,6 +71,8 @@ pub(crate) struct Builder {
     upstream_timeout: Duration,
     max_concurrent: usize,
     plan: Plan,
+    subject: Subject,
+    services: Vec<Service>,
 }
 
 impl Builder {
@@ -106,6 +111,29 @@ impl Builder {
 
     pub(crate) fn cors(mut self, origins: &[&str]) -> Self {
         self.settings.cors_origins = origins.iter().map(|&origin| origin.to_owned()).collect();
+        self
+    }
+
+    /// Asks `hook` about users; and there is a service `orders`, which may have JWTs.
+    pub(crate) fn claims(mut self, hook: Hook) -> Self {
+        self.settings.hook = Some(Arc::new(hook));
+        self.settings.issuer = Some(ISSUER.to_owned());
+        self.settings.jwt.ttl_s = 300;
+        self.settings.jwt.audiences = vec!["orders".to_owned()];
+        self.plan.jwt = true;
+        let secret = SecretText::new("orders-secret");
+        self.services = vec![Service { id: "orders".to_owned(), secret, apps: vec![AppId::parse(APPID).unwrap()] }];
+        self
+    }
+
+    /// Phone numbers may be in JWTs.
+    pub(crate) fn jwt_phone(mut self) -> Self {
+        self.settings.jwt.phone = true;
+        self
+    }
+
+    pub(crate) fn subject(mut self, subject: Subject) -> Self {
+        self.subject = subject;
         self
     }
 
@@ -158,7 +186,7 @@ impl Builder {
         let apps: Vec<AppId> = self.apps.iter().map(|appid| AppId::parse(appid).unwrap()).collect();
         let make_app = |id: &AppId| App {
             id: id.clone(),
-            subject: Subject::Openid,
+            subject: self.subject,
             platform: Box::new(
                 Weapp::new(WeappOptions {
                     appid: id.to_string(),
@@ -175,7 +203,7 @@ impl Builder {
         let state = AppState::new(
             self.settings,
             apps.iter().map(make_app).collect(),
-            Vec::new(),
+            self.services,
             self.plan.ring(&apps),
             Arc::<FixedClock>::clone(&clock),
         );
@@ -236,6 +264,7 @@ impl TestServer {
                 body_timeout: Duration::from_secs(20),
                 issuer: None,
                 jwt: JwtSettings::default(),
+                hook: None,
             },
             limits: LIMITS,
             platform: None,
@@ -243,6 +272,8 @@ impl TestServer {
             upstream_timeout: Duration::from_secs(10),
             max_concurrent: 64,
             plan: Plan::one_key(),
+            subject: Subject::Openid,
+            services: Vec::new(),
         }
     }
 
@@ -253,6 +284,20 @@ impl TestServer {
     /// The same at the operators' address.
     pub(crate) async fn admin(&self, call: Call) -> Answer {
         client::send(&self.client, self.admin_address, &call, &self.rules).await
+    }
+
+    /// The public keys, whose answer may be cached, unlike all others.
+    pub(crate) async fn jwks(&self) -> String {
+        self.text_at(self.address, "/.well-known/jwks.json").await
+    }
+
+    /// What operators measure; no JSON.
+    pub(crate) async fn metrics(&self) -> String {
+        self.text_at(self.admin_address, "/metrics").await
+    }
+
+    async fn text_at(&self, address: SocketAddr, path: &str) -> String {
+        self.client.get(format!("http://{address}{path}")).send().await.unwrap().text().await.unwrap()
     }
 
     /// The same, but byte by byte, on a connection of its own.

@@ -7,8 +7,8 @@ use super::problem::{Origin, quoted};
 use super::reader::{Item, Read, Reported};
 use super::tree::Tree;
 use super::{
-    AppConfig, CompatConfig, Config, CorsConfig, JwtConfig, LimitsConfig, PhoneConfig, ServiceConfig, TicketConfig,
-    UpstreamConfig, VerifyConfig,
+    AppConfig, ClaimsConfig, CompatConfig, Config, CorsConfig, JwtConfig, LimitsConfig, PhoneConfig, ServiceConfig,
+    TicketConfig, UpstreamConfig, VerifyConfig,
 };
 
 impl Tree {
@@ -24,6 +24,7 @@ impl Tree {
         let apps = self.apps(file, &mut warnings);
         let services = self.services(apps.as_deref().ok());
         let jwt = self.jwt();
+        let claims = self.claims(file, &mut warnings);
         let upstream = self.upstream();
         let log_format = self.text("log.format", "text", check::log_format);
         let any_app = self.boolean("verify.any_app", false);
@@ -43,6 +44,7 @@ impl Tree {
             apps: apps?,
             services: services?,
             jwt: jwt?,
+            claims: claims?,
             upstream: upstream?,
             log_format: log_format?,
             verify: VerifyConfig { any_app: any_app? },
@@ -210,6 +212,26 @@ impl Tree {
         let audiences = audiences?;
         let public_audiences = self.all_of(public?.unwrap_or_default(), &audiences, "is not one of jwt.audiences")?;
         Ok(JwtConfig { ttl_s: ttl_s?, audiences, public_audiences, phone: phone? })
+    }
+
+    fn claims(&mut self, file: &str, warnings: &mut Vec<String>) -> Read<Option<ClaimsConfig>> {
+        let url = self.optional("claims.url", check::claims_url);
+        let audience = self.optional("claims.audience", check::audience);
+        let timeout = self.duration("claims.timeout", "2s", ("100ms", "30s"));
+        let max_concurrent = self.integer("claims.max_concurrent", 64, 1..=10_000);
+        let (url, audience, timeout, max_concurrent) = (url?, audience?, timeout?, max_concurrent?);
+        let Some((url, as_written, in_clear)) = url else { return Ok(None) };
+        if self.origin("public_url").is_none() {
+            let message = "is missing, and claims.url needs it: JWTs name their issuer; write for example public_url = \
+                           \"https://login.example.com\"";
+            return Err(self.report(self.given_or_file("claims.url"), "public_url", message));
+        }
+        if in_clear {
+            let place = self.given_or_file("claims.url").shown(file);
+            let what = "http to a host that is not loopback: who logs in can be read on the way, and claims be forged";
+            warnings.push(format!("{place}: claims.url: {what}"));
+        }
+        Ok(Some(ClaimsConfig { url, audience: audience.unwrap_or(as_written), timeout, max_concurrent }))
     }
 
     fn upstream(&mut self) -> Read<UpstreamConfig> {

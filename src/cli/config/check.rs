@@ -149,6 +149,17 @@ pub(super) fn base_url(text: &str) -> Result<(String, bool), String> {
     Ok((url.as_str().trim_end_matches('/').to_owned(), in_clear))
 }
 
+/// Where the owner's service is, as a URL and byte for byte, and whether what is sent there can be read on the way.
+pub(super) fn claims_url(text: &str) -> Result<(Url, String, bool), String> {
+    let hint = "write for example \"https://users.internal/auth-ticket\"";
+    let Some((scheme, url, host)) = http_url(text) else { return Err(format!("{}; {hint}", not_a_url(text))) };
+    if url.fragment().is_some() {
+        return Err(format!("no fragment belongs here; {hint}"));
+    }
+    let in_clear = scheme == "http" && !is_loopback(&host);
+    Ok((url, text.to_owned(), in_clear))
+}
+
 /// A page's origin as browsers send it, or `*`.
 pub(super) fn cors_origin(text: &str) -> Result<String, String> {
     if text == "*" {

@@ -66,6 +66,15 @@ pub(super) const ROOT: &[Key] = &[
             value("phone", "false"),
         ],
     ),
+    table(
+        "claims",
+        &[
+            value("url", r#""https://users.internal/auth-ticket""#),
+            value("audience", r#""users""#),
+            value("timeout", r#""2s""#),
+            value("max_concurrent", "64"),
+        ],
+    ),
     table("upstream", &[value("timeout", r#""5s""#), value("max_concurrent", "64")]),
     table("log", &[value("format", r#""text""#)]),
     table("verify", &[value("any_app", "false")]),

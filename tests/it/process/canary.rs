@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
@@ -16,6 +17,7 @@ const APP_SECRET: &str = "canary/secret+of%the=app";
 const SESSION_KEY: &str = "++/+q83v/+8BI0VniavN7w==";
 const ODD_SESSION_KEY: &str = "canary/session+key\\of%an=odd\"form";
 const OPENID: &str = "oCANARYegBJY1zhBYw2KhdUfwVJJE";
+const CLAIMS: &str = "canary=of/the+owner%claims";
 const UNIONID: &str = "oCANARYs6NjeKLIBqg5Mr9QjxrP1A";
 
 /// Every spelling of `bytes` that some layer might produce.
@@ -89,6 +91,21 @@ fn secrets(site: &Site) -> Forbidden {
 /// As the platform writes JSON: slashes escaped.
 fn wechat_json(value: &Value) -> String {
     value.to_string().replace('/', "\\/")
+}
+
+/// An owner's service that knows everybody. Of every three questions at a renewal it answers two badly.
+fn talkative() -> impl Fn(&str) -> Reply {
+    let renewals = AtomicUsize::new(0);
+    move |question| {
+        let payload = URL_SAFE_NO_PAD.decode(question.split('.').rev().nth(1).unwrap()).unwrap();
+        let question: Value = serde_json::from_slice(&payload).unwrap();
+        let is_renewal = question["event"] == "renewal";
+        match if is_renewal { renewals.fetch_add(1, Ordering::SeqCst) % 3 } else { 2 } {
+            0 => Reply::Http("500 Internal Server Error", CLAIMS.to_owned()),
+            1 => Reply::Http("200 OK", json!({ "claims": CLAIMS.repeat(3) }).to_string()),
+            _ => Reply::Http("200 OK", json!({ "claims": CLAIMS }).to_string()),
+        }
+    }
 }
 
 /// A platform that shows everything it knows in every way to fail.
@@ -196,9 +213,14 @@ fn mistakes(server: &Server, code: &str) -> Vec<Answer> {
 #[test]
 fn no_secret_comes_out_of_a_server_whatever_happens() {
     let platform = Upstream::start(indiscreet);
-    let tables = "[compat]\nenabled = true\n[upstream]\ntimeout = \"300ms\"\n";
-    let site = Site::new(platform.address, tables);
+    let owner = Upstream::start(talkative());
+    let tables = format!(
+        "[compat]\nenabled = true\n[upstream]\ntimeout = \"300ms\"\n[claims]\nurl = \"http://{}/canary-path\"\n",
+        owner.address
+    );
+    let site = Site::new(platform.address, &tables);
     let mut command = site.command();
+    command.env("AUTH_TICKET_PUBLIC_URL", "https://login.example.com");
     command.env("WX_SECRET", APP_SECRET).args(["--admin-listen", "127.0.0.1:0"]);
     let mut server = Server::start(&mut command);
     until("the second address is announced", || server.stdout().lines().count() == 2);
@@ -267,6 +289,14 @@ fn no_secret_comes_out_of_a_server_whatever_happens() {
     }
     for id in [OPENID, UNIONID] {
         forbidden.add("identity", id.as_bytes());
+    }
+    forbidden.add("owner's claims", CLAIMS.as_bytes());
+    forbidden.add("owner's URL", b"canary-path");
+    let questions = owner.requests();
+    assert_eq!(questions.len(), 6, "three logins, three renewals");
+    for question in &questions {
+        let (_, jwt) = question.split_once("\r\n\r\n").unwrap();
+        jwt.split('.').skip(1).for_each(|part| forbidden.add("question to the owner", part.as_bytes()));
     }
     forbidden.is_not_in("the log", &log);
     forbidden.is_not_in("the output", &server.stdout());

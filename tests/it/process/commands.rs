@@ -133,9 +133,18 @@ fn the_version_is_that_of_the_package() {
 #[test]
 fn the_example_configuration_names_every_table_and_needs_but_a_secret_and_keys() {
     let example = Outcome::of(&mut auth_ticket(&["serve", "--print-example-config"])).done();
-    for table in
-        ["[ticket]", "[[app]]", "#[[service]]", "[jwt]", "[upstream]", "[verify]", "[compat]", "[cors]", "[limits]"]
-    {
+    for table in [
+        "[ticket]",
+        "[[app]]",
+        "#[[service]]",
+        "[jwt]",
+        "[claims]",
+        "[upstream]",
+        "[verify]",
+        "[compat]",
+        "[cors]",
+        "[limits]",
+    ] {
         assert!(example.lines().any(|line| line == table), "{table}");
     }
     let root = tempfile::tempdir().unwrap();

@@ -451,7 +451,7 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    /// `answer` gets the head of each request.
+    /// `answer` gets each request, head and body.
     pub(crate) fn start(answer: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let upstream = Self { address: listener.local_addr().unwrap(), requests: Arc::default() };
@@ -474,9 +474,15 @@ impl Upstream {
                 return Ok(());
             }
         }
-        requests.lock().unwrap().push(head.clone());
+        let lengths = head
+            .lines()
+            .filter_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse::<usize>().ok());
+        let mut body = vec![0; lengths.sum()];
+        stream.read_exact(&mut body)?;
+        let request = head + &String::from_utf8_lossy(&body);
+        requests.lock().unwrap().push(request.clone());
         let stream = stream.get_mut();
-        match answer(&head) {
+        match answer(&request) {
             Reply::Http(status, body) => {
                 let len = body.len();
                 write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n{body}")
@@ -486,7 +492,7 @@ impl Upstream {
         }
     }
 
-    /// The heads of all requests so far.
+    /// All requests so far, head and body.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }

@@ -47,6 +47,8 @@ impl TestKey {
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) keys: Vec<TestKey>,
+    /// Whether there is a key for JWTs, too, that signs from the start on.
+    pub(crate) jwt: bool,
     /// Numbers of revoked keys.
     pub(crate) revoked: Vec<u8>,
     /// Entries of `cutoffs.json`.
@@ -56,7 +58,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// One key, number 1, that has just begun to seal.
     pub(crate) fn one_key() -> Self {
-        Self { keys: vec![TestKey::new(1, START)], revoked: Vec::new(), cutoffs: Vec::new() }
+        Self { keys: vec![TestKey::new(1, START)], jwt: false, revoked: Vec::new(), cutoffs: Vec::new() }
     }
 
     pub(crate) fn ring(&self, apps: &[AppId]) -> KeyRing {
@@ -64,11 +66,23 @@ impl Plan {
             self.keys.iter().filter(|key| self.revoked.contains(&key.number)).map(|key| key.key().name()).collect();
         let cutoffs = serde_json::json!({ "v": 1, "cutoffs": self.cutoffs }).to_string();
         let content = RingContent {
-            keys: self.keys.iter().map(TestKey::key).map(Arc::new).collect(),
+            keys: self.keys.iter().map(TestKey::key).chain(self.jwt.then(jwt_key)).map(Arc::new).collect(),
             revoked,
             cutoffs: Some(Arc::new(Cutoffs::parse(&cutoffs).unwrap())),
             ..RingContent::default()
         };
         KeyRing::new(content, apps.iter().cloned()).unwrap()
     }
+}
+
+fn jwt_key() -> Key {
+    let spec = KeySpec {
+        key_use: KeyUse::Jwt,
+        alg: Alg::Es256,
+        created: START,
+        seal_from: START,
+        seal_until: START.plus(90 * 86400),
+        max_ttl_s: 86400,
+    };
+    Key::new(spec, KeyBytes::parse_hex(&hex::encode(Sha256::digest("jwt"))).unwrap()).unwrap()
 }

@@ -1,0 +1,298 @@
+//! The owner's side of a login: one signed question goes out, [`OwnerClaims`] or a refusal come back.
+//!
+//! Knows neither sessions nor routes, and signs nothing: it sends the JWT that it is given. A question is sent once, is
+//! followed nowhere, and has a deadline; an owner's service that does not answer is left alone for a while.
+
+mod answer;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Client, Response, StatusCode};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout, timeout_at};
+use url::{Host, Url};
+
+use crate::breaker::{Breaker, BreakerOptions, Pass, Stopped};
+use crate::ticket::{ClaimError, OwnerClaims};
+
+/// The owner's service that says who a user is to him.
+pub struct Hook {
+    url: Url,
+    audience: String,
+    client: Client,
+    permits: Semaphore,
+    timeout: Duration,
+    breaker: Breaker,
+}
+
+/// What a [`Hook`] is made from.
+#[expect(clippy::exhaustive_structs, reason = "built by name, as a list of settings")]
+pub struct HookOptions {
+    /// Where to send questions: `http` or `https`, without user, password and fragment.
+    pub url: Url,
+    /// Whom the questions are for: the `aud` of their JWTs.
+    pub audience: String,
+    /// How long one may take, waiting for its turn included; above 0.
+    pub timeout: Duration,
+    /// How many may be out at once, at least 1.
+    pub max_concurrent: usize,
+}
+
+/// Why there is no [`Hook`] with these options. Never holds the URL.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HookError {
+    /// The URL is not `http` or `https`, or has a user, password or fragment.
+    #[error("the URL is not http(s)://host[:port][/path][?query] and nothing more")]
+    Url,
+    /// The timeout is 0.
+    #[error("the timeout is 0")]
+    Timeout,
+    /// No question may go out.
+    #[error("the number of concurrent calls is 0")]
+    NoConcurrency,
+    /// The HTTP client could not be built, for want of trusted certificates as a rule.
+    #[error("the HTTP client cannot be set up; are the system's CA certificates installed?")]
+    Client,
+}
+
+/// What the owner says of a user.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "the answers that the manual promises")]
+pub enum Verdict {
+    /// 200: let him in, with these claims.
+    Known(Option<OwnerClaims>),
+    /// 404: the owner's table does not have him yet.
+    NotBound,
+    /// 403: keep him out.
+    Refused,
+}
+
+/// Why there is no [`Verdict`]. Never holds a URL or anything of an answer but its status.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// It has failed again and again, so nothing was sent.
+    #[error("left alone after repeated failures")]
+    Stopped {
+        /// After how many seconds there is a chance.
+        retry_after_s: u64,
+    },
+    /// Too many questions are out already, so nothing was sent.
+    #[error("too many calls are running")]
+    Busy,
+    /// No whole answer within the deadline.
+    #[error("no answer in time")]
+    Timeout,
+    /// No connection.
+    #[error("cannot be reached")]
+    Unreachable,
+    /// The connection ended, or ceased to be HTTP, before the answer was whole.
+    #[error("the answer is cut off")]
+    CutOff,
+    /// Another HTTP status than 200, 403 and 404.
+    #[error("HTTP status {0}")]
+    Status(u16),
+    /// More than the given number of bytes.
+    #[error("the answer is longer than {0} bytes")]
+    TooLong(usize),
+    /// Not the JSON that was promised.
+    #[error("the answer is not JSON with the text claims, once")]
+    Malformed,
+    /// Claims that cannot be sealed.
+    #[error(transparent)]
+    Claims(#[from] ClaimError),
+}
+
+impl CallError {
+    /// Its name for metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stopped { .. } => "stopped",
+            Self::Busy => "busy",
+            Self::Timeout => "timeout",
+            Self::Unreachable => "unreachable",
+            Self::CutOff => "cut_off",
+            Self::Status(_) => "status",
+            Self::TooLong(_) => "too_long",
+            Self::Malformed => "malformed",
+            Self::Claims(_) => "bad_claims",
+        }
+    }
+
+    /// Whether it says that the service as a whole is not there. What may be the fault of one user's data does not, or
+    /// that user could keep all others out.
+    const fn is_outage(self) -> bool {
+        match self {
+            Self::Timeout | Self::Unreachable | Self::CutOff => true,
+            Self::Status(status) => matches!(status, 429 | 502..=504),
+            _ => false,
+        }
+    }
+}
+
+impl Hook {
+    /// So many outages in a row, and it is left alone; first for a second, at most for half a minute.
+    const BREAKER: BreakerOptions =
+        BreakerOptions { failures: 5, shortest_pause: Duration::from_secs(1), longest_pause: Duration::from_secs(30) };
+    /// A good answer is below 100 bytes.
+    const MAX_ANSWER_LEN: usize = 4 << 10;
+    /// Short, so that a connection which the other side is about to close is rarely chosen.
+    const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+
+    /// Sets the client up; sends nothing.
+    ///
+    /// # Errors
+    /// An option is out of its range, or the system has no trusted certificates for an `https` URL.
+    pub fn new(options: HookOptions) -> Result<Self, HookError> {
+        let HookOptions { url, audience, timeout, max_concurrent } = options;
+        let is_plain = matches!(url.scheme(), "http" | "https")
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.fragment().is_none();
+        if !is_plain {
+            return Err(HookError::Url);
+        }
+        if timeout.is_zero() {
+            return Err(HookError::Timeout);
+        }
+        if max_concurrent == 0 {
+            return Err(HookError::NoConcurrency);
+        }
+        let client = client_for(&url)?;
+        let permits = Semaphore::new(max_concurrent.min(Semaphore::MAX_PERMITS));
+        Ok(Self { url, audience, client, permits, timeout, breaker: Breaker::new(Self::BREAKER) })
+    }
+
+    /// Whom questions are for.
+    #[must_use]
+    pub fn audience(&self) -> &str {
+        &self.audience
+    }
+
+    /// Permission to ask one question, to be had before anything is spent for it.
+    ///
+    /// # Errors
+    /// [`CallError::Stopped`].
+    pub fn admit(&self) -> Result<Pass, CallError> {
+        self.breaker.admit(Instant::now()).map_err(|Stopped { retry_after, .. }| CallError::Stopped {
+            retry_after_s: retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0),
+        })
+    }
+
+    /// Sends `jwt`, and says what came back and how long that took.
+    ///
+    /// Runs to its end also when nobody waits for it any more: clients that give up early hide no outage.
+    pub async fn ask(self: &Arc<Self>, pass: Pass, jwt: String) -> (Result<Verdict, CallError>, Duration) {
+        let hook = Arc::clone(self);
+        let asking = tokio::spawn(async move {
+            let began = Instant::now();
+            let result = hook.ask_before(began + hook.timeout, jwt).await;
+            report(pass, result.as_ref().err().copied());
+            (result, began.elapsed())
+        });
+        asking.await.unwrap_or((Err(CallError::CutOff), Duration::ZERO))
+    }
+
+    async fn ask_before(&self, deadline: Instant, jwt: String) -> Result<Verdict, CallError> {
+        // Half the time is left to those who get a turn.
+        let Ok(Ok(_permit)) = timeout(self.timeout / 2, self.permits.acquire()).await else {
+            return Err(CallError::Busy);
+        };
+        timeout_at(deadline, self.call(jwt)).await.unwrap_or(Err(CallError::Timeout))
+    }
+
+    async fn call(&self, jwt: String) -> Result<Verdict, CallError> {
+        let request = self.client.post(self.url.clone()).header("content-type", "application/jwt");
+        let response = request.body(jwt).send().await.map_err(|error| classify(&error))?;
+        match response.status() {
+            StatusCode::OK => Ok(Verdict::Known(answer::parse(&read_body(response).await?)?)),
+            StatusCode::NOT_FOUND => Ok(Verdict::NotBound),
+            StatusCode::FORBIDDEN => Ok(Verdict::Refused),
+            other => Err(CallError::Status(other.as_u16())),
+        }
+    }
+}
+
+/// Without the URL, which may have something secret in its path or query.
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hook").field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}
+
+/// Without the URL, which may hold a password before it is checked.
+impl fmt::Debug for HookOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("HookOptions");
+        shown.field("timeout", &self.timeout).field("max_concurrent", &self.max_concurrent).finish_non_exhaustive()
+    }
+}
+
+/// Tells the breaker how it went, and operators when that changes something.
+fn report(pass: Pass, error: Option<CallError>) {
+    match error {
+        // Nothing was sent, so there is nothing to tell.
+        Some(CallError::Busy) => drop(pass),
+        Some(error) if error.is_outage() => {
+            if let Some(pause) = pass.failed(Instant::now()) {
+                let pause_s = pause.as_secs();
+                tracing::warn!(pause_s, "claims: the owner's service is left alone for a while: {error}");
+            }
+        }
+        _ => {
+            if pass.worked() {
+                tracing::info!("claims: the owner's service answers again");
+            }
+        }
+    }
+}
+
+fn client_for(url: &Url) -> Result<Client, HookError> {
+    let is_loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => return Err(HookError::Url),
+    };
+    let mut builder = Client::builder()
+        .user_agent("auth-ticket")
+        .http1_only()
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .retry(reqwest::retry::never())
+        .pool_idle_timeout(Hook::POOL_IDLE_TIMEOUT);
+    if is_loopback {
+        builder = builder.no_proxy();
+    }
+    if url.scheme() == "http" {
+        // No certificate is ever checked, so a machine without any can do it.
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(|_| HookError::Client)
+}
+
+/// Of a client error only its kind is taken: its texts hold the URL.
+fn classify(error: &reqwest::Error) -> CallError {
+    if error.is_timeout() {
+        CallError::Timeout
+    } else if error.is_connect() {
+        CallError::Unreachable
+    } else {
+        CallError::CutOff
+    }
+}
+
+async fn read_body(mut response: Response) -> Result<Vec<u8>, CallError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
+        if chunk.len() > Hook::MAX_ANSWER_LEN - body.len() {
+            return Err(CallError::TooLong(Hook::MAX_ANSWER_LEN));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}

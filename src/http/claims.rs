@@ -1,0 +1,142 @@
+//! The owner's own claims: at a login and at each renewal the owner's service is asked about the user, if there is one.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::error::{ApiError, ErrorCode};
+use super::identity::{IdentityFields, subject};
+use super::{App, AppState};
+use crate::breaker::Pass;
+use crate::hook::{CallError, Hook, Verdict};
+use crate::ticket::{LoginId, Session};
+
+/// `typ` of a question, so that it is taken for nothing else (RFC 8725 section 3.11).
+const QUESTION_TYPE: &str = "claims-request+jwt";
+/// A question's life, in seconds: the clocks of two machines may differ by as much.
+const QUESTION_TTL_S: u64 = 60;
+
+/// What the owner is asked about.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) enum Event {
+    /// A session begins.
+    Login,
+    /// It gets another ticket.
+    Renewal,
+}
+
+impl Event {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Renewal => "renewal",
+        }
+    }
+
+    /// What a client does when there is no answer.
+    const fn remedy(self) -> &'static str {
+        match self {
+            Self::Login => "who the user is cannot be asked now; take a new code and try again",
+            Self::Renewal => "who the user is cannot be asked now; keep the ticket and try again",
+        }
+    }
+}
+
+/// A question to the owner, in the body of a request, signed by us.
+#[derive(Serialize)]
+struct Question<'a> {
+    iss: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub: Option<&'a str>,
+    aud: &'a str,
+    exp: u64,
+    iat: u64,
+    jti: String,
+    event: &'static str,
+    #[serde(flatten)]
+    identity: IdentityFields<'a>,
+}
+
+/// Permission to ask, if there is somebody to ask.
+#[derive(Debug)]
+pub(super) struct Turn(Option<(Arc<Hook>, Pass)>);
+
+impl Turn {
+    /// To be had before anything is spent for the question.
+    ///
+    /// # Errors
+    /// There is no key to sign it with, or the owner's service is left alone for the moment.
+    pub(super) fn take(state: &AppState, event: Event) -> Result<Self, ApiError> {
+        let Some(hook) = &state.settings.hook else { return Ok(Self(None)) };
+        let live = state.ring();
+        live.signers.signing(&live.ring, state.now())?;
+        let unasked = |error: CallError| {
+            state.metrics.hook_called(event, error.as_str(), None);
+            let told = match event {
+                Event::Login => "who the user is cannot be asked now; try again with the same code",
+                Event::Renewal => event.remedy(),
+            };
+            ApiError::no_verdict(&error, told)
+        };
+        let pass = hook.admit().map_err(unasked)?;
+        Ok(Self(Some((Arc::clone(hook), pass))))
+    }
+
+    /// Asks, and gives the session with the claims that it has from now on.
+    ///
+    /// # Errors
+    /// 403 when the owner does not know the user, or keeps him out; 503 when there is no usable answer.
+    pub(super) async fn ask(
+        self,
+        state: &AppState,
+        app: &App,
+        session: Session,
+        event: Event,
+    ) -> Result<Session, ApiError> {
+        let Some((hook, pass)) = self.0 else { return Ok(session) };
+        let jwt = question(state, app, &session, hook.audience(), event)?;
+        let (result, took) = hook.ask(pass, jwt).await;
+        let outcome = match &result {
+            Ok(Verdict::Known(_)) => "ok",
+            Ok(Verdict::NotBound) => "not_bound",
+            Ok(Verdict::Refused) => "refused",
+            Err(error) => error.as_str(),
+        };
+        state.metrics.hook_called(event, outcome, Some(took));
+        tracing::debug!(appid = %app.id, login_id = %session.login_id, event = event.as_str(), outcome, "claims: asked");
+        match result {
+            Ok(Verdict::Known(owner_claims)) => Ok(Session { owner_claims, ..session }),
+            Ok(Verdict::NotBound) => {
+                Err(ApiError::new(ErrorCode::NotBound, "the owner of this app does not know the user yet"))
+            }
+            Ok(Verdict::Refused) => Err(ApiError::new(ErrorCode::UserBlocked, "the owner of this app blocks the user")),
+            Err(error) => Err(ApiError::no_verdict(&error, event.remedy())),
+        }
+    }
+}
+
+/// Asks the owner about the user of `session`, and gives the session with the claims that it has from now on. Without an
+/// owner's service it stays as it is.
+///
+/// # Errors
+/// As [`Turn::take`] and [`Turn::ask`].
+pub(super) async fn refresh(state: &AppState, app: &App, session: Session, event: Event) -> Result<Session, ApiError> {
+    Turn::take(state, event)?.ask(state, app, session, event).await
+}
+
+fn question(state: &AppState, app: &App, session: &Session, audience: &str, event: Event) -> Result<String, ApiError> {
+    let (live, now) = (state.ring(), state.now());
+    let signing = live.signers.signing(&live.ring, now)?;
+    let jti = LoginId::generate().map_err(|_| ApiError::new(ErrorCode::Overloaded, "no randomness now; try again"))?;
+    let question = Question {
+        iss: state.settings.issuer.as_deref().unwrap_or_default(),
+        sub: subject(app.subject, session),
+        aud: audience,
+        exp: now.plus(QUESTION_TTL_S.min(signing.max_ttl_s)).as_u64(),
+        iat: now.as_u64(),
+        jti: jti.to_string(),
+        event: event.as_str(),
+        identity: IdentityFields::of(session, app).for_jwt(state),
+    };
+    Ok(signing.sign(QUESTION_TYPE, &question)?)
+}

@@ -1,0 +1,83 @@
+//! The claims hook as an operator sets it up.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::json;
+
+use super::support::{Outcome, Reply, Server, Site, Upstream, auth_ticket, simulator};
+
+const PUBLIC_URL: (&str, &str) = ("AUTH_TICKET_PUBLIC_URL", "https://login.example.com");
+
+fn site(platform: &Server, url: &str) -> Site {
+    Site::new(platform.address, &format!("[compat]\nenabled = true\n[claims]\nurl = \"{url}\"\ntimeout = \"500ms\"\n"))
+}
+
+fn serve(site: &Site) -> Command {
+    let mut command = site.command();
+    command.env(PUBLIC_URL.0, PUBLIC_URL.1);
+    command
+}
+
+#[test]
+fn what_the_owner_says_goes_into_the_ticket() {
+    let platform = simulator();
+    let owner = Upstream::start(|_| Reply::Http("200 OK", json!({ "claims": "uid=1001" }).to_string()));
+    let site = site(&platform, &format!("http://{}/ask", owner.address));
+    let server = Server::start(&mut serve(&site));
+    let ticket = server.ticket("demo-alice-1");
+    let renewed = server.post("/v1/renew", &[("weixinauth", &ticket)], "").json();
+    for ticket in [&ticket, renewed["ticket"].as_str().unwrap()] {
+        assert_eq!(server.verify(ticket).header("x-auth-claims"), Some("uid=1001"));
+    }
+    let [login, renewal] = owner.requests().try_into().expect("two questions");
+    for question in [login, renewal] {
+        let (head, jwt) = question.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("POST /ask HTTP/1.1\r\n") && jwt.split('.').count() == 3, "{question}");
+        let header = jsonwebtoken::decode_header(jwt).unwrap();
+        assert_eq!(header.typ.as_deref(), Some("claims-request+jwt"));
+    }
+}
+
+#[test]
+fn who_is_not_bound_is_told_so_in_each_routes_own_way() {
+    let platform = simulator();
+    let owner = Upstream::start(|_| Reply::Http("404 Not Found", String::new()));
+    let site = site(&platform, &format!("http://{}/", owner.address));
+    let server = Server::start(&mut serve(&site));
+    let answer = server.login("demo-alice-1");
+    assert_eq!((answer.status, &answer.json()["error"]), (403, &json!("not_bound")));
+    let first = server.get("/miniLogin/login.ajax?code=demo-alice-2", &[]).json();
+    assert_eq!((&first["code"], owner.requests().len()), (&json!(200), 1), "the first step asks nobody: {first}");
+}
+
+#[test]
+fn questions_need_a_key_to_sign_with_and_an_issuer() {
+    let platform = simulator();
+    let site = site(&platform, "https://users.internal/ask");
+    let refused = Outcome::of(&mut site.command()).refused();
+    assert!(refused.contains("public_url: is missing, and claims.url needs it"), "{refused}");
+    let jwt = site.keys.names().into_iter().find(|name| name.starts_with("jwt-")).unwrap();
+    fs::remove_file(site.keys.file(&jwt)).unwrap();
+    let refused = Outcome::of(&mut serve(&site)).refused();
+    assert!(refused.contains("claims.url is set, but there is no jwt key to sign questions with"), "{refused}");
+    assert!(refused.contains("auth-ticket keys rotate --use jwt"), "{refused}");
+}
+
+#[test]
+fn doctor_looks_whether_the_owner_can_be_reached_and_asks_nothing() {
+    let platform = simulator();
+    let owner = Upstream::start(|_| Reply::Http("404 Not Found", String::new()));
+    let doctor = |site: &Site| {
+        let mut command = auth_ticket(&["doctor", "--config"]);
+        command.arg(&site.config).env("WX_SECRET", Site::SECRET).env(PUBLIC_URL.0, PUBLIC_URL.1);
+        Outcome::of(&mut command)
+    };
+    let told = doctor(&site(&platform, &format!("http://{}/ask", owner.address))).done();
+    assert!(told.contains("accepts connections"), "{told}");
+    assert_eq!(owner.requests().len(), 0);
+    let told = doctor(&site(&platform, "http://127.0.0.1:1/canary"));
+    assert_eq!(told.code, Some(1), "{told:?}");
+    assert!(told.stdout.contains("127.0.0.1, port 1, accepts no connection"), "{told:?}");
+    assert!(!told.stdout.contains("canary"), "{told:?}");
+}
