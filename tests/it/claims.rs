@@ -112,7 +112,6 @@ async fn what_the_owner_says_is_seen_wherever_the_user_is() {
     for (reply, claims) in [
         (Reply::claims(same), Some(same)),
         (Reply::claims("uid=1001;role=admin"), Some("uid=1001;role=admin")),
-        (Reply::body("{}"), None),
         (Reply::claims(&"~".repeat(64)), Some(&*"~".repeat(64))),
         (Reply::body(r#"{"claims":null}"#), None),
         (Reply::claims("0"), Some("0")),
@@ -138,7 +137,7 @@ async fn what_the_owner_says_is_seen_wherever_the_user_is() {
 
 #[tokio::test]
 async fn the_question_has_the_phone_number_only_where_jwts_may() {
-    let owner = Owner::always(Reply::body("{}")).await;
+    let owner = Owner::always(Reply::claims("")).await;
     let mut claims = session("o-alice", START);
     claims.phone = Some(PhoneNumber::parse("+8613800000000").unwrap());
     for (builder, phone) in [(asking(&owner), None), (asking(&owner).jwt_phone(), Some("+8613800000000"))] {
@@ -151,7 +150,7 @@ async fn the_question_has_the_phone_number_only_where_jwts_may() {
 
 #[tokio::test]
 async fn the_subject_is_never_the_openid_where_the_unionid_is_asked_for() {
-    let owner = Owner::always(Reply::body("{}")).await;
+    let owner = Owner::always(Reply::claims("")).await;
     let server = asking(&owner).subject(Subject::Unionid).start().await;
     login(&server, "alice").await.ticket();
     assert_eq!(owner.last().claims()["sub"], server.unionid("alice"));
@@ -164,7 +163,7 @@ async fn the_subject_is_never_the_openid_where_the_unionid_is_asked_for() {
 
 #[tokio::test]
 async fn whom_the_owner_does_not_know_or_want_gets_no_ticket() {
-    let owner = Owner::always(Reply::body("{}")).await;
+    let owner = Owner::always(Reply::claims("")).await;
     let server = asking(&owner).start().await;
     let ticket = login(&server, "alice").await.ticket();
     for (status, error) in [("404 Not Found", "not_bound"), ("403 Forbidden", "user_blocked")] {
@@ -181,7 +180,7 @@ async fn whom_the_owner_does_not_know_or_want_gets_no_ticket() {
 
 #[tokio::test]
 async fn an_answer_that_lies_is_no_answer_and_stops_nobody_else() {
-    let owner = Owner::always(Reply::body("{}")).await;
+    let owner = Owner::always(Reply::claims("")).await;
     let server = asking(&owner).start().await;
     let ticket = login(&server, "alice").await.ticket();
     let good = r#"{"claims":"uid=1"}"#;
@@ -222,7 +221,7 @@ async fn an_answer_that_lies_is_no_answer_and_stops_nobody_else() {
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     let other = Owner::always(Reply::claims("uid=1")).await;
-    let owner = Owner::always(Reply::body("{}")).await;
+    let owner = Owner::always(Reply::claims("")).await;
     let server = asking(&owner).start().await;
     for status in ["301 Moved", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"] {
         let raw = format!("HTTP/1.1 {status}\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n", other.url());
@@ -244,7 +243,7 @@ async fn a_service_that_hangs_or_breaks_off_is_waited_for_once_and_not_for_long(
         Reply::Raw(format!("{ok}{{\"claims\":\"uid=1\"")),
         Reply::Raw("garbage\r\n\r\n".to_owned()),
     ] {
-        let owner = Owner::always(Reply::body("{}")).await;
+        let owner = Owner::always(Reply::claims("")).await;
         let server = asking_briefly(&owner).start().await;
         let ticket = server.sealed(&session("o-alice", START));
         owner.now(silence.clone());
@@ -291,7 +290,7 @@ async fn who_gets_no_place_is_refused_in_time() {
 
 #[tokio::test]
 async fn after_repeated_outages_no_code_is_spent_and_no_ticket_lost_until_the_owner_is_back() {
-    let owner = Owner::always(Reply::body("{}")).await;
+    let owner = Owner::always(Reply::claims("")).await;
     let server = asking(&owner).start().await;
     let ticket = login(&server, "alice").await.ticket();
     owner.now(Reply::Raw(String::new()));
@@ -406,7 +405,7 @@ async fn without_a_key_to_sign_with_no_code_is_spent() {
 #[tokio::test]
 async fn a_cut_off_that_comes_while_the_owner_is_asked_holds() {
     let changed = Arc::new(Notify::new());
-    let owner = Owner::always(Reply::After(Arc::clone(&changed), "{}")).await;
+    let owner = Owner::always(Reply::After(Arc::clone(&changed), r#"{"claims":""}"#)).await;
     let server = Arc::new(asking(&owner).start().await);
     let ticket = server.sealed(&session("o-alice", START));
     let renewal = tokio::spawn({
@@ -419,4 +418,54 @@ async fn a_cut_off_that_comes_while_the_owner_is_asked_holds() {
     );
     changed.notify_one();
     renewal.await.unwrap().is_error("ticket_revoked");
+}
+
+/// The older two-step login asks at its second step, once it knows the phone number; and "not bound" is code 400 there.
+#[tokio::test]
+async fn a_user_whom_the_owner_does_not_know_binds_a_phone_number() {
+    let owner = Owner::always(Reply::Http("404 Not Found", String::new())).await;
+    let server = asking(&owner).compat().jwt_phone().start().await;
+    let login = server.call(Call::get(&format!("/miniLogin/login.ajax?code={}", server.code_for("alice")))).await;
+    let handle = login.json()["data"]["openid"].as_str().unwrap().to_owned();
+    assert!(owner.asked().is_empty(), "a handle is nobody's login yet");
+    let check = |phone: &str| {
+        let form = format!("openid={handle}&unionid=&phoneNo={phone}");
+        Call::post("/miniLogin/loginCheck.ajax").form(&form)
+    };
+    assert_eq!(server.call(check("")).await.field("code"), 400);
+    assert!(owner.last().claims().get("phone_number").is_none());
+
+    let bind = format!("openid={handle}&code=phone-alice-1");
+    let bound = server.call(Call::post("/miniLogin/phone.ajax").form(&bind)).await;
+    let proof = bound.json()["data"]["phoneNo"].as_str().unwrap().to_owned();
+    owner.now(Reply::claims("uid=1001"));
+    let checked = server.call(check(&proof)).await;
+    let ticket = checked.json()["data"]["AUTH_TICKET"].as_str().unwrap().to_owned();
+    assert_eq!(owner.last().claims()["phone_number"], server.phone("alice"));
+    let verified = server.verify(&ticket).await;
+    assert_eq!(verified.is_ok().header("x-auth-claims"), Some("uid=1001"));
+    assert_eq!(verified.header("x-auth-phone"), Some(&*server.phone("alice")));
+
+    // What services get of it.
+    let (jwt, introspection) = told_to_services(&server, &ticket).await;
+    for told in [&jwt, &introspection] {
+        assert_eq!((&told["phone_number"], &told["claims"]), (&json!(server.phone("alice")), &json!("uid=1001")));
+    }
+    owner.now(Reply::Http("403 Forbidden", String::new()));
+    assert_eq!(server.call(check(&proof)).await.field("code"), 403);
+    owner.now(Reply::Http("500 Internal Server Error", String::new()));
+    assert_eq!(server.call(check(&proof)).await.field("code"), 503);
+}
+
+/// A number is for JWTs only where that is configured; introspection shows it to services all the same.
+#[tokio::test]
+async fn a_phone_number_is_in_no_jwt_unless_configured() {
+    let owner = Owner::always(Reply::claims("")).await;
+    let server = asking(&owner).start().await;
+    let ticket = login(&server, "alice").await.ticket();
+    let call = Call::post("/v1/phone").ticket(&ticket).json(&json!({ "code": "phone-alice-1" }));
+    let ticket = server.call(call).await.ticket();
+    let (jwt, introspection) = told_to_services(&server, &ticket).await;
+    assert!(jwt.get("phone_number").is_none(), "{jwt}");
+    assert_eq!(introspection["phone_number"], server.phone("alice"));
 }

@@ -19,6 +19,10 @@ const ODD_SESSION_KEY: &str = "canary/session+key\\of%an=odd\"form";
 const OPENID: &str = "oCANARYegBJY1zhBYw2KhdUfwVJJE";
 const CLAIMS: &str = "canary=of/the+owner%claims";
 const UNIONID: &str = "oCANARYs6NjeKLIBqg5Mr9QjxrP1A";
+const ACCESS_TOKEN: &str = "canary/access_token=of%the+app";
+const PHONE: &str = "13987654321";
+const PHONE_CODE: &str = "canaryphonecode";
+const NICKNAME: &str = "canary-nickname";
 
 /// Every spelling of `bytes` that some layer might produce.
 fn spellings(bytes: &[u8]) -> BTreeSet<String> {
@@ -108,6 +112,47 @@ fn talkative() -> impl Fn(&str) -> Reply {
     }
 }
 
+/// What the platform would encrypt for the user; the iv is all zero.
+fn encrypted(content: &Value) -> Value {
+    use aes::cipher::{BlockCipherEncrypt, KeyInit};
+    let cipher = aes::Aes128::new_from_slice(&STANDARD.decode(SESSION_KEY).unwrap()).unwrap();
+    let mut text = content.to_string().into_bytes();
+    let padding = 16 - text.len() % 16;
+    text.resize(text.len() + padding, u8::try_from(padding).unwrap());
+    let mut before = [0; 16];
+    for block in text.as_chunks_mut::<16>().0 {
+        block.iter_mut().zip(before).for_each(|(byte, other)| *byte ^= other);
+        cipher.encrypt_block(block.into());
+        before = *block;
+    }
+    json!({ "encryptedData": STANDARD.encode(text), "iv": STANDARD.encode([0; 16]) })
+}
+
+fn watermark() -> Value {
+    json!({ "timestamp": 1, "appid": APPID })
+}
+
+/// The platform's other interfaces. Every third call with an access token is refused, with all that is known in the wording.
+fn indiscreet_about_sessions() -> impl Fn(&str) -> Option<Reply> {
+    let calls = AtomicUsize::new(0);
+    move |head| {
+        let path = head.split([' ', '?']).nth(1)?;
+        let all = format!("{ACCESS_TOKEN} {APP_SECRET} {SESSION_KEY} {PHONE} {NICKNAME} {head}");
+        let phone = json!({
+            "phoneNumber": PHONE, "purePhoneNumber": PHONE, "countryCode": "86", "watermark": watermark(),
+        });
+        let answer = match path {
+            "/cgi-bin/stable_token" => json!({ "access_token": ACCESS_TOKEN, "expires_in": 7200 }),
+            path if !path.starts_with("/wxa/") => return None,
+            _ if calls.fetch_add(1, Ordering::SeqCst) % 3 == 2 => json!({ "errcode": 87009, "errmsg": all }),
+            "/wxa/business/getuserphonenumber" => json!({ "errcode": 0, "errmsg": all, "phone_info": phone }),
+            "/wxa/resetusersessionkey" => json!({ "errcode": 0, "openid": OPENID, "session_key": SESSION_KEY }),
+            _ => json!({ "errcode": 0, "errmsg": all, "vaild": true }),
+        };
+        Some(Reply::Http("200 OK\r\nContent-Type: text/plain", wechat_json(&answer)))
+    }
+}
+
 /// A platform that shows everything it knows in every way to fail.
 fn indiscreet(head: &str) -> Reply {
     let code = head.split("js_code=").nth(1).and_then(|rest| rest.split(['&', ' ']).next()).unwrap_or_default();
@@ -118,7 +163,8 @@ fn indiscreet(head: &str) -> Reply {
         ("good", _) => ok(&login),
         ("odd", _) => ok(&json!({"session_key": ODD_SESSION_KEY, "openid": OPENID})),
         ("err", number) => {
-            let errcode: i64 = number.replace('m', "-").parse().unwrap();
+            // What follows tells the compatible route's code from the other.
+            let errcode: i64 = number.split('-').next().unwrap().replace('m', "-").parse().unwrap();
             ok(&json!({"errcode": errcode, "errmsg": format!("{all}, rid: {all}"), "session_key": SESSION_KEY}))
         }
         ("text", _) => ok(&json!({"errcode": all, "errmsg": all})),
@@ -189,6 +235,27 @@ fn use_ticket(server: &Server, ticket: &str) -> Vec<Answer> {
     ]
 }
 
+/// Everything that a client can have done with the `session_key` in a ticket, right and wrong.
+fn use_session_key(server: &Server, ticket: &str) -> Vec<Answer> {
+    let header = [("weixinauth", ticket), ("Content-Type", "application/json")];
+    let phone = json!({ "phoneNumber": PHONE, "purePhoneNumber": PHONE, "countryCode": 86, "watermark": watermark() });
+    let profile = json!({ "openId": OPENID, "nickName": NICKNAME, "watermark": watermark() });
+    let of_another = json!({ "openId": UNIONID, "nickName": NICKNAME, "watermark": watermark() });
+    let signed = json!({ "rawData": NICKNAME, "signature": NICKNAME });
+    let mut all = vec![
+        server.post("/v1/phone", &header, &json!({ "code": PHONE_CODE }).to_string()),
+        server.post("/v1/phone", &header, &format!("{{\"code\":\"{PHONE_CODE}\",\"iv\":\"{PHONE_CODE}\"}}")),
+        server.post("/v1/session/check", &header, ""),
+        server.post("/v1/session/reset", &header, ""),
+    ];
+    for content in [&phone, &profile, &of_another, &json!([NICKNAME]), &json!({ "nickName": NICKNAME })] {
+        all.push(server.post("/v1/phone", &header, &encrypted(content).to_string()));
+        all.push(server.post("/v1/userdata", &header, &encrypted(content).to_string()));
+    }
+    all.push(server.post("/v1/userdata", &header, &signed.to_string()));
+    all
+}
+
 /// Requests that are wrong, each with the code in it where one may stand.
 fn mistakes(server: &Server, code: &str) -> Vec<Answer> {
     let json = [("Content-Type", "application/json")];
@@ -212,7 +279,8 @@ fn mistakes(server: &Server, code: &str) -> Vec<Answer> {
 
 #[test]
 fn no_secret_comes_out_of_a_server_whatever_happens() {
-    let platform = Upstream::start(indiscreet);
+    let about_sessions = indiscreet_about_sessions();
+    let platform = Upstream::start(move |head| about_sessions(head).unwrap_or_else(|| indiscreet(head)));
     let owner = Upstream::start(talkative());
     let tables = format!(
         "[compat]\nenabled = true\n[upstream]\ntimeout = \"300ms\"\n[claims]\nurl = \"http://{}/canary-path\"\n",
@@ -248,7 +316,10 @@ fn no_secret_comes_out_of_a_server_whatever_happens() {
         let renewed = used.iter().filter(|answer| answer.raw.contains("\"ticket\":\""));
         tickets.extend(renewed.map(|answer| answer.json()["ticket"].as_str().unwrap().to_owned()));
         answers.extend(used);
+        answers.extend(use_session_key(&server, &ticket));
     }
+    let succeeded = |route: &str| answers.iter().any(|answer| answer.status == 200 && answer.raw.contains(route));
+    assert!(succeeded("\"phone_number\":\"+86") && succeeded(NICKNAME) && succeeded("session_key_valid"));
     answers.extend(mistakes(&server, "canarycode-wrong"));
     codes.push("canarycode-wrong".to_owned());
     for path in ["/readyz", "/healthz", "/metrics", "/keys", "/canary"] {
@@ -278,6 +349,7 @@ fn no_secret_comes_out_of_a_server_whatever_happens() {
         assert!(log.contains(level), "the log has lines of every level:\n{log}");
     }
     let mut forbidden = secrets(&site);
+    forbidden.add("access token", ACCESS_TOKEN.as_bytes());
     for answer in &answers {
         forbidden.is_not_in("an answer", &answer.raw);
     }
@@ -290,10 +362,13 @@ fn no_secret_comes_out_of_a_server_whatever_happens() {
     for id in [OPENID, UNIONID] {
         forbidden.add("identity", id.as_bytes());
     }
+    for personal in [PHONE, NICKNAME, PHONE_CODE] {
+        forbidden.add("phone number or user data", personal.as_bytes());
+    }
     forbidden.add("owner's claims", CLAIMS.as_bytes());
     forbidden.add("owner's URL", b"canary-path");
     let questions = owner.requests();
-    assert_eq!(questions.len(), 6, "three logins, three renewals");
+    assert_eq!(questions.len(), 9, "three logins of each kind, three renewals");
     for question in &questions {
         let (_, jwt) = question.split_once("\r\n\r\n").unwrap();
         jwt.split('.').skip(1).for_each(|part| forbidden.add("question to the owner", part.as_bytes()));
