@@ -1,5 +1,6 @@
 //! The server: state, routes, and the layer that all answers pass. No handler bodies.
 
+mod access_token;
 mod admin;
 mod client_auth;
 mod compat;
