@@ -126,6 +126,8 @@ pub struct Settings {
     pub policy: Policy,
     /// Whether `/v1/verify` without an appid passes tickets of any of several apps.
     pub any_app: bool,
+    /// Whom the JWT on a 200 of `/v1/verify` is for; none is signed without it. Needs an `issuer`.
+    pub assertion_audience: Option<String>,
     /// Whether the seed's own routes are there.
     pub compat: bool,
     /// Which web pages may call the routes for clients: origins, `*` for all, or none.
@@ -136,6 +138,13 @@ pub struct Settings {
     pub issuer: Option<String>,
     /// JWTs for services.
     pub jwt: JwtSettings,
+}
+
+impl Settings {
+    /// Whether the server is to sign JWTs.
+    fn signs(&self) -> bool {
+        self.assertion_audience.is_some() || !self.jwt.audiences.is_empty()
+    }
 }
 
 /// What all requests share. Nothing in it outlives the process or is told to another.

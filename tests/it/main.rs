@@ -8,6 +8,7 @@
     reason = "a panic is how a test fails"
 )]
 
+mod assertion;
 mod clocks;
 mod compat;
 mod consumers;

@@ -42,6 +42,10 @@ pub(crate) const OTHER_APPID: &str = "wxfedcba9876543210";
 pub(crate) const TTL_S: u64 = 7200;
 /// Life of a session, in seconds.
 pub(crate) const MAX_SESSION_S: u64 = 30 * 86400;
+/// What servers that sign call themselves.
+pub(crate) const ISSUER: &str = "https://login.example.com";
+/// Life of a JWT, in seconds.
+pub(crate) const JWT_TTL_S: u64 = 300;
 
 const APP_SECRET: &str = "c4n4ryAppSecret/0123456789abcdef";
 /// In every [`session`].
@@ -59,6 +63,7 @@ pub(crate) const LIMITS: ConnectionLimits = ConnectionLimits {
 #[derive(Debug)]
 pub(crate) struct Builder {
     apps: Vec<&'static str>,
+    subject: Subject,
     settings: Settings,
     limits: ConnectionLimits,
     platform: Option<Router>,
@@ -76,6 +81,25 @@ impl Builder {
 
     pub(crate) fn any_app(mut self) -> Self {
         self.settings.any_app = true;
+        self
+    }
+
+    /// Checks are signed for `audience`, by key number 101.
+    pub(crate) fn assertions(mut self, audience: &str) -> Self {
+        self.settings.assertion_audience = Some(audience.to_owned());
+        self.settings.issuer = Some(ISSUER.to_owned());
+        self.settings.jwt.ttl_s = JWT_TTL_S;
+        self.plan.keys.push(TestKey::jwt(101, START));
+        self
+    }
+
+    pub(crate) fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
+    pub(crate) fn subject(mut self, subject: Subject) -> Self {
+        self.subject = subject;
         self
     }
 
@@ -138,7 +162,7 @@ impl Builder {
         let apps: Vec<AppId> = self.apps.iter().map(|appid| AppId::parse(appid).unwrap()).collect();
         let make_app = |id: &AppId| App {
             id: id.clone(),
-            subject: Subject::Openid,
+            subject: self.subject,
             platform: Box::new(
                 Weapp::new(WeappOptions {
                     appid: id.to_string(),
@@ -206,9 +230,11 @@ impl TestServer {
     pub(crate) fn builder() -> Builder {
         Builder {
             apps: vec![APPID],
+            subject: Subject::Openid,
             settings: Settings {
                 policy: Policy { ttl_s: TTL_S, max_session_s: MAX_SESSION_S },
                 any_app: false,
+                assertion_audience: None,
                 compat: false,
                 cors_origins: Vec::new(),
                 body_timeout: Duration::from_secs(20),
@@ -263,6 +289,13 @@ impl TestServer {
 
     pub(crate) async fn session(&self, ticket: &str) -> Answer {
         self.call(Call::get("/v1/session").ticket(ticket)).await
+    }
+
+    /// The public keys. Unlike all other answers this one may be cached, so it has rules of its own.
+    pub(crate) async fn jwks(&self) -> Value {
+        let url = format!("http://{}/.well-known/jwks.json", self.address);
+        let answer = within_5_s("an answer", self.client.get(url).send()).await.unwrap();
+        serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
     }
 
     pub(crate) fn openid(&self, name: &str) -> String {

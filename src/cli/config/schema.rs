@@ -68,7 +68,7 @@ pub(super) const ROOT: &[Key] = &[
     ),
     table("upstream", &[value("timeout", r#""5s""#), value("max_concurrent", "64")]),
     table("log", &[value("format", r#""text""#)]),
-    table("verify", &[value("any_app", "false")]),
+    table("verify", &[value("any_app", "false"), value("assertion_audience", r#""gateway""#)]),
     table("compat", &[value("enabled", "false")]),
     table("cors", &[value("origins", r#"["https://h5.example.com"]"#)]),
     table(

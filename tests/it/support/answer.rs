@@ -20,8 +20,9 @@ const HEADERS: [&str; 8] = [
 ];
 
 /// The same, on a 200 of `/v1/verify`.
-const IDENTITY_HEADERS: [&str; 8] = [
+const IDENTITY_HEADERS: [&str; 9] = [
     "x-auth-appid",
+    "x-auth-assertion",
     "x-auth-claims",
     "x-auth-expires-at",
     "x-auth-login-id",
@@ -195,7 +196,10 @@ impl Answer {
 
     /// Everything that must be true whatever was asked.
     pub(super) fn checked(self, asked: &Asked, rules: &Rules) -> Self {
-        let is_verify = asked.path == "/v1/verify" || asked.path.starts_with("/v1/verify/");
+        let checks = ["/v1/verify", "/v1/ext-authz", "/v1/ext-authz-app"];
+        let below =
+            |check: &&str| asked.path.strip_prefix(check).is_some_and(|rest| matches!(rest.get(..1), None | Some("/")));
+        let is_verify = checks.iter().any(below);
         let is_compat = rules.compat && asked.path.starts_with("/miniLogin/");
         self.check_headers(rules, is_verify);
         assert_eq!(self.header("cache-control"), Some("no-store"), "{asked:?} {self:?}");
