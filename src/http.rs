@@ -14,8 +14,6 @@ mod introspect;
 mod login;
 mod metrics;
 mod request;
-mod request_id;
-mod rescan;
 mod session;
 mod token;
 mod verify;
@@ -41,18 +39,20 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 pub use connection::{ConnectionLimits, serve};
 pub use metrics::ConnectionCount;
-pub use rescan::Rescans;
 
+pub use crate::rescan::Rescans;
+
+use crate::bearer;
 use crate::clock::{Clock, UnixSeconds};
 use crate::jwt::Signers;
 use crate::keyring::{AppId, KeyRing, Purpose};
 use crate::platform::Platform;
+use crate::request_id::RequestId;
 use crate::secret::SecretText;
 use crate::ticket::{OpenError, Policy, Ticket, UnverifiedTicket};
 use error::{ApiError, ErrorCode};
 use flight::Flights;
 use metrics::Metrics;
-use request_id::RequestId;
 
 /// Largest section of request headers, names, values and four bytes for each line, in bytes.
 const MAX_HEADER_SECTION: usize = 16 << 10;
@@ -350,7 +350,7 @@ fn cors(origins: &[String]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE, request::WEIXINAUTH])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, bearer::WEIXINAUTH])
         .max_age(Duration::from_secs(3600))
 }
 

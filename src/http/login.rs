@@ -10,11 +10,11 @@ use tokio::time::Instant;
 
 use super::error::{ApiError, ErrorCode};
 use super::request::{BodyKind, body_kind, json_object, read_body};
-use super::request_id::RequestId;
 use super::{App, AppState, json_answer};
 use crate::clock::UnixSeconds;
 use crate::keyring::{AppId, KeyUse, Purpose};
 use crate::platform::{Code, FailedReason, Identity, PlatformError};
+use crate::request_id::RequestId;
 use crate::ticket::{ClaimError, LoginId, OpenError, PlatformId, SealedTicket, Session, SessionKey};
 
 #[derive(Deserialize)]

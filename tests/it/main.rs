@@ -18,6 +18,7 @@ mod drill;
 mod gateways;
 mod input;
 mod layers;
+mod library;
 mod limits;
 mod login;
 mod process;

@@ -326,6 +326,11 @@ impl TestServer {
         self.state.swap_ring(plan.ring(&self.apps));
     }
 
+    /// Puts a ring in place that comes from elsewhere.
+    pub(crate) fn use_ring(&self, ring: auth_ticket::keyring::KeyRing) {
+        self.state.swap_ring(ring);
+    }
+
     /// Adds an entry to the cut-offs.
     pub(crate) fn cut_off(&self, mut entry: Value) {
         entry["created"] = self.now().to_string().into();
