@@ -13,6 +13,7 @@ mod identity;
 mod introspect;
 mod login;
 mod metrics;
+mod openapi;
 mod request;
 mod session;
 mod token;
@@ -35,6 +36,7 @@ use hyper::body::Body as _;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, Method, Uri};
 use serde::Serialize;
+use serde_json::Value;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 pub use connection::{ConnectionLimits, serve};
@@ -150,6 +152,8 @@ impl Settings {
 /// What all requests share. Nothing in it outlives the process or is told to another.
 pub struct AppState {
     settings: Settings,
+    /// What `/openapi.json` answers.
+    description: Value,
     apps: Vec<App>,
     services: Vec<Service>,
     live: ArcSwap<Live>,
@@ -200,6 +204,7 @@ impl AppState {
         let metrics = Metrics::new();
         metrics.ring_loaded(clock.now(), 0);
         Arc::new(Self {
+            description: openapi::description(&settings),
             settings,
             apps,
             services,
@@ -317,6 +322,7 @@ pub fn router(state: Arc<AppState>) -> Router {
         .route("/v1/introspect", post(introspect::introspect))
         .route("/.well-known/jwks.json", get(discovery::jwks))
         .route("/.well-known/oauth-authorization-server", get(discovery::metadata))
+        .route("/openapi.json", get(openapi::show))
         .route("/healthz", get(admin::alive))
         .route("/readyz", get(admin::ready_status));
     finish(checks.merge(client_routes(&state.settings)), state)

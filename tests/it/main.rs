@@ -21,6 +21,7 @@ mod layers;
 mod library;
 mod limits;
 mod login;
+mod openapi;
 mod process;
 mod readme;
 mod ready;

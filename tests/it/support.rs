@@ -13,7 +13,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use auth_ticket::clock::{Clock, FixedClock, UnixSeconds};
-use auth_ticket::http::{self, App, AppState, ConnectionCount, ConnectionLimits, JwtSettings, Settings, Subject};
+use auth_ticket::http::{
+    self, App, AppState, ConnectionCount, ConnectionLimits, JwtSettings, Service, Settings, Subject,
+};
 use auth_ticket::keyring::{AppId, Purpose};
 use auth_ticket::platform::weapp::{Weapp, WeappOptions};
 use auth_ticket::secret::SecretText;
@@ -64,6 +66,7 @@ pub(crate) const LIMITS: ConnectionLimits = ConnectionLimits {
 pub(crate) struct Builder {
     apps: Vec<&'static str>,
     subject: Subject,
+    service: Option<(&'static str, &'static str)>,
     settings: Settings,
     limits: ConnectionLimits,
     platform: Option<Router>,
@@ -95,6 +98,12 @@ impl Builder {
 
     pub(crate) fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(&mut self.settings);
+        self
+    }
+
+    /// A service with this id and secret, which may see tickets of all apps.
+    pub(crate) fn service(mut self, id: &'static str, secret: &'static str) -> Self {
+        self.service = Some((id, secret));
         self
     }
 
@@ -174,11 +183,16 @@ impl Builder {
                 .unwrap(),
             ),
         };
+        let make_service = |(id, secret): (&str, &str)| {
+            secrets.add(secret);
+            Service { id: id.to_owned(), secret: SecretText::new(secret), apps: apps.clone() }
+        };
+        let services = self.service.into_iter().map(make_service).collect();
         let rules = Rules { secrets, compat: self.settings.compat, cors: !self.settings.cors_origins.is_empty() };
         let state = AppState::new(
             self.settings,
             apps.iter().map(make_app).collect(),
-            Vec::new(),
+            services,
             self.plan.ring(&apps),
             Arc::<FixedClock>::clone(&clock),
         );
@@ -231,6 +245,7 @@ impl TestServer {
         Builder {
             apps: vec![APPID],
             subject: Subject::Openid,
+            service: None,
             settings: Settings {
                 policy: Policy { ttl_s: TTL_S, max_session_s: MAX_SESSION_S },
                 any_app: false,
@@ -289,13 +304,6 @@ impl TestServer {
 
     pub(crate) async fn session(&self, ticket: &str) -> Answer {
         self.call(Call::get("/v1/session").ticket(ticket)).await
-    }
-
-    /// The public keys. Unlike all other answers this one may be cached, so it has rules of its own.
-    pub(crate) async fn jwks(&self) -> Value {
-        let url = format!("http://{}/.well-known/jwks.json", self.address);
-        let answer = within_5_s("an answer", self.client.get(url).send()).await.unwrap();
-        serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
     }
 
     pub(crate) fn openid(&self, name: &str) -> String {

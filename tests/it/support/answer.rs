@@ -32,6 +32,9 @@ const IDENTITY_HEADERS: [&str; 9] = [
     "x-auth-unionid",
 ];
 
+/// The same, on what is the same for everybody.
+const PUBLIC_HEADERS: [&str; 2] = ["access-control-allow-origin", "etag"];
+
 /// The same, where web pages may call.
 const CORS_HEADERS: [&str; 5] = [
     "access-control-allow-headers",
@@ -42,7 +45,10 @@ const CORS_HEADERS: [&str; 5] = [
 ];
 
 /// The contract's errors and their statuses.
-const ERRORS: [(&str, u16); 21] = [
+const ERRORS: [(&str, u16); 24] = [
+    ("invalid_target", 400),
+    ("unsupported_grant_type", 400),
+    ("invalid_client", 401),
     ("invalid_request", 400),
     ("invalid_ticket", 401),
     ("ticket_expired", 401),
@@ -201,8 +207,11 @@ impl Answer {
             |check: &&str| asked.path.strip_prefix(check).is_some_and(|rest| matches!(rest.get(..1), None | Some("/")));
         let is_verify = checks.iter().any(below);
         let is_compat = rules.compat && asked.path.starts_with("/miniLogin/");
-        self.check_headers(rules, is_verify);
-        assert_eq!(self.header("cache-control"), Some("no-store"), "{asked:?} {self:?}");
+        let is_public = asked.path.starts_with("/.well-known/") || asked.path == "/openapi.json";
+        let is_public = is_public && matches!(self.status, 200 | 304);
+        self.check_headers(rules, is_verify, is_public);
+        let cache = if is_public { "public, max-age=300" } else { "no-store" };
+        assert_eq!(self.header("cache-control"), Some(cache), "{asked:?} {self:?}");
         if is_verify {
             assert!(matches!(self.status, 200 | 401 | 403), "{asked:?} {self:?}");
         }
@@ -210,7 +219,7 @@ impl Answer {
             assert!(self.body.is_empty(), "{asked:?} {self:?}");
         } else if is_compat {
             self.check_compat(asked);
-        } else if self.status == 200 {
+        } else if self.status == 200 || is_public {
             for name in ["www-authenticate", "retry-after"] {
                 assert_eq!(self.header(name), None, "{asked:?} {self:?}");
             }
@@ -224,11 +233,12 @@ impl Answer {
         self
     }
 
-    fn check_headers(&self, rules: &Rules, is_verify: bool) {
+    fn check_headers(&self, rules: &Rules, is_verify: bool, is_public: bool) {
         for (name, _) in &self.headers {
             let name = &**name;
             let is_allowed = HEADERS.contains(&name)
                 || (is_verify && self.status == 200 && IDENTITY_HEADERS.contains(&name))
+                || (is_public && PUBLIC_HEADERS.contains(&name))
                 || (rules.cors && !is_verify && CORS_HEADERS.contains(&name));
             assert!(is_allowed, "{name} has no place in {self:?}");
         }
@@ -236,7 +246,11 @@ impl Answer {
 
     fn check_error(&self, asked: &Asked) {
         let challenge = self.header("www-authenticate");
-        let is_challenge = matches!(challenge, Some("Bearer" | "Bearer error=\"invalid_token\""));
+        let is_challenge = match challenge {
+            Some("Basic realm=\"auth-ticket\"") => self.text("error") == "invalid_client",
+            Some("Bearer" | "Bearer error=\"invalid_token\"") => true,
+            _ => false,
+        };
         assert!(if self.status == 401 { is_challenge } else { challenge.is_none() }, "{asked:?} {self:?}");
         assert_eq!(self.header("allow").is_some_and(|allow| !allow.is_empty()), self.status == 405, "{self:?}");
         let retry_after: Option<u32> = self.header("retry-after").map(|seconds| seconds.parse().unwrap());
