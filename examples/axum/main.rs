@@ -7,7 +7,7 @@
 //! tokio = { version = "1", features = ["macros", "net", "rt-multi-thread"] }
 //! ```
 //!
-//! `KEYS_DIR=keys APPID=wx0123456789abcdef cargo run --example axum`, then
+//! `cargo run --example axum keys wx0123456789abcdef 127.0.0.1:3000`, then
 //! `curl -H "weixinauth: $TICKET" http://127.0.0.1:3000/orders`.
 
 use std::error::Error;
@@ -27,16 +27,15 @@ const KEYS_POLL: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let keys = std::env::var("KEYS_DIR")?;
-    let app = AppId::parse(&std::env::var("APPID")?)?;
-    let address = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
+    let arguments: Vec<String> = std::env::args().collect();
+    let [_, keys, appid, address] = arguments.as_slice() else { return Err("usage: axum KEYS APPID ADDRESS".into()) };
+    let app = AppId::parse(appid)?;
 
     let (verifier, watch) = Verifier::load(Directory::new(keys, false), vec![app.clone()], MAX_SESSION)?;
     // Without it the verifier refuses everything: it would not learn of a revocation.
     tokio::spawn(watch.run(KEYS_POLL));
 
     let listener = TcpListener::bind(address).await?;
-    println!("listening on http://{}", listener.local_addr()?);
     Ok(axum::serve(listener, router(&verifier, &app)).await?)
 }
 

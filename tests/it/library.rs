@@ -1,7 +1,7 @@
 //! Rust services that hold the keys: they decide as the server does, and follow the directory while they run.
 
 #[path = "../../examples/axum/main.rs"]
-#[expect(clippy::print_stdout, dead_code, reason = "an example for people; of it the tests start the router")]
+#[expect(dead_code, reason = "the tests start the example's router by themselves")]
 mod example;
 
 use std::path::Path;
