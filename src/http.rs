@@ -1,5 +1,6 @@
 //! The server: state, routes, and the layer that all answers pass. No handler bodies.
 
+mod access_token;
 mod admin;
 mod claims;
 mod client_auth;
@@ -13,10 +14,9 @@ mod identity;
 mod introspect;
 mod login;
 mod metrics;
+mod openapi;
 mod phone;
 mod request;
-mod request_id;
-mod rescan;
 mod session;
 mod session_key;
 mod token;
@@ -41,23 +41,26 @@ use hyper::body::Body as _;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, Method, Uri};
 use serde::Serialize;
+use serde_json::Value;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 pub use connection::{ConnectionLimits, serve};
 pub use metrics::ConnectionCount;
-pub use rescan::Rescans;
 
+pub use crate::rescan::Rescans;
+
+use crate::bearer;
 use crate::clock::{Clock, UnixSeconds};
 use crate::hook::Hook;
 use crate::jwt::Signers;
 use crate::keyring::{AppId, KeyRing, KeyUse, Purpose};
 use crate::platform::{Phone, Platform};
+use crate::request_id::RequestId;
 use crate::secret::SecretText;
 use crate::ticket::{OpenError, Policy, SealError, SealedTicket, Session, Ticket, UnverifiedTicket};
 use error::{ApiError, ErrorCode};
 use flight::Flights;
 use metrics::Metrics;
-use request_id::RequestId;
 use upstream::Asks;
 
 /// Largest section of request headers, names, values and four bytes for each line, in bytes.
@@ -142,6 +145,8 @@ pub struct Settings {
     pub policy: Policy,
     /// Whether `/v1/verify` without an appid passes tickets of any of several apps.
     pub any_app: bool,
+    /// Whom the JWT on a 200 of `/v1/verify` is for; none is signed without it. Needs an `issuer`.
+    pub assertion_audience: Option<String>,
     /// Whether a phone number that came encrypted is taken only after the platform has confirmed the ciphertext.
     pub phone_check_origin: bool,
     /// The seed's own routes.
@@ -158,9 +163,18 @@ pub struct Settings {
     pub hook: Option<Arc<Hook>>,
 }
 
+impl Settings {
+    /// Whether the server is to sign JWTs.
+    fn signs(&self) -> bool {
+        self.assertion_audience.is_some() || !self.jwt.audiences.is_empty()
+    }
+}
+
 /// What all requests share. Nothing in it outlives the process or is told to another.
 pub struct AppState {
     settings: Settings,
+    /// What `/openapi.json` answers.
+    description: Value,
     apps: Vec<App>,
     services: Vec<Service>,
     live: ArcSwap<Live>,
@@ -214,6 +228,7 @@ impl AppState {
         let metrics = Metrics::new();
         metrics.ring_loaded(clock.now(), 0);
         Arc::new(Self {
+            description: openapi::description(&settings),
             settings,
             apps,
             services,
@@ -358,6 +373,7 @@ pub fn router(state: Arc<AppState>) -> Router {
         .route("/v1/introspect", post(introspect::introspect))
         .route("/.well-known/jwks.json", get(discovery::jwks))
         .route("/.well-known/oauth-authorization-server", get(discovery::metadata))
+        .route("/openapi.json", get(openapi::show))
         .route("/healthz", get(admin::alive))
         .route("/readyz", get(admin::ready_status));
     finish(checks.merge(client_routes(&state.settings)), state)
@@ -396,7 +412,7 @@ fn cors(origins: &[String]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE, request::WEIXINAUTH])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, bearer::WEIXINAUTH])
         .max_age(Duration::from_secs(3600))
 }
 

@@ -4,6 +4,7 @@
 //! what to do about it. Writing only ever adds a whole file or removes one; a crash at any point leaves a ring that loads.
 
 mod access;
+mod follow;
 mod read;
 mod reload;
 mod write;
@@ -12,6 +13,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use follow::follow;
 pub use read::{FileProblem, PassedOver, Problem, Scan};
 pub use reload::{Reload, ReloadError, Reloader};
 pub use write::{WriteError, WriteLock};

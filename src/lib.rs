@@ -4,8 +4,11 @@
 //! **`AUTH_TICKET`** that the client keeps. Whoever holds the same keys directory checks it later, without a store.
 //!
 //! The core ([`secret`], [`clock`], [`seal`], [`keyring`], [`ticket`]) is synchronous and does no I/O; it builds with
-//! `default-features = false`. Everything else is behind the feature `server`.
+//! `default-features = false`. The feature `tower` adds [`keystore`] and [`tower`], for Rust services that hold the keys
+//! and check tickets by themselves; everything else is behind the feature `server`.
 
+#[cfg(feature = "tower")]
+mod bearer;
 #[cfg(feature = "server")]
 pub mod breaker;
 pub mod clock;
@@ -16,12 +19,18 @@ pub mod http;
 #[cfg(feature = "server")]
 pub mod jwt;
 pub mod keyring;
-#[cfg(feature = "server")]
+#[cfg(feature = "tower")]
 pub mod keystore;
 #[cfg(feature = "server")]
 pub mod platform;
+#[cfg(feature = "tower")]
+mod request_id;
+#[cfg(feature = "tower")]
+mod rescan;
 pub mod seal;
 pub mod secret;
 #[cfg(feature = "server")]
 pub mod simulator;
 pub mod ticket;
+#[cfg(feature = "tower")]
+pub mod tower;

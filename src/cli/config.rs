@@ -154,6 +154,8 @@ pub(crate) struct UpstreamConfig {
 pub(crate) struct VerifyConfig {
     /// The bare route accepts tickets of every configured app, not of the only one.
     pub(crate) any_app: bool,
+    /// Whom the JWT on a 200 is for; with it `public_url` is configured, and it is none of `[jwt] audiences`.
+    pub(crate) assertion_audience: Option<String>,
 }
 
 /// The older routes.

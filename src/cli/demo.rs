@@ -72,6 +72,7 @@ impl Demo {
         let settings = Settings {
             policy: Policy { ttl_s: 2 * 3600, max_session_s: 30 * 86400 },
             any_app: false,
+            assertion_audience: None,
             phone_check_origin: true,
             compat: CompatSettings { enabled: true, require_phone: false },
             cors_origins: Vec::new(),

@@ -101,8 +101,13 @@ async fn serve(config: Config, dial: Dial) -> anyhow::Result<()> {
     }
     warn_of_ring(&ring, &policy, now);
     Signers::new(&ring).context("the JWT keys cannot be used")?;
-    if !config.jwt.audiences.is_empty() && ring.sealing_key(KeyUse::Jwt, now).is_none() {
-        tracing::warn!("jwt.audiences is set, but no jwt key can sign; see auth-ticket keys rotate --use jwt");
+    let signs_for = match (config.jwt.audiences.as_slice(), &config.verify.assertion_audience) {
+        (_, Some(_)) => Some("verify.assertion_audience"),
+        ([], None) => None,
+        _ => Some("jwt.audiences"),
+    };
+    if let (Some(setting), None) = (signs_for, ring.sealing_key(KeyUse::Jwt, now)) {
+        tracing::warn!("{setting} is set, but no jwt key can sign; see auth-ticket keys rotate --use jwt");
     }
 
     let hook = config.claims.map(make_hook).transpose()?;
@@ -113,6 +118,7 @@ async fn serve(config: Config, dial: Dial) -> anyhow::Result<()> {
     let settings = Settings {
         policy,
         any_app: config.verify.any_app,
+        assertion_audience: config.verify.assertion_audience,
         phone_check_origin: config.phone.check_origin,
         compat: CompatSettings { enabled: config.compat.enabled, require_phone: config.compat.require_phone },
         cors_origins: config.cors.origins,

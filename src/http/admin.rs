@@ -13,7 +13,7 @@ use serde_json::json;
 use super::error::{ApiError, ErrorCode};
 use super::request::read_body;
 use super::{AppState, BUILD_VERSION, json_answer};
-use crate::keyring::{KeyUse, RingView};
+use crate::keyring::{Concern, KeyUse, RingView};
 use crate::ticket::VERSION;
 
 /// The process lives.
@@ -28,7 +28,12 @@ pub(super) async fn ready_status(State(state): State<Arc<AppState>>) -> StatusCo
 
 /// The same, with what an operator should act on.
 pub(super) async fn ready(State(state): State<Arc<AppState>>) -> Response {
-    let mut reasons: Vec<String> = state.ring().concerns(state.now()).iter().map(ToString::to_string).collect();
+    let mut concerns = state.ring().concerns(state.now());
+    // A ring without any key for JWTs is right as such, but not for a server that is to sign.
+    if state.settings.signs() && state.ring().keys_of(KeyUse::Jwt).next().is_none() {
+        concerns.push(Concern::CannotSeal(KeyUse::Jwt));
+    }
+    let mut reasons: Vec<String> = concerns.iter().map(ToString::to_string).collect();
     if state.reload_failed.load(Ordering::Relaxed) {
         reasons.push("the keys directory is not right; the last good keys are in use".to_owned());
     }

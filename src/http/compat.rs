@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 use super::claims::{self, Event};
 use super::error::{ApiError, ErrorCode};
 use super::request::{BodyKind, body_kind, json_object, read_body};
-use super::request_id::RequestId;
 use super::{AppState, json_answer, login};
 use crate::keyring::Purpose;
+use crate::request_id::RequestId;
 use crate::ticket::{PhoneNumber, Ticket, UnverifiedTicket};
 
 /// Code -> login handle.

@@ -43,7 +43,7 @@ pub(super) async fn metadata(State(state): State<Arc<AppState>>, headers: Header
 }
 
 /// For anybody, for five minutes, and 304 for who has it already (RFC 9110 section 13.1.2).
-fn cacheable(value: &impl Serialize, headers: &HeaderMap) -> Response {
+pub(super) fn cacheable(value: &impl Serialize, headers: &HeaderMap) -> Response {
     let mut response = json_answer(value);
     let text = serde_json::to_vec(value).unwrap_or_default();
     let sum = hex::encode(Sha256::digest(text).first_chunk::<8>().copied().unwrap_or_default());

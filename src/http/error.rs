@@ -11,10 +11,11 @@ use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::json;
 
-use super::request_id::RequestId;
+use crate::bearer::Refusal;
 use crate::hook::CallError;
 use crate::jwt::JwtError;
 use crate::platform::PlatformError;
+use crate::request_id::RequestId;
 use crate::ticket::{OpenError, SealError};
 
 /// How soon to try again when the server itself is short of something, in seconds.
@@ -173,13 +174,13 @@ impl ApiError {
 
     /// No ticket at all: a 401 whose challenge blames no token (RFC 6750 section 3.1).
     pub(super) const fn no_ticket() -> Self {
-        let mut error = Self::new(ErrorCode::InvalidTicket, "no ticket was sent");
+        let mut error = Self::new(ErrorCode::InvalidTicket, Refusal::NoTicket.description());
         error.ticket_was_sent = false;
         error
     }
 
     pub(super) const fn invalid_ticket() -> Self {
-        Self::new(ErrorCode::InvalidTicket, "the ticket is not valid; log in again")
+        Self::new(ErrorCode::InvalidTicket, Refusal::InvalidTicket.description())
     }
 
     /// The platform answered something that cannot be sealed.
@@ -274,14 +275,14 @@ impl IntoResponse for ApiError {
 }
 
 impl From<OpenError> for ApiError {
-    /// Malformed, unknown, foreign, dead, unauthentic: one answer, so that nobody learns which.
     fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::Expired { .. } => Self::new(ErrorCode::TicketExpired, "the ticket has expired; log in again"),
-            OpenError::Revoked => Self::new(ErrorCode::TicketRevoked, "the login was revoked; log in again"),
-            _ => Self::invalid_ticket(),
-        }
-        .because(&error)
+        let refusal = Refusal::from(error);
+        let code = match refusal {
+            Refusal::TicketExpired => ErrorCode::TicketExpired,
+            Refusal::TicketRevoked => ErrorCode::TicketRevoked,
+            _ => ErrorCode::InvalidTicket,
+        };
+        Self::new(code, refusal.description()).because(&error)
     }
 }
 

@@ -10,11 +10,11 @@ use sha2::{Digest, Sha256};
 use super::claims::{Event, Turn};
 use super::error::{ApiError, ErrorCode};
 use super::request::{json_body, json_object};
-use super::request_id::RequestId;
 use super::{App, AppState, json_answer, upstream};
 use crate::clock::UnixSeconds;
 use crate::keyring::{AppId, Purpose};
 use crate::platform::{Code, FailedReason, Identity, PlatformError};
+use crate::request_id::RequestId;
 use crate::ticket::{ClaimError, LoginId, PlatformId, SealedTicket, Session, SessionKey};
 
 #[derive(Deserialize)]

@@ -5,47 +5,30 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use hyper::header::CONTENT_TYPE;
 use hyper::{HeaderMap, Request};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::error::{ApiError, ErrorCode};
+use crate::bearer::{self, NotPresented};
 use crate::ticket::UnverifiedTicket;
 
 /// Largest body that is taken, in bytes.
 const MAX_BODY_LEN: usize = 64 << 10;
 /// How much of a larger body is read and thrown away, so that the client sees the answer; in bytes.
 const MAX_DRAINED_LEN: usize = 2 << 20;
-/// The seed's header for tickets.
-pub(super) const WEIXINAUTH: HeaderName = HeaderName::from_static("weixinauth");
 
 /// The ticket that came in `weixinauth` or `Authorization: Bearer`.
 ///
 /// # Errors
 /// None at all, two different ones, a header given twice, or text that cannot be a ticket: all 401.
 pub(super) fn presented_ticket(headers: &HeaderMap) -> Result<UnverifiedTicket, ApiError> {
-    let weixinauth = only_one(headers, &WEIXINAUTH)?.filter(|text| !text.is_empty());
-    let bearer = only_one(headers, &AUTHORIZATION)?.and_then(bearer_token);
-    let text = match (weixinauth, bearer) {
-        (Some(one), Some(other)) if one != other => return Err(ApiError::invalid_ticket()),
-        (Some(text), _) | (None, Some(text)) => text,
-        (None, None) => return Err(ApiError::no_ticket()),
-    };
-    Ok(UnverifiedTicket::parse(text)?)
-}
-
-fn only_one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, ApiError> {
-    let mut values = headers.get_all(name).iter();
-    let first = values.next().map(|value| value.as_bytes().trim_ascii());
-    if values.next().is_some() { Err(ApiError::invalid_ticket()) } else { Ok(first) }
-}
-
-/// The credentials of the scheme `Bearer`, in any case (RFC 9110 section 11.1); `None` for another scheme or an empty one.
-fn bearer_token(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = value.split_at(value.iter().position(|byte| *byte == b' ')?);
-    let token = token.trim_ascii_start();
-    (scheme.eq_ignore_ascii_case(b"bearer") && !token.is_empty()).then_some(token)
+    bearer::presented_ticket(headers).map_err(|why| match why {
+        NotPresented::Nothing => ApiError::no_ticket(),
+        NotPresented::Ambiguous => ApiError::invalid_ticket(),
+        NotPresented::NotATicket(error) => error.into(),
+    })
 }
 
 /// What kind of body a content type announces.

@@ -6,34 +6,19 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::Serialize;
 
+use super::access_token::AccessToken;
 use super::client_auth::{Caller, caller};
 use super::error::{ApiError, ErrorCode};
 use super::form::Form;
-use super::identity::{IdentityFields, subject};
 use super::{AppState, Service, json_answer};
-use crate::jwt::ACCESS_TOKEN_TYPE;
 use crate::keyring::Purpose;
-use crate::ticket::{LoginId, Ticket, UnverifiedTicket};
+use crate::ticket::{Ticket, UnverifiedTicket};
 
 /// The only grant (RFC 8693 section 2.1).
 pub(super) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 /// What a ticket is called where token types have names.
 const TICKET_TYPE: &str = "urn:auth-ticket:params:oauth:token-type:auth-ticket";
 const ACCESS_TOKEN_URN: &str = "urn:ietf:params:oauth:token-type:access_token";
-
-/// The claims of RFC 9068 section 2.2, and who it is.
-#[derive(Serialize)]
-struct Claims<'a> {
-    iss: &'a str,
-    sub: &'a str,
-    aud: &'a str,
-    exp: u64,
-    iat: u64,
-    jti: String,
-    client_id: &'a str,
-    #[serde(flatten)]
-    identity: IdentityFields<'a>,
-}
 
 #[derive(Serialize)]
 struct TokenObject {
@@ -101,29 +86,13 @@ fn audience<'a>(
 }
 
 fn token(state: &AppState, ticket: &Ticket, audience: &str, client_id: &str) -> Result<TokenObject, ApiError> {
-    let (live, now) = (state.ring(), state.now());
-    let jwt = &state.settings.jwt;
-    let signing = live.signers.signing(&live.ring, now)?;
     let app = state.app(ticket.app().as_str()).ok_or(NO_LIVE_TICKET)?;
-    let exp = now.plus(jwt.ttl_s.min(signing.max_ttl_s)).min(ticket.session_expires_at());
-    let sub = subject(app.subject, ticket.session()).ok_or(ApiError::invalid_request("the user has no unionid"))?;
-    let jti = LoginId::generate().map_err(|_| ApiError::new(ErrorCode::Overloaded, "no randomness now; try again"))?;
-    let claims = Claims {
-        iss: state.settings.issuer.as_deref().unwrap_or_default(),
-        sub,
-        aud: audience,
-        exp: exp.as_u64(),
-        iat: now.as_u64(),
-        jti: jti.to_string(),
-        client_id,
-        identity: IdentityFields::new(ticket, app).for_jwt(state),
-    };
-    let access_token = signing.sign(ACCESS_TOKEN_TYPE, &claims)?;
+    let token = AccessToken::sign(state, ticket, app, audience, client_id)?;
     Ok(TokenObject {
-        access_token,
+        access_token: token.text,
         issued_token_type: ACCESS_TOKEN_URN,
         token_type: "Bearer",
-        expires_in: exp.since(now),
+        expires_in: token.expires_in,
     })
 }
 

@@ -11,6 +11,7 @@ use axum::response::Response;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, Uri};
 
+use super::access_token::AccessToken;
 use super::error::{ApiError, ErrorCode};
 use super::request::presented_ticket;
 use super::{App, AppState, EXT_AUTHZ_APP};
@@ -24,6 +25,7 @@ const UNIONID: HeaderName = HeaderName::from_static("x-auth-unionid");
 const PHONE: HeaderName = HeaderName::from_static("x-auth-phone");
 const LOGIN_ID: HeaderName = HeaderName::from_static("x-auth-login-id");
 const CLAIMS: HeaderName = HeaderName::from_static("x-auth-claims");
+const ASSERTION: HeaderName = HeaderName::from_static("x-auth-assertion");
 const EXPIRES_AT: HeaderName = HeaderName::from_static("x-auth-expires-at");
 
 /// Any ticket of the only app; of any app where that is configured.
@@ -34,7 +36,7 @@ pub(super) async fn verify(State(state): State<Arc<AppState>>, headers: HeaderMa
     }
     let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
     let app = state.app(ticket.app().as_str()).ok_or(ApiError::invalid_ticket())?;
-    identity(&ticket, app)
+    identity(&state, &ticket, app)
 }
 
 /// A ticket of the app that the route names.
@@ -63,7 +65,7 @@ async fn verify_for(state: &AppState, appid: &str, headers: &HeaderMap) -> Resul
     if *ticket.app() != app.id {
         return Err(ApiError::new(ErrorCode::WrongApp, "the ticket is for another app"));
     }
-    identity(&ticket, app)
+    identity(state, &ticket, app)
 }
 
 /// For an appid that is not configured, and for whatever else stands below the route.
@@ -72,11 +74,11 @@ pub(super) const fn no_such_app() -> ApiError {
 }
 
 /// All headers on every 200, empty where there is no value: a gateway then overwrites whatever a client made up.
-fn identity(ticket: &Ticket, app: &App) -> Result<Response, ApiError> {
+fn identity(state: &AppState, ticket: &Ticket, app: &App) -> Result<Response, ApiError> {
     let session = ticket.session();
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
-    headers.reserve(9);
+    headers.reserve(10);
     let mut put = |name: HeaderName, value: &str| {
         // Every value was checked to be visible ASCII when it was sealed, so this never fails; if it did: 401.
         HeaderValue::from_str(value).map(|value| headers.insert(name, value)).map_err(|_| ApiError::invalid_ticket())
@@ -89,5 +91,19 @@ fn identity(ticket: &Ticket, app: &App) -> Result<Response, ApiError> {
     put(CLAIMS, session.owner_claims.as_ref().and_then(OwnerClaims::as_text).unwrap_or_default())?;
     put(LOGIN_ID, &session.login_id.to_string())?;
     put(EXPIRES_AT, &ticket.expires_at().as_u64().to_string())?;
+    put(ASSERTION, &assertion(state, ticket, app).unwrap_or_default())?;
     Ok(response)
+}
+
+/// The same, signed for who must not trust the network between gateway and service.
+///
+/// Without a key that can sign there is none, and the check still goes by the ticket: a service that asks for an
+/// assertion refuses the request.
+fn assertion(state: &AppState, ticket: &Ticket, app: &App) -> Option<String> {
+    let audience = state.settings.assertion_audience.as_deref()?;
+    let signed = AccessToken::sign(state, ticket, app, audience, app.id.as_str());
+    signed
+        .inspect_err(|error| tracing::debug!(error = error.code().as_str(), "no assertion"))
+        .ok()
+        .map(|token| token.text)
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use auth_ticket::hook::{Hook, HookOptions};
 use auth_ticket::http::Subject;
+use auth_ticket::keyring::KeyUse;
 use auth_ticket::ticket::PhoneNumber;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
@@ -394,7 +395,7 @@ async fn without_a_key_to_sign_with_no_code_is_spent() {
     let owner = Owner::always(Reply::claims("uid=1001")).await;
     let server = asking(&owner).start().await;
     let ticket = login(&server, "alice").await.ticket();
-    server.change_ring(|plan| plan.jwt = false);
+    server.change_ring(|plan| plan.keys.retain(|key| key.key_use == KeyUse::Ticket));
     let spent = server.platform.exchanges();
     login(&server, "alice").await.is_error("no_sealing_key");
     renew(&server, &ticket).await.is_error("no_sealing_key");

@@ -4,20 +4,39 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module may name of the crate. The binary may name everything.
-const MAY_NAME: [(&str, &[&str]); 12] = [
+const MAY_NAME: [(&str, &[&str]); 16] = [
     ("secret", &[]),
     ("clock", &[]),
     ("seal", &["secret"]),
     ("keyring", &["secret", "clock", "seal"]),
     ("ticket", &["secret", "clock", "seal", "keyring"]),
-    ("keystore", &["secret", "clock", "keyring"]),
+    ("rescan", &[]),
+    ("keystore", &["secret", "clock", "keyring", "rescan"]),
+    ("request_id", &[]),
+    ("bearer", &["ticket"]),
+    ("tower", &["bearer", "clock", "keyring", "keystore", "request_id", "rescan", "ticket"]),
     ("platform", &["secret"]),
     ("breaker", &[]),
     ("hook", &["breaker", "ticket"]),
     ("simulator", &["clock"]),
     ("jwt", &["secret", "clock", "keyring"]),
     // Of `secret` the type alone: what is inside stays there.
-    ("http", &["secret", "clock", "keyring", "platform", "ticket", "jwt", "breaker", "hook"]),
+    (
+        "http",
+        &[
+            "secret",
+            "clock",
+            "keyring",
+            "platform",
+            "ticket",
+            "jwt",
+            "bearer",
+            "request_id",
+            "rescan",
+            "breaker",
+            "hook",
+        ],
+    ),
 ];
 
 /// Words, and the only files (or, with a slash at the end, directories) whose code may hold them.
@@ -30,7 +49,7 @@ const ONLY_IN: [(&[&str], &[&str]); 13] = [
         &[
             "hook.rs",
             "http/connection.rs",
-            "http/rescan.rs",
+            "rescan.rs",
             "http/upstream.rs",
             "platform/weapp.rs",
             "platform/weapp/access_token.rs",
@@ -49,7 +68,7 @@ const ONLY_IN: [(&[&str], &[&str]); 13] = [
             "secret.rs",
             "seal.rs",
             "keyring/cutoffs.rs",
-            "http/request_id.rs",
+            "request_id.rs",
             "platform/weapp/access_token.rs",
             "simulator/codes.rs",
         ],

@@ -8,6 +8,7 @@
     reason = "a panic is how a test fails"
 )]
 
+mod assertion;
 mod claims;
 mod clocks;
 mod compat;
@@ -18,8 +19,10 @@ mod drill;
 mod gateways;
 mod input;
 mod layers;
+mod library;
 mod limits;
 mod login;
+mod openapi;
 mod phone;
 mod platform;
 mod process;

@@ -47,6 +47,8 @@ pub(crate) const ISSUER: &str = "https://login.example.com";
 pub(crate) const TTL_S: u64 = 7200;
 /// Life of a session, in seconds.
 pub(crate) const MAX_SESSION_S: u64 = 30 * 86400;
+/// Life of a JWT, in seconds.
+pub(crate) const JWT_TTL_S: u64 = 300;
 
 const APP_SECRET: &str = "c4n4ryAppSecret/0123456789abcdef";
 /// In every [`session`].
@@ -64,6 +66,8 @@ pub(crate) const LIMITS: ConnectionLimits = ConnectionLimits {
 #[derive(Debug)]
 pub(crate) struct Builder {
     apps: Vec<&'static str>,
+    subject: Subject,
+    service: Option<(&'static str, &'static str)>,
     settings: Settings,
     limits: ConnectionLimits,
     platform: Option<Router>,
@@ -71,8 +75,6 @@ pub(crate) struct Builder {
     upstream_timeout: Duration,
     max_concurrent: usize,
     plan: Plan,
-    subject: Subject,
-    services: Vec<Service>,
 }
 
 impl Builder {
@@ -83,6 +85,35 @@ impl Builder {
 
     pub(crate) fn any_app(mut self) -> Self {
         self.settings.any_app = true;
+        self
+    }
+
+    /// Checks are signed for `audience`, by key number 101.
+    pub(crate) fn assertions(mut self, audience: &str) -> Self {
+        self.settings.assertion_audience = Some(audience.to_owned());
+        self.signing()
+    }
+
+    fn signing(mut self) -> Self {
+        self.settings.issuer = Some(ISSUER.to_owned());
+        self.settings.jwt.ttl_s = JWT_TTL_S;
+        self.plan.keys.push(TestKey::jwt(101, START));
+        self
+    }
+
+    pub(crate) fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
+    /// A service with this id and secret, which may see tickets of all apps.
+    pub(crate) fn service(mut self, id: &'static str, secret: &'static str) -> Self {
+        self.service = Some((id, secret));
+        self
+    }
+
+    pub(crate) fn subject(mut self, subject: Subject) -> Self {
+        self.subject = subject;
         self
     }
 
@@ -117,23 +148,13 @@ impl Builder {
     /// Asks `hook` about users; and there is a service `orders`, which may have JWTs.
     pub(crate) fn claims(mut self, hook: Hook) -> Self {
         self.settings.hook = Some(Arc::new(hook));
-        self.settings.issuer = Some(ISSUER.to_owned());
-        self.settings.jwt.ttl_s = 300;
         self.settings.jwt.audiences = vec!["orders".to_owned()];
-        self.plan.jwt = true;
-        let secret = SecretText::new("orders-secret");
-        self.services = vec![Service { id: "orders".to_owned(), secret, apps: vec![AppId::parse(APPID).unwrap()] }];
-        self
+        self.signing().service("orders", "orders-secret")
     }
 
     /// Phone numbers may be in JWTs.
     pub(crate) fn jwt_phone(mut self) -> Self {
         self.settings.jwt.phone = true;
-        self
-    }
-
-    pub(crate) fn subject(mut self, subject: Subject) -> Self {
-        self.subject = subject;
         self
     }
 
@@ -198,12 +219,17 @@ impl Builder {
                 .unwrap(),
             ),
         };
+        let make_service = |(id, secret): (&str, &str)| {
+            secrets.add(secret);
+            Service { id: id.to_owned(), secret: SecretText::new(secret), apps: apps.clone() }
+        };
+        let services = self.service.into_iter().map(make_service).collect();
         let rules =
             Rules { secrets, compat: self.settings.compat.enabled, cors: !self.settings.cors_origins.is_empty() };
         let state = AppState::new(
             self.settings,
             apps.iter().map(make_app).collect(),
-            self.services,
+            services,
             self.plan.ring(&apps),
             Arc::<FixedClock>::clone(&clock),
         );
@@ -255,10 +281,13 @@ impl TestServer {
     pub(crate) fn builder() -> Builder {
         Builder {
             apps: vec![APPID],
+            subject: Subject::Openid,
+            service: None,
             settings: Settings {
                 policy: Policy { ttl_s: TTL_S, max_session_s: MAX_SESSION_S },
                 any_app: false,
                 phone_check_origin: true,
+                assertion_audience: None,
                 compat: CompatSettings::default(),
                 cors_origins: Vec::new(),
                 body_timeout: Duration::from_secs(20),
@@ -272,8 +301,6 @@ impl TestServer {
             upstream_timeout: Duration::from_secs(10),
             max_concurrent: 64,
             plan: Plan::one_key(),
-            subject: Subject::Openid,
-            services: Vec::new(),
         }
     }
 
@@ -381,6 +408,11 @@ impl TestServer {
         let mut plan = self.plan.lock().unwrap();
         change(&mut plan);
         self.state.swap_ring(plan.ring(&self.apps));
+    }
+
+    /// Puts a ring in place that comes from elsewhere.
+    pub(crate) fn use_ring(&self, ring: auth_ticket::keyring::KeyRing) {
+        self.state.swap_ring(ring);
     }
 
     /// Adds an entry to the cut-offs.

@@ -31,6 +31,7 @@ async fn every_200_has_all_headers_and_empty_ones_where_there_is_no_value() {
             found,
             [
                 ("x-auth-appid", APPID),
+                ("x-auth-assertion", ""),
                 ("x-auth-claims", ""),
                 ("x-auth-expires-at", "1800007200"),
                 ("x-auth-login-id", "00112233445566aa"),

@@ -27,7 +27,7 @@ impl Tree {
         let claims = self.claims(file, &mut warnings);
         let upstream = self.upstream();
         let log_format = self.text("log.format", "text", check::log_format);
-        let any_app = self.boolean("verify.any_app", false);
+        let verify = self.verify(jwt.as_ref().ok());
         let check_origin = self.boolean("phone.check_origin", true);
         let compat = self.compat();
         let cors = self.cors();
@@ -47,7 +47,7 @@ impl Tree {
             claims: claims?,
             upstream: upstream?,
             log_format: log_format?,
-            verify: VerifyConfig { any_app: any_app? },
+            verify: verify?,
             phone: PhoneConfig { check_origin: check_origin? },
             compat: compat?,
             cors: cors?,
@@ -204,10 +204,8 @@ impl Tree {
         let public = self.list("jwt.public_audiences", check::audience);
         let phone = self.boolean("jwt.phone", false);
         let audiences = audiences.map(|items| values(items.unwrap_or_default()));
-        if audiences.as_ref().is_ok_and(|list| !list.is_empty()) && self.origin("public_url").is_none() {
-            let message = "is missing, and jwt.audiences needs it: JWTs name their issuer; write for example public_url = \
-                           \"https://login.example.com\"";
-            self.report(self.given_or_file("jwt.audiences"), "public_url", message);
+        if audiences.as_ref().is_ok_and(|list| !list.is_empty()) {
+            self.needs_public_url("jwt.audiences", "JWTs");
         }
         let audiences = audiences?;
         let public_audiences = self.all_of(public?.unwrap_or_default(), &audiences, "is not one of jwt.audiences")?;
@@ -222,9 +220,8 @@ impl Tree {
         let (url, audience, timeout, max_concurrent) = (url?, audience?, timeout?, max_concurrent?);
         let Some((url, as_written, in_clear)) = url else { return Ok(None) };
         if self.origin("public_url").is_none() {
-            let message = "is missing, and claims.url needs it: JWTs name their issuer; write for example public_url = \
-                           \"https://login.example.com\"";
-            return Err(self.report(self.given_or_file("claims.url"), "public_url", message));
+            self.needs_public_url("claims.url", "JWTs");
+            return Err(Reported);
         }
         if in_clear {
             let place = self.given_or_file("claims.url").shown(file);
@@ -232,6 +229,32 @@ impl Tree {
             warnings.push(format!("{place}: claims.url: {what}"));
         }
         Ok(Some(ClaimsConfig { url, audience: audience.unwrap_or(as_written), timeout, max_concurrent }))
+    }
+
+    fn verify(&mut self, jwt: Option<&JwtConfig>) -> Read<VerifyConfig> {
+        let any_app = self.boolean("verify.any_app", false);
+        let path = "verify.assertion_audience";
+        let assertion_audience = self.optional(path, check::audience)?;
+        if let Some(audience) = &assertion_audience {
+            self.needs_public_url(path, "assertions");
+            if jwt.is_some_and(|jwt| jwt.audiences.contains(audience)) {
+                let message = "is one of jwt.audiences, too: who asks for such a JWT could pass it off as an assertion; \
+                               write a name of its own";
+                return Err(self.report(self.given_or_file(path), path, message));
+            }
+        }
+        Ok(VerifyConfig { any_app: any_app?, assertion_audience })
+    }
+
+    /// Reports that `path` is given without an issuer.
+    fn needs_public_url(&mut self, path: &str, what: &str) {
+        if self.origin("public_url").is_none() {
+            let message = format!(
+                "is missing, and {path} needs it: {what} name their issuer; write for example public_url = \
+                 \"https://login.example.com\""
+            );
+            self.report(self.given_or_file(path), "public_url", message);
+        }
     }
 
     fn upstream(&mut self) -> Read<UpstreamConfig> {

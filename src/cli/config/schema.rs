@@ -77,7 +77,7 @@ pub(super) const ROOT: &[Key] = &[
     ),
     table("upstream", &[value("timeout", r#""5s""#), value("max_concurrent", "64")]),
     table("log", &[value("format", r#""text""#)]),
-    table("verify", &[value("any_app", "false")]),
+    table("verify", &[value("any_app", "false"), value("assertion_audience", r#""gateway""#)]),
     table("phone", &[value("check_origin", "true")]),
     table("compat", &[value("enabled", "false"), value("require_phone", "false")]),
     table("cors", &[value("origins", r#"["https://h5.example.com"]"#)]),

@@ -20,8 +20,9 @@ const HEADERS: [&str; 8] = [
 ];
 
 /// The same, on a 200 of `/v1/verify`.
-const IDENTITY_HEADERS: [&str; 8] = [
+const IDENTITY_HEADERS: [&str; 9] = [
     "x-auth-appid",
+    "x-auth-assertion",
     "x-auth-claims",
     "x-auth-expires-at",
     "x-auth-login-id",
@@ -30,6 +31,9 @@ const IDENTITY_HEADERS: [&str; 8] = [
     "x-auth-platform",
     "x-auth-unionid",
 ];
+
+/// The same, on what is the same for everybody.
+const PUBLIC_HEADERS: [&str; 2] = ["access-control-allow-origin", "etag"];
 
 /// The same, where web pages may call.
 const CORS_HEADERS: [&str; 5] = [
@@ -41,7 +45,10 @@ const CORS_HEADERS: [&str; 5] = [
 ];
 
 /// The contract's errors and their statuses.
-const ERRORS: [(&str, u16); 25] = [
+const ERRORS: [(&str, u16); 28] = [
+    ("invalid_target", 400),
+    ("unsupported_grant_type", 400),
+    ("invalid_client", 401),
     ("invalid_request", 400),
     ("invalid_phone_code", 400),
     ("bad_user_data", 400),
@@ -199,10 +206,16 @@ impl Answer {
 
     /// Everything that must be true whatever was asked.
     pub(super) fn checked(self, asked: &Asked, rules: &Rules) -> Self {
-        let is_verify = asked.path == "/v1/verify" || asked.path.starts_with("/v1/verify/");
+        let checks = ["/v1/verify", "/v1/ext-authz", "/v1/ext-authz-app"];
+        let below =
+            |check: &&str| asked.path.strip_prefix(check).is_some_and(|rest| matches!(rest.get(..1), None | Some("/")));
+        let is_verify = checks.iter().any(below);
         let is_compat = rules.compat && asked.path.starts_with("/miniLogin/");
-        self.check_headers(rules, is_verify);
-        assert_eq!(self.header("cache-control"), Some("no-store"), "{asked:?} {self:?}");
+        let is_public = asked.path.starts_with("/.well-known/") || asked.path == "/openapi.json";
+        let is_public = is_public && matches!(self.status, 200 | 304);
+        self.check_headers(rules, is_verify, is_public);
+        let cache = if is_public { "public, max-age=300" } else { "no-store" };
+        assert_eq!(self.header("cache-control"), Some(cache), "{asked:?} {self:?}");
         if is_verify {
             assert!(matches!(self.status, 200 | 401 | 403), "{asked:?} {self:?}");
         }
@@ -210,7 +223,7 @@ impl Answer {
             assert!(self.body.is_empty(), "{asked:?} {self:?}");
         } else if is_compat {
             self.check_compat(asked);
-        } else if self.status == 200 {
+        } else if self.status == 200 || is_public {
             for name in ["www-authenticate", "retry-after"] {
                 assert_eq!(self.header(name), None, "{asked:?} {self:?}");
             }
@@ -224,11 +237,12 @@ impl Answer {
         self
     }
 
-    fn check_headers(&self, rules: &Rules, is_verify: bool) {
+    fn check_headers(&self, rules: &Rules, is_verify: bool, is_public: bool) {
         for (name, _) in &self.headers {
             let name = &**name;
             let is_allowed = HEADERS.contains(&name)
                 || (is_verify && self.status == 200 && IDENTITY_HEADERS.contains(&name))
+                || (is_public && PUBLIC_HEADERS.contains(&name))
                 || (rules.cors && !is_verify && CORS_HEADERS.contains(&name));
             assert!(is_allowed, "{name} has no place in {self:?}");
         }
@@ -236,7 +250,11 @@ impl Answer {
 
     fn check_error(&self, asked: &Asked) {
         let challenge = self.header("www-authenticate");
-        let is_challenge = matches!(challenge, Some("Bearer" | "Bearer error=\"invalid_token\""));
+        let is_challenge = match challenge {
+            Some("Basic realm=\"auth-ticket\"") => self.text("error") == "invalid_client",
+            Some("Bearer" | "Bearer error=\"invalid_token\"") => true,
+            _ => false,
+        };
         assert!(if self.status == 401 { is_challenge } else { challenge.is_none() }, "{asked:?} {self:?}");
         assert_eq!(self.header("allow").is_some_and(|allow| !allow.is_empty()), self.status == 405, "{self:?}");
         let retry_after: Option<u32> = self.header("retry-after").map(|seconds| seconds.parse().unwrap());

@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use auth_ticket::clock::UnixSeconds;
-use auth_ticket::keyring::{Alg, AppId, Cutoffs, Key, KeyRing, KeySpec, KeyUse, RingContent};
+use auth_ticket::keyring::{AppId, Cutoffs, Key, KeyRing, KeySpec, KeyUse, RingContent};
 use auth_ticket::secret::KeyBytes;
 use sha2::{Digest, Sha256};
 
 use super::START;
 
-/// A ticket key. Number and times say all about it.
+/// A key. Use, number and times say all about it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TestKey {
+    pub(crate) key_use: KeyUse,
     pub(crate) number: u8,
     pub(crate) seal_from: UnixSeconds,
     pub(crate) seal_until: UnixSeconds,
@@ -22,7 +23,12 @@ pub(crate) struct TestKey {
 impl TestKey {
     /// Seals from `seal_from` for 90 days, tickets of a day at most.
     pub(crate) fn new(number: u8, seal_from: UnixSeconds) -> Self {
-        Self { number, seal_from, seal_until: seal_from.plus(90 * 86400), max_ttl_s: 86400 }
+        Self { key_use: KeyUse::Ticket, number, seal_from, seal_until: seal_from.plus(90 * 86400), max_ttl_s: 86400 }
+    }
+
+    /// The same for JWTs.
+    pub(crate) fn jwt(number: u8, seal_from: UnixSeconds) -> Self {
+        Self { key_use: KeyUse::Jwt, ..Self::new(number, seal_from) }
     }
 
     pub(crate) fn kid(&self) -> String {
@@ -32,8 +38,8 @@ impl TestKey {
     fn key(&self) -> Key {
         let secret = hex::encode(Sha256::digest([self.number]));
         let spec = KeySpec {
-            key_use: KeyUse::Ticket,
-            alg: Alg::Xaes256Gcm,
+            key_use: self.key_use,
+            alg: self.key_use.default_alg(),
             created: self.seal_from,
             seal_from: self.seal_from,
             seal_until: self.seal_until,
@@ -47,8 +53,6 @@ impl TestKey {
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) keys: Vec<TestKey>,
-    /// Whether there is a key for JWTs, too, that signs from the start on.
-    pub(crate) jwt: bool,
     /// Numbers of revoked keys.
     pub(crate) revoked: Vec<u8>,
     /// Entries of `cutoffs.json`.
@@ -58,7 +62,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// One key, number 1, that has just begun to seal.
     pub(crate) fn one_key() -> Self {
-        Self { keys: vec![TestKey::new(1, START)], jwt: false, revoked: Vec::new(), cutoffs: Vec::new() }
+        Self { keys: vec![TestKey::new(1, START)], revoked: Vec::new(), cutoffs: Vec::new() }
     }
 
     pub(crate) fn ring(&self, apps: &[AppId]) -> KeyRing {
@@ -66,23 +70,11 @@ impl Plan {
             self.keys.iter().filter(|key| self.revoked.contains(&key.number)).map(|key| key.key().name()).collect();
         let cutoffs = serde_json::json!({ "v": 1, "cutoffs": self.cutoffs }).to_string();
         let content = RingContent {
-            keys: self.keys.iter().map(TestKey::key).chain(self.jwt.then(jwt_key)).map(Arc::new).collect(),
+            keys: self.keys.iter().map(TestKey::key).map(Arc::new).collect(),
             revoked,
             cutoffs: Some(Arc::new(Cutoffs::parse(&cutoffs).unwrap())),
             ..RingContent::default()
         };
         KeyRing::new(content, apps.iter().cloned()).unwrap()
     }
-}
-
-fn jwt_key() -> Key {
-    let spec = KeySpec {
-        key_use: KeyUse::Jwt,
-        alg: Alg::Es256,
-        created: START,
-        seal_from: START,
-        seal_until: START.plus(90 * 86400),
-        max_ttl_s: 86400,
-    };
-    Key::new(spec, KeyBytes::parse_hex(&hex::encode(Sha256::digest("jwt"))).unwrap()).unwrap()
 }

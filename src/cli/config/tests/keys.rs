@@ -23,6 +23,7 @@ fn everything_but_one_app_may_be_left_out() {
     assert!(config.jwt.audiences.is_empty() && config.jwt.public_audiences.is_empty());
     assert_eq!((config.upstream.timeout, config.upstream.max_concurrent), (Duration::from_secs(5), 64));
     assert!(!config.verify.any_app && !config.compat.enabled && config.cors.origins.is_empty());
+    assert_eq!(config.verify.assertion_audience, None);
     let limits = config.limits;
     assert_eq!(limits.max_connections, 10_000);
     assert_eq!([limits.header_timeout, limits.body_timeout, limits.shutdown_grace], [Duration::from_secs(10); 3]);
@@ -59,6 +60,7 @@ fn every_key_can_be_set() {
         max_concurrent = 10_000
         [verify]
         any_app = true
+        assertion_audience = "gateway"
         [compat]
         enabled = true
         [cors]
@@ -78,6 +80,7 @@ fn every_key_can_be_set() {
     assert_eq!(config.apps[0].base_url.as_deref(), Some("https://api.example.com/wx"));
     assert_eq!((config.services[0].id.as_str(), &config.services[0].apps), ("orders", &vec!["wx1".to_owned()]));
     assert_eq!(config.jwt.public_audiences, ["orders"]);
+    assert_eq!(config.verify.assertion_audience.as_deref(), Some("gateway"));
     assert_eq!(config.cors.origins, ["https://h5.example.com", "http://127.0.0.1:10086"]);
     assert_eq!(config.limits.body_timeout, Duration::from_millis(1500));
     assert!(config.allow_group_read && config.jwt.phone && config.verify.any_app && config.compat.enabled);
@@ -171,6 +174,8 @@ fn a_mistake_in_a_table_is_answered_with_the_remedy() {
         ("upstream", "max_concurrent = 99999999999999999999", "max_concurrent: this is not a whole number from 1 to"),
         ("upstream", "max_concurrent = \"64\"", "max_concurrent: is text; write a whole number without quotes, for ex"),
         ("verify", "any_app = \"\"", "any_app: is text; write true or false"),
+        ("verify", "assertion_audience = true", "assertion_audience: is a boolean; write text in quotes"),
+        ("verify", "assertion_audience = \"\"", "assertion_audience: \"\" is not an audience; write 1 to 256"),
         ("compat", "enabled = []", "enabled: is a list; write true or false"),
         (
             "cors",
@@ -262,6 +267,20 @@ fn audiences_need_a_public_url() {
             "login.toml:9: jwt.public_audiences[1]: \"stock\" is not one of jwt.audiences; write one of \"orders\"",
         ]
     );
+}
+
+#[test]
+fn an_assertion_needs_a_public_url_and_an_audience_of_its_own() {
+    let needed = "login.toml:6: public_url: is missing, and verify.assertion_audience needs it: assertions name";
+    let found = mistakes(&format!("{APP}[verify]\nassertion_audience = \"gateway\"\n"));
+    assert!(found.len() == 1 && found[0].starts_with(needed), "{found:#?}");
+    let taken = "login.toml:7: verify.assertion_audience: is one of jwt.audiences, too: who asks for such a JWT could";
+    let url = "public_url = \"https://login.example.com\"";
+    let tables = "[verify]\nassertion_audience = \"orders\"\n[jwt]\naudiences = [\"orders\"]\n";
+    let found = mistakes(&format!("{url}\n{APP}{tables}"));
+    assert!(found.len() == 1 && found[0].starts_with(taken), "{found:#?}");
+    let distinct = tables.replacen("orders", "gateway", 1);
+    assert!(mistakes(&format!("{url}\n{APP}{distinct}x = 1\n"))[0].contains("x: there is no such key"));
 }
 
 #[test]

@@ -72,7 +72,7 @@ impl Rescans {
     }
 
     /// Has a look taken, or joins the one that runs. `false`: there was none, for it is not time yet.
-    pub(super) async fn ask(&self) -> bool {
+    pub(crate) async fn ask(&self) -> bool {
         if !self.attended.load(Ordering::Relaxed) {
             return false;
         }

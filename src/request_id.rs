@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use hyper::HeaderMap;
-use hyper::header::HeaderName;
+use ::http::header::HeaderName;
+use ::http::{HeaderMap, Request};
 use serde::{Serialize, Serializer};
 
 /// Where proxies put the name that they gave a request. We read it and never send it: some clients reserve it.
@@ -14,7 +14,7 @@ const MAX_LEN: usize = 64;
 
 /// A proxy's name for the request if it has a sane one, otherwise our own.
 #[derive(Clone, Debug)]
-pub(super) enum RequestId {
+pub(crate) enum RequestId {
     /// 1 to 64 ASCII letters, digits, `-`, `_` and `.`.
     Proxy(Box<str>),
     /// Shown as 16 hex digits: 8 that were drawn once for the process, 8 that count.
@@ -22,12 +22,13 @@ pub(super) enum RequestId {
 }
 
 impl RequestId {
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
         Self::from_proxy(headers).unwrap_or_else(Self::next)
     }
 
-    /// The name that the outermost layer gave the request.
-    pub(super) fn of_request<B>(request: &hyper::Request<B>) -> Self {
+    /// The name that the server's outermost layer gave the request.
+    #[cfg(feature = "server")]
+    pub(crate) fn of_request<B>(request: &Request<B>) -> Self {
         request.extensions().get().cloned().unwrap_or_else(|| Self::of(request.headers()))
     }
 
@@ -72,7 +73,7 @@ mod tests {
     fn shown(values: &[&[u8]]) -> String {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append(X_REQUEST_ID, hyper::header::HeaderValue::from_bytes(value).unwrap());
+            headers.append(X_REQUEST_ID, ::http::HeaderValue::from_bytes(value).unwrap());
         }
         RequestId::of(&headers).to_string()
     }

@@ -1,0 +1,135 @@
+//! How a request carries a ticket, and what its sender is told when none will do (RFC 6750).
+
+use ::http::header::{AUTHORIZATION, HeaderName};
+use ::http::{HeaderMap, StatusCode};
+
+use crate::ticket::{OpenError, UnverifiedTicket};
+
+/// The seed's header for tickets.
+pub(crate) const WEIXINAUTH: HeaderName = HeaderName::from_static("weixinauth");
+
+/// Why a request presents nothing that could be opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum NotPresented {
+    /// There is no ticket.
+    Nothing,
+    /// There are two different ones, or one header twice.
+    Ambiguous,
+    /// It cannot be a ticket.
+    NotATicket(OpenError),
+}
+
+/// The ticket that came in `weixinauth` or `Authorization: Bearer`.
+///
+/// # Errors
+/// [`NotPresented`].
+pub(crate) fn presented_ticket(headers: &HeaderMap) -> Result<UnverifiedTicket, NotPresented> {
+    let weixinauth = only_one(headers, &WEIXINAUTH)?.filter(|text| !text.is_empty());
+    let bearer = only_one(headers, &AUTHORIZATION)?.and_then(bearer_token);
+    let text = match (weixinauth, bearer) {
+        (Some(one), Some(other)) if one != other => return Err(NotPresented::Ambiguous),
+        (Some(text), _) | (None, Some(text)) => text,
+        (None, None) => return Err(NotPresented::Nothing),
+    };
+    UnverifiedTicket::parse(text).map_err(NotPresented::NotATicket)
+}
+
+fn only_one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, NotPresented> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next().map(|value| value.as_bytes().trim_ascii());
+    if values.next().is_some() { Err(NotPresented::Ambiguous) } else { Ok(first) }
+}
+
+/// The credentials of the scheme `Bearer`, in any case (RFC 9110 section 11.1); `None` for another scheme or an empty one.
+fn bearer_token(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at(value.iter().position(|byte| *byte == b' ')?);
+    let token = token.trim_ascii_start();
+    (scheme.eq_ignore_ascii_case(b"bearer") && !token.is_empty()).then_some(token)
+}
+
+/// Why a request is not let through, as far as its sender is told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// It carries no ticket.
+    NoTicket,
+    /// Malformed, unknown, foreign, dead, unauthentic: one answer, so that nobody learns which.
+    InvalidTicket,
+    /// The ticket, or its session, has ended.
+    TicketExpired,
+    /// A cut-off refuses it.
+    TicketRevoked,
+    /// The ticket is good, but for another app.
+    WrongApp,
+    /// Nobody could check the ticket: a fault of the service, not of the client.
+    NotSetUp,
+}
+
+impl Refusal {
+    /// The name that clients may rely on.
+    #[must_use]
+    pub const fn error(self) -> &'static str {
+        match self {
+            Self::NoTicket | Self::InvalidTicket => "invalid_ticket",
+            Self::TicketExpired => "ticket_expired",
+            Self::TicketRevoked => "ticket_revoked",
+            Self::WrongApp => "wrong_app",
+            Self::NotSetUp => "server_misconfigured",
+        }
+    }
+
+    /// A sentence for people; ASCII without `"` and `\`, as RFC 6749 has it.
+    #[must_use]
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::NoTicket => "no ticket was sent",
+            Self::InvalidTicket => "the ticket is not valid; log in again",
+            Self::TicketExpired => "the ticket has expired; log in again",
+            Self::TicketRevoked => "the login was revoked; log in again",
+            Self::WrongApp => "the ticket is for another app",
+            Self::NotSetUp => "the service cannot check tickets",
+        }
+    }
+
+    /// 401, 403 or 500.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::NoTicket | Self::InvalidTicket | Self::TicketExpired | Self::TicketRevoked => {
+                StatusCode::UNAUTHORIZED
+            }
+            Self::WrongApp => StatusCode::FORBIDDEN,
+            Self::NotSetUp => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The value of `WWW-Authenticate` for a 401; it blames no ticket where none was sent (RFC 6750 section 3.1).
+    #[must_use]
+    pub const fn challenge(self) -> Option<&'static str> {
+        match self {
+            Self::NoTicket => Some("Bearer"),
+            Self::InvalidTicket | Self::TicketExpired | Self::TicketRevoked => Some("Bearer error=\"invalid_token\""),
+            Self::WrongApp | Self::NotSetUp => None,
+        }
+    }
+}
+
+impl From<OpenError> for Refusal {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Expired { .. } => Self::TicketExpired,
+            OpenError::Revoked => Self::TicketRevoked,
+            _ => Self::InvalidTicket,
+        }
+    }
+}
+
+impl From<NotPresented> for Refusal {
+    fn from(why: NotPresented) -> Self {
+        match why {
+            NotPresented::Nothing => Self::NoTicket,
+            NotPresented::Ambiguous => Self::InvalidTicket,
+            NotPresented::NotATicket(error) => error.into(),
+        }
+    }
+}

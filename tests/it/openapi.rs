@@ -1,0 +1,200 @@
+//! `/openapi.json` tells the truth: it describes every route, no other, and what they really answer.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::{APPID, Answer, Builder, Call, ISSUER, TestServer};
+
+const SERVICE: (&str, &str) = ("orders", "c4n4ryServiceSecret");
+
+fn builder() -> Builder {
+    let audiences = |jwt: &mut auth_ticket::http::JwtSettings| {
+        jwt.audiences = vec!["orders".to_owned()];
+        jwt.public_audiences = vec!["orders".to_owned()];
+    };
+    let with_everything = TestServer::builder().compat().assertions("gateway").service(SERVICE.0, SERVICE.1);
+    with_everything.settings(|settings| audiences(&mut settings.jwt))
+}
+
+async fn description(server: &TestServer) -> Value {
+    server.call(Call::get("/openapi.json")).await.is_ok().json()
+}
+
+fn source(file: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http").join(file)).unwrap()
+}
+
+/// The paths of `router` in `http.rs`, as the description writes them.
+fn routes() -> BTreeSet<String> {
+    let http = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http.rs")).unwrap();
+    let for_clients = http.split("pub fn admin_router").next().unwrap();
+    let sources = http.clone() + &source("compat.rs");
+    let arguments = for_clients.split(".route(").skip(1).map(|rest| rest.split(',').next().unwrap().trim());
+    let path_of = |argument: &str| {
+        if argument.starts_with('"') {
+            return argument.trim_matches('"').to_owned();
+        }
+        let name = argument.rsplit(':').next().unwrap();
+        let (_, rest) = sources.split_once(&format!("const {name}: &str = \"")).unwrap_or_else(|| panic!("{name}"));
+        rest.split('"').next().unwrap().to_owned()
+    };
+    let as_described = |path: String| match &*path {
+        "/v1/ext-authz/{*ignored}" => "/v1/ext-authz/{path}".to_owned(),
+        "/v1/ext-authz-app/{*appid_and_ignored}" => "/v1/ext-authz-app/{appid}/{path}".to_owned(),
+        _ => path,
+    };
+    // With and without the slash at the end is one route to describe.
+    arguments.map(path_of).filter(|path| path != "/v1/ext-authz/").map(as_described).collect()
+}
+
+#[tokio::test]
+async fn every_route_is_described_and_no_other() {
+    let described = description(&builder().start().await).await;
+    let described: BTreeSet<String> = described["paths"].as_object().unwrap().keys().cloned().collect();
+    assert!(described.len() > 15, "{described:?}");
+    assert_eq!(described, routes());
+}
+
+#[tokio::test]
+async fn every_described_method_is_taken_and_no_other() {
+    let server = builder().start().await;
+    let description = description(&server).await;
+    for (path, operations) in description["paths"].as_object().unwrap() {
+        let target = path.replace("{appid}", APPID).replace("{path}", "a/b?c=d");
+        let takes_any = operations.get("get").is_some_and(|get| get["tags"] == json!(["gateways"]));
+        for method in ["get", "post", "put", "patch", "delete"] {
+            let answer = server.call(Call::new(&method.to_uppercase(), &target)).await;
+            let is_taken = takes_any || operations.get(method).is_some();
+            let is_compat = path.starts_with("/miniLogin/");
+            let refused = if is_compat { answer.field("code") == 405 } else { answer.status == 405 };
+            assert_eq!(refused, !is_taken, "{method} {path}: {answer:?}");
+            assert_ne!(answer.status, 404, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_error_is_described_and_no_other() {
+    let description = description(&builder().start().await).await;
+    let described = description["components"]["schemas"]["Error"]["properties"]["error"]["enum"].as_array().unwrap();
+    let described: BTreeSet<&str> = described.iter().map(|name| name.as_str().unwrap()).collect();
+    let source = source("error.rs");
+    let names = source.split_once("fn as_str").unwrap().1.split_once("fn status").unwrap().0;
+    let known: BTreeSet<&str> = names.split("=> \"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert_eq!(described, known);
+}
+
+/// Asserts that `answer` is one that the description has for the operation `id`.
+#[track_caller]
+fn is_described(description: &Value, id: &str, answer: &Answer) {
+    let resolved = |value: &Value| match value.get("$ref").and_then(Value::as_str) {
+        Some(pointer) => description.pointer(pointer.trim_start_matches('#')).unwrap().clone(),
+        None => value.clone(),
+    };
+    let paths = description["paths"].as_object().unwrap();
+    let mut operations = paths.values().flat_map(|operations| operations.as_object().unwrap().values());
+    let operation = operations.find(|operation| operation["operationId"] == id).unwrap_or_else(|| panic!("{id}"));
+    let response = operation["responses"].get(answer.status.to_string());
+    let response = resolved(response.unwrap_or_else(|| panic!("{id} does not describe {answer:?}")));
+    let body_schema = response.pointer("/content/application~1json/schema");
+    let mut checks = vec![];
+    match body_schema {
+        Some(schema) => checks.push((schema.clone(), answer.json())),
+        None => assert!(answer.body.is_empty(), "{id}: {answer:?}"),
+    }
+    for (name, header) in response.get("headers").and_then(Value::as_object).into_iter().flatten() {
+        let value = answer.header(&name.to_lowercase()).unwrap_or_else(|| panic!("{id}: no {name} in {answer:?}"));
+        let schema = resolved(header)["schema"].clone();
+        let value = if schema["type"] == "integer" { json!(value.parse::<u64>().unwrap()) } else { json!(value) };
+        checks.push((schema, value));
+    }
+    for (schema, value) in checks {
+        let schema = json!({ "allOf": [schema], "components": description["components"] });
+        let validator = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
+        let faults: Vec<String> = validator.iter_errors(&value).map(|fault| fault.to_string()).collect();
+        assert!(faults.is_empty(), "{id}: {faults:?}\n{value:#}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_answered_is_what_is_described() {
+    let server = builder().start().await;
+    let description = description(&server).await;
+    let ticket = server.ticket_for("alice").await;
+    let exchange = format!(
+        "grant_type=urn:ietf:params:oauth:grant-type:token-exchange\
+         &subject_token_type=urn:auth-ticket:params:oauth:token-type:auth-ticket&subject_token={ticket}"
+    );
+    let client = format!("client_id={}&client_secret={}", SERVICE.0, SERVICE.1);
+    let etag = server.call(Call::get("/openapi.json")).await.header("etag").unwrap().to_owned();
+    let verify_app = format!("/v1/verify/{APPID}");
+    let handle = server.call(Call::get(&format!("/miniLogin/login.ajax?code={}", server.code_for("alice")))).await;
+    let handle = handle.json()["data"]["openid"].as_str().unwrap().to_owned();
+    let post_form = |path: &str, form: &str| Call::post(path).form(form);
+    for (id, status, call) in [
+        ("login", 200, Call::login(&server.code_for("alice"))),
+        ("login", 400, Call::post("/v1/login").json(&json!({}))),
+        ("login", 401, Call::login("err-40029")),
+        ("login", 403, Call::login("err-40226")),
+        ("login", 413, Call::post("/v1/login").body("application/json", vec![b' '; 70_000])),
+        ("login", 415, Call::post("/v1/login").body("text/plain", "x")),
+        ("login", 429, Call::login("err-45011")),
+        ("login", 431, Call::login("x").header("x-long", vec![b'x'; 17_000])),
+        ("login", 500, Call::login("err-40013")),
+        ("login", 502, Call::login("garbage")),
+        ("login", 503, Call::login("err--1")),
+        ("renew", 200, Call::post("/v1/renew").ticket(&ticket)),
+        ("renew", 401, Call::post("/v1/renew")),
+        ("session", 200, Call::get("/v1/session").ticket(&ticket)),
+        ("session", 401, Call::get("/v1/session").ticket("x")),
+        ("exchangeToken", 200, post_form("/v1/token", &format!("{exchange}&{client}"))),
+        ("exchangeToken", 200, post_form("/v1/token", &format!("{exchange}&client_id={APPID}"))),
+        ("exchangeToken", 400, post_form("/v1/token", &format!("{exchange}&{client}&audience=others"))),
+        ("exchangeToken", 400, post_form("/v1/token", &format!("{client}&grant_type=password"))),
+        ("exchangeToken", 401, post_form("/v1/token", &exchange)),
+        ("exchangeToken", 401, post_form("/v1/token", &exchange).header("authorization", "Basic eDp5")),
+        ("introspect", 200, post_form("/v1/introspect", &format!("{client}&token={ticket}"))),
+        ("introspect", 200, post_form("/v1/introspect", &format!("{client}&token=x"))),
+        ("introspect", 400, post_form("/v1/introspect", &client)),
+        ("introspect", 401, post_form("/v1/introspect", "token=x")),
+        ("verify", 200, Call::get("/v1/verify").ticket(&ticket)),
+        ("verify", 401, Call::get("/v1/verify")),
+        ("verifyApp", 200, Call::get(&verify_app).ticket(&ticket)),
+        ("verifyApp", 403, Call::get("/v1/verify/wxNobody").ticket(&ticket)),
+        ("extAuthz", 200, Call::get("/v1/ext-authz").ticket(&ticket)),
+        ("extAuthzPath", 401, Call::get("/v1/ext-authz/a/b")),
+        ("extAuthzApp", 200, Call::get(&format!("/v1/ext-authz-app/{APPID}/a/b")).ticket(&ticket)),
+        ("jwks", 200, Call::get("/.well-known/jwks.json")),
+        ("metadata", 200, Call::get("/.well-known/oauth-authorization-server")),
+        ("openapi", 200, Call::get("/openapi.json")),
+        ("openapi", 304, Call::get("/openapi.json").header("if-none-match", &etag)),
+        ("healthz", 200, Call::get("/healthz")),
+        ("readyz", 200, Call::get("/readyz")),
+        ("compatLogin", 200, Call::get(&format!("/miniLogin/login.ajax?code={}", server.code_for("alice")))),
+        ("compatLogin", 200, Call::get("/miniLogin/login.ajax?code=err-40029")),
+        ("compatLoginPost", 200, post_form("/miniLogin/login.ajax", &format!("code={}", server.code_for("alice")))),
+        ("compatLoginCheck", 200, post_form("/miniLogin/loginCheck.ajax", &format!("openid={handle}&phoneNo="))),
+        ("compatLoginCheck", 200, post_form("/miniLogin/loginCheck.ajax", "openid=o-alice")),
+    ] {
+        let answer = server.call(call).await;
+        assert_eq!(answer.status, status, "{id}: {answer:?}");
+        is_described(&description, id, &answer);
+    }
+}
+
+#[tokio::test]
+async fn it_is_this_server_that_is_described() {
+    let described = description(&builder().start().await).await;
+    assert_eq!(described["servers"], json!([{ "url": ISSUER }]));
+    assert_eq!(described["info"]["version"], env!("CARGO_PKG_VERSION"));
+    let plain = TestServer::start().await;
+    let answer = plain.call(Call::get("/openapi.json")).await;
+    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    let described = answer.json();
+    assert_eq!(described["servers"], json!([{ "url": "/" }]));
+    assert!(described["paths"].get("/v1/login").is_some());
+    assert!(!answer.body_text().contains("/miniLogin/"), "a route that is turned off is not described");
+}
