@@ -12,7 +12,7 @@ use super::request::{json_body, json_object, presented_ticket};
 use super::{App, AppState, json_answer, session_key};
 use crate::keyring::Purpose;
 use crate::secret::SecretText;
-use crate::ticket::Ticket;
+use crate::ticket::{PlatformId, Ticket};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -79,8 +79,13 @@ fn proven(
     };
     let Some((encrypted_data, iv)) = encrypted else { return Ok(UserDataObject { data: None, signature_valid }) };
     let data = app.platform.decrypt(session_key, &encrypted_data, &iv).map_err(|error| error.to_string())?;
+    let session = ticket.session();
     let openid = data.openid().map_err(|error| error.to_string())?;
-    if openid.is_some_and(|openid| openid != ticket.session().openid.as_str()) {
+    let unionid = data.unionid().map_err(|error| error.to_string())?;
+    // Where the ticket has no unionid, none is believed: a user can write one into genuine data of his own.
+    let is_own = openid.is_none_or(|openid| openid == session.openid.as_str())
+        && unionid.is_none_or(|unionid| session.unionid.as_ref().map(PlatformId::as_str) == Some(unionid));
+    if !is_own {
         return Err("the data is another user's".to_owned());
     }
     if data.mentions_a_phone() {

@@ -38,7 +38,8 @@ pub enum UserDataError {
 }
 
 impl UserData {
-    /// Takes a decrypted text over, if it is one JSON object, in which no object names a member twice, and its `watermark.appid` is `appid`.
+    /// Takes a decrypted text over, if it is one JSON object, in which no object names a member twice, and its
+    /// `watermark.appid` is `appid`.
     ///
     /// # Errors
     /// [`UserDataError::Json`] or [`UserDataError::Watermark`].
@@ -55,7 +56,19 @@ impl UserData {
     /// # Errors
     /// [`UserDataError::Json`].
     pub fn openid(&self) -> Result<Option<&str>, UserDataError> {
-        self.0.get("openId").map(|openid| openid.as_str().ok_or(UserDataError::Json)).transpose()
+        self.text("openId")
+    }
+
+    /// The same across the apps of one owner.
+    ///
+    /// # Errors
+    /// [`UserDataError::Json`] when `unionId` is something but text.
+    pub fn unionid(&self) -> Result<Option<&str>, UserDataError> {
+        self.text("unionId")
+    }
+
+    fn text(&self, name: &str) -> Result<Option<&str>, UserDataError> {
+        self.0.get(name).map(|value| value.as_str().ok_or(UserDataError::Json)).transpose()
     }
 
     /// Whether it has anything to do with a phone number.

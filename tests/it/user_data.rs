@@ -1,6 +1,6 @@
 //! Encrypted and signed data: right, it is handed out; wrong in any way, it is one answer.
 
-use auth_ticket::ticket::SessionKey;
+use auth_ticket::ticket::{PlatformId, Session, SessionKey};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -28,23 +28,36 @@ fn with(body: &Value, name: &str, value: impl Into<Value>) -> Value {
     body
 }
 
-/// Source: "Signature and decryption of open data" in `WeChat`'s documentation, <https://developers.weixin.qq.com/miniprogram/dev/framework/open-ability/signature.html>.
-#[tokio::test]
-async fn the_platforms_published_vectors_pass_through_the_server() {
-    const VECTOR_APPID: &str = "wx4f4bc4dec97d474b";
-    let server = TestServer::builder().app(VECTOR_APPID).start().await;
-    let mut claims = session("oGZUI0egBJY1zhBYw2KhdUfwVJJE", START);
-    claims.session_key = Some(SessionKey::parse("tiihtNczf5v6AKRyjwEUhQ==").unwrap());
-    let body = json!({
+const VECTOR_APPID: &str = "wx4f4bc4dec97d474b";
+
+/// A profile, encrypted. Source of this and of what goes with it: "Signature and decryption of open data" in `WeChat`'s
+/// documentation, <https://developers.weixin.qq.com/miniprogram/dev/framework/open-ability/signature.html>.
+fn vector() -> Value {
+    json!({
         "iv": "r7BXXKkLb8qrSNn05n0qiA==",
         "encryptedData": "CiyLU1Aw2KjvrjMdj8YKliAjtP4gsMZMQmRzooG2xrDcvSnxIMXFufNstNGTyaGS9uT5geRa0W4oTOb1WT7fJlAC+oNPdbB+3hVbJSRgv+4lGOETKUQz6OYStslQ142dNCuabNPGBzlooOmB231qMM85d2/fV6ChevvXvQP8Hkue1poOFtnEtpyxVLW1zAo6/1Xx1COxFvrc2d7UL/lmHInNlxuacJXwu0fjpXfz/YqYzBIBzD6WUfTIF9GRHpOn/Hz7saL8xz+W//FRAUid1OksQaQx4CMs8LOddcQhULW4ucetDf96JcR3g0gfRK4PC7E/r7Z6xNrXd2UIeorGj5Ef7b1pJAYB6Y5anaHqZ9J6nKEBvB4DnNLIVWSgARns/8wR2SiRS7MNACwTyrGvt9ts8p12PKFdlqYTopNHR1Vf7XjfhQlVsAJdNiKdYmYVoKlaRv85IfVunYzO0IKXsyl7JCUjCpoG20f0a04COwfneQAGGwd5oa+T8yO5hzuyDb/XcxxmK01EpqOyuxINew==",
-    });
-    let answer = server.call(user_data(&server.sealed(&claims), &body)).await;
+    })
+}
+
+/// The login that the vector belongs to.
+fn vector_session() -> Session {
+    let mut claims = session("oGZUI0egBJY1zhBYw2KhdUfwVJJE", START);
+    claims.unionid = Some(PlatformId::parse("ocMvos6NjeKLIBqg5Mr9QjxrP1FA").unwrap());
+    claims.session_key = Some(SessionKey::parse("tiihtNczf5v6AKRyjwEUhQ==").unwrap());
+    claims
+}
+
+#[tokio::test]
+async fn the_platforms_published_vectors_pass_through_the_server() {
+    let server = TestServer::builder().app(VECTOR_APPID).start().await;
+    let claims = vector_session();
+    let answer = server.call(user_data(&server.sealed(&claims), &vector())).await;
     let data = &answer.is_ok().json()["data"];
     assert_eq!((&data["nickName"], &data["openId"]), (&json!("Band"), &json!("oGZUI0egBJY1zhBYw2KhdUfwVJJE")));
     assert_eq!(data["watermark"], json!({ "timestamp": 1_477_314_187, "appid": VECTOR_APPID }));
     assert_eq!(answer.json().as_object().unwrap().len(), 1);
 
+    let mut claims = claims;
     claims.session_key = Some(SessionKey::parse("HyVFkGl5F5OQWJZZaNzBBg==").unwrap());
     let raw_data = r#"{"nickName":"Band","gender":1,"language":"zh_CN","city":"Guangzhou","province":"Guangdong","country":"CN","avatarUrl":"http://wx.qlogo.cn/mmopen/vi_32/1vZvI39NWFQ9XM4LtQpFrQJ1xlgZxx3w7bQxKARol6503Iuswjjn6nIGBiaycAjAtpujxyzYsrztuuICqIM5ibXQ/0"}"#;
     let body = json!({ "rawData": raw_data, "signature": "75e81ceda165f4ffa64f4068af58c64b8f54b88c" });
@@ -114,6 +127,9 @@ async fn whatever_is_wrong_the_answer_is_one_and_the_same() {
         json!({ "openId": server.openid("bob") }),
         json!({ "openId": 1 }),
         json!({ "openId": null }),
+        json!({ "unionId": server.unionid("bob") }),
+        json!({ "openId": server.openid("alice"), "unionId": server.unionid("bob") }),
+        json!({ "unionId": 1 }),
         json!({ "watermark": { "timestamp": 1, "appid": OTHER_APPID } }),
         json!({ "watermark": { "timestamp": 1 } }),
         json!({ "watermark": APPID }),
@@ -201,6 +217,21 @@ async fn a_stale_session_key_is_called_that_only_when_the_platform_says_so() {
         let after = profile(&server, "alice").await;
         server.call(user_data(&ticket, &after)).await.is_error("bad_user_data");
         server.call(user_data(&ticket, &after)).await.is_error("session_key_stale");
+    }
+}
+
+#[tokio::test]
+async fn a_unionid_that_the_login_did_not_have_is_not_believed() {
+    let server = TestServer::builder().app(VECTOR_APPID).start().await;
+    for (unionid, is_taken) in [("", false), ("another", false), ("ocMvos6NjeKLIBqg5Mr9QjxrP1FA", true)] {
+        let mut claims = vector_session();
+        claims.unionid = PlatformId::parse(unionid).ok();
+        let answer = server.call(user_data(&server.sealed(&claims), &vector())).await;
+        if is_taken {
+            answer.is_ok()
+        } else {
+            answer.is_error("bad_user_data")
+        };
     }
 }
 

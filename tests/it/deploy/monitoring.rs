@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use auth_ticket::hook::{Hook, HookOptions};
+
 use super::program::{auth_ticket, read, shipped, start, succeed, url};
+use crate::support::{Call, TestServer};
 
 const ALERTS: &str = include_str!("../../../deploy/prometheus/alerts.yml");
 const ALERT_TESTS: &str = include_str!("../../../deploy/prometheus/alerts.test.yml");
@@ -42,11 +45,21 @@ async fn exported() -> String {
     loop {
         let text = client.get(format!("{operators}/metrics")).send().await.unwrap().text().await.unwrap();
         if text.contains("auth_ticket_ring_reloads_total") {
-            return text;
+            return text + &of_the_owners_service().await;
         }
         // The demo looks at its keys every second.
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// The demo asks no owner, so another server does, who finds nobody there.
+async fn of_the_owners_service() -> String {
+    let nobody = "http://127.0.0.1:1/".parse().unwrap();
+    let options =
+        HookOptions { url: nobody, audience: "users".to_owned(), timeout: Duration::from_secs(20), max_concurrent: 1 };
+    let server = TestServer::builder().claims(Hook::new(options).unwrap()).start().await;
+    server.call(Call::login(&server.code_for("alice"))).await.is_error("upstream_busy");
+    server.metrics().await
 }
 
 #[tokio::test]
