@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use ::http::HeaderMap;
 use ::http::header::HeaderName;
-use ::http::{HeaderMap, Request};
 use serde::{Serialize, Serializer};
 
 /// Where proxies put the name that they gave a request. We read it and never send it: some clients reserve it.
@@ -28,7 +28,7 @@ impl RequestId {
 
     /// The name that the server's outermost layer gave the request.
     #[cfg(feature = "server")]
-    pub(crate) fn of_request<B>(request: &Request<B>) -> Self {
+    pub(crate) fn of_request<B>(request: &::http::Request<B>) -> Self {
         request.extensions().get().cloned().unwrap_or_else(|| Self::of(request.headers()))
     }
 

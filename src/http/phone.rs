@@ -31,13 +31,14 @@ struct PhoneObject<'a> {
     ticket: TicketObject<'a>,
 }
 
+const WRONG: ApiError = ApiError::invalid_request("the body is not JSON with either code, or encryptedData and iv");
+
 /// Ticket header and `{"code"}` or `{"encryptedData","iv"}` -> the number, and a ticket object with it sealed in.
 pub(super) async fn phone(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {
     let headers = request.headers().clone();
     let body = json_body(request, state.settings.body_timeout).await?;
     let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
     let app = state.app_of(&ticket)?;
-    const WRONG: ApiError = ApiError::invalid_request("the body is not JSON with either code, or encryptedData and iv");
     let phone = match json_object(&body).ok_or(WRONG)? {
         PhoneRequest { code: Some(code), encrypted_data: None, iv: None } => by_code(&state, app, code).await?,
         PhoneRequest { code: None, encrypted_data: Some(data), iv: Some(iv) } => {

@@ -31,6 +31,9 @@ struct UserDataObject {
     signature_valid: Option<bool>,
 }
 
+const WRONG: ApiError =
+    ApiError::invalid_request("the body is not JSON with encryptedData and iv, or rawData and signature, or all four");
+
 /// Ticket header and `{"encryptedData","iv"}`, `{"rawData","signature"}` or both -> the decrypted data, and that the
 /// signature is right.
 pub(super) async fn user_data(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {
@@ -38,12 +41,9 @@ pub(super) async fn user_data(State(state): State<Arc<AppState>>, request: Reque
     let body = json_body(request, state.settings.body_timeout).await?;
     let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
     let app = state.app_of(&ticket)?;
-    const WRONG: ApiError = ApiError::invalid_request(
-        "the body is not JSON with encryptedData and iv, or rawData and signature, or all four",
-    );
     let UserDataRequest { encrypted_data, iv, raw_data, signature } = json_object(&body).ok_or(WRONG)?;
-    let encrypted = pair(encrypted_data, iv).ok_or(WRONG)?;
-    let signed = pair(raw_data, signature).ok_or(WRONG)?;
+    let encrypted = pair(encrypted_data, iv)?;
+    let signed = pair(raw_data, signature)?;
     if encrypted.is_none() && signed.is_none() {
         return Err(WRONG);
     }
@@ -55,11 +55,11 @@ pub(super) async fn user_data(State(state): State<Arc<AppState>>, request: Reque
 }
 
 /// Both, or neither.
-fn pair(one: Option<String>, other: Option<String>) -> Option<Option<(String, String)>> {
+fn pair(one: Option<String>, other: Option<String>) -> Result<Option<(String, String)>, ApiError> {
     match (one, other) {
-        (Some(one), Some(other)) => Some(Some((one, other))),
-        (None, None) => Some(None),
-        _ => None,
+        (Some(one), Some(other)) => Ok(Some((one, other))),
+        (None, None) => Ok(None),
+        _ => Err(WRONG),
     }
 }
 
