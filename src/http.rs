@@ -61,7 +61,7 @@ use crate::ticket::{OpenError, Policy, SealError, SealedTicket, Session, Ticket,
 use error::{ApiError, ErrorCode};
 use flight::Flights;
 use metrics::Metrics;
-use upstream::Asks;
+use upstream::{Asks, Breakers};
 
 /// Largest section of request headers, names, values and four bytes for each line, in bytes.
 const MAX_HEADER_SECTION: usize = 16 << 10;
@@ -183,6 +183,7 @@ pub struct AppState {
     handle_flights: Flights<Arc<Session>>,
     phone_flights: Flights<Phone>,
     asks: Asks,
+    breakers: Breakers,
     rescans: Rescans,
     metrics: Metrics,
     reload_failed: AtomicBool,
@@ -227,6 +228,10 @@ impl AppState {
         let live = ArcSwap::from_pointee(Live::new(ring));
         let metrics = Metrics::new();
         metrics.ring_loaded(clock.now(), 0);
+        for app in &apps {
+            metrics.platform_paused(app.id.as_str(), false);
+        }
+        let breakers = Breakers::new(&apps);
         Arc::new(Self {
             description: openapi::description(&settings),
             settings,
@@ -238,6 +243,7 @@ impl AppState {
             handle_flights: Flights::default(),
             phone_flights: Flights::default(),
             asks: Asks::default(),
+            breakers,
             rescans: Rescans::default(),
             metrics,
             reload_failed: AtomicBool::new(false),

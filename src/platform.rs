@@ -271,6 +271,12 @@ pub enum PlatformError {
     /// No whole answer within the deadline. 504 `upstream_timeout`; the code may be spent.
     #[error("the platform did not answer in time")]
     Timeout,
+    /// It has failed again and again, so nothing was sent and the code is not spent. 503 `upstream_busy`.
+    #[error("the platform is left alone after repeated failures")]
+    Stopped {
+        /// After how many seconds there is a chance.
+        retry_after_s: u64,
+    },
     /// No connection, so the code is not spent. 502 `upstream_failed`.
     #[error("the platform cannot be reached")]
     Unreachable,
@@ -325,13 +331,24 @@ impl PlatformError {
         self.refusal().and_then(Refusal::rid)
     }
 
+    /// Whether it says that the platform as a whole is not there: no connection, no whole answer, or a gateway's 5xx. What
+    /// it says of one code or one user does not.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Timeout | Self::Unreachable | Self::Failed(FailedReason::CutOff) => true,
+            Self::Failed(FailedReason::Status(status)) => (500..600).contains(status),
+            _ => false,
+        }
+    }
+
     /// After how many seconds another login has a chance, for the variants that are answered with `Retry-After`.
     #[must_use]
     pub fn retry_after_s(&self) -> Option<u64> {
         match self {
             // The quota counts by the minute.
             Self::RateLimited(_) => Some(60),
-            Self::Busy { retry_after_s, .. } => Some(*retry_after_s),
+            Self::Busy { retry_after_s, .. } | Self::Stopped { retry_after_s } => Some(*retry_after_s),
             _ => None,
         }
     }
@@ -345,7 +362,7 @@ impl PlatformError {
             | Self::Busy { refusal, .. }
             | Self::Misconfigured { refusal, .. }
             | Self::Failed(FailedReason::UnknownErrcode(refusal) | FailedReason::AccessToken(refusal)) => Some(refusal),
-            Self::Failed(_) | Self::Timeout | Self::Unreachable => None,
+            Self::Failed(_) | Self::Timeout | Self::Stopped { .. } | Self::Unreachable => None,
         }
     }
 }

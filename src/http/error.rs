@@ -339,6 +339,7 @@ impl ApiError {
                 (ErrorCode::UpstreamBusy, "too many calls wait for the platform")
             }
             E::Busy { .. } => (ErrorCode::UpstreamBusy, "the platform is busy"),
+            E::Stopped { .. } => (ErrorCode::UpstreamBusy, "the platform has not answered for a while"),
             E::Misconfigured { .. } => (ErrorCode::ServerMisconfigured, "the server is not set up for this app"),
             E::Timeout => (ErrorCode::UpstreamTimeout, "the platform did not answer in time"),
             _ => (ErrorCode::UpstreamFailed, "the platform gave no usable answer"),
@@ -346,8 +347,8 @@ impl ApiError {
         let told = Self::new(code, description);
         let description = match error {
             E::UserBlocked(_) | E::RateLimited(_) | E::Misconfigured { .. } => Cow::Borrowed(description),
-            // Of what waits here nothing was sent.
-            E::Busy { .. } if error.errcode().is_none() && stake != Stake::Nothing => {
+            // Nothing was sent.
+            E::Busy { .. } | E::Stopped { .. } if error.errcode().is_none() && stake != Stake::Nothing => {
                 Cow::Owned(format!("{description}; try again with the same code"))
             }
             _ => Cow::Owned(format!("{description}; {}", stake.remedy())),

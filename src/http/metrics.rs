@@ -31,6 +31,7 @@ pub(super) struct Metrics {
     logins: Family<Login, Counter>,
     upstream_seconds: Family<Call, Histogram>,
     upstream_errcodes: Family<Errcode, Counter>,
+    upstream_paused: Family<OfApp, Gauge>,
     hook_calls: Family<HookCall, Counter>,
     hook_seconds: Histogram,
     requests: Family<Request, Counter>,
@@ -69,6 +70,11 @@ struct Login {
 struct Call {
     appid: String,
     call: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct OfApp {
+    appid: String,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -166,6 +172,7 @@ impl Metrics {
             // 5 ms to about 10 s.
             upstream_seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.005, 2.0, 12))),
             upstream_errcodes: Family::default(),
+            upstream_paused: Family::default(),
             hook_calls: Family::default(),
             hook_seconds: Histogram::new(exponential_buckets(0.005, 2.0, 12)),
             requests: Family::default(),
@@ -195,6 +202,8 @@ impl Metrics {
         let help = "Time that the platform took to answer a call, our own queue included";
         to.register_with_unit("upstream_latency", help, Unit::Seconds, self.upstream_seconds.clone());
         to.register("upstream_errcodes", "Refusals of the platform by its errcode", self.upstream_errcodes.clone());
+        let help = "1 while the platform of an app is left alone after repeated failures";
+        to.register("upstream_paused", help, self.upstream_paused.clone());
         let help = "Questions to the owner's service by what came of them";
         to.register("claims_hook_calls", help, self.hook_calls.clone());
         let help = "Time that the owner's service took to answer";
@@ -269,6 +278,10 @@ impl Metrics {
         if let Some(took) = took {
             self.hook_seconds.observe(took.as_secs_f64());
         }
+    }
+
+    pub(super) fn platform_paused(&self, appid: &str, is_paused: bool) {
+        self.upstream_paused.get_or_create(&OfApp { appid: appid.to_owned() }).set(i64::from(is_paused));
     }
 
     pub(super) fn answered(&self, route: &str, status: u16) {

@@ -1,18 +1,42 @@
-//! Calls to a platform, as all routes make them: timed for operators, and bounded where the client decides how many.
+//! Calls to a platform, as all routes make them: timed for operators, stopped for a while when they fail again and again,
+//! and bounded where the client decides how many.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tokio::time::Instant;
 
 use super::{App, AppState};
+use crate::breaker::{Breaker, BreakerOptions, Pass, Stopped};
+use crate::keyring::AppId;
 use crate::platform::PlatformError;
 use crate::ticket::LoginId;
 
-/// Waits for `answer`, which `call` gets from the platform of `app`, and tells operators how that went.
+/// So many outages in a row, and an app's platform is left alone; first for a second, at most for half a minute.
+const BREAKER: BreakerOptions =
+    BreakerOptions { failures: 10, shortest_pause: Duration::from_secs(1), longest_pause: Duration::from_secs(30) };
+
+/// Whether the platform of an app may be called, for each app.
+#[derive(Debug)]
+pub(super) struct Breakers(HashMap<AppId, Breaker>);
+
+impl Breakers {
+    pub(super) fn new(apps: &[App]) -> Self {
+        Self(apps.iter().map(|app| (app.id.clone(), Breaker::new(BREAKER))).collect())
+    }
+
+    fn admit(&self, app: &App, now: Instant) -> Result<Option<Pass>, Stopped> {
+        self.0.get(&app.id).map(|breaker| breaker.admit(now)).transpose()
+    }
+}
+
+/// Waits for `answer`, which `call` gets from the platform of `app`, and tells operators how that went. While the platform
+/// is left alone, nothing of `answer` is begun.
 pub(super) async fn call<T>(
     state: &Arc<AppState>,
     app: &App,
@@ -20,9 +44,34 @@ pub(super) async fn call<T>(
     answer: impl Future<Output = Result<T, PlatformError>>,
 ) -> Result<T, PlatformError> {
     let began = Instant::now();
+    let pass = state.breakers.admit(app, began).map_err(|Stopped { retry_after, .. }| PlatformError::Stopped {
+        // Rounded up.
+        retry_after_s: retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0),
+    })?;
     let result = answer.await;
     state.metrics.called(app.id.as_str(), call, began.elapsed(), result.as_ref().err());
+    if let Some(pass) = pass {
+        tell(state, app, pass, result.as_ref().is_err_and(PlatformError::is_outage));
+    }
     result
+}
+
+/// Tells the breaker how a call went, and operators when that changes something.
+fn tell(state: &AppState, app: &App, pass: Pass, is_outage: bool) {
+    let appid = app.id.as_str();
+    if is_outage {
+        if let Some(pause) = pass.failed(Instant::now()) {
+            state.metrics.platform_paused(appid, true);
+            tracing::warn!(
+                appid,
+                pause_s = pause.as_secs(),
+                "the platform does not answer and is left alone for a while"
+            );
+        }
+    } else if pass.worked() {
+        state.metrics.platform_paused(appid, false);
+        tracing::info!(appid, "the platform answers again");
+    }
 }
 
 /// How often the platform is asked about a `session_key`: by each login, and by all of them together.

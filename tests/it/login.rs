@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use serde_json::{Value, json};
 
-use crate::support::{APPID, Answer, Call, OTHER_APPID, Plan, START, TestServer, stub};
+use crate::support::{APPID, Answer, Call, OTHER_APPID, Plan, START, TestServer, session, stub, within_5_s};
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -276,4 +276,47 @@ async fn an_identity_that_nobody_may_seal_is_upstream_failed() {
 async fn login_at(platform: Router) -> Answer {
     let server = TestServer::builder().platform(platform).start().await;
     login(&server, "any-code").await
+}
+
+/// Rule: a platform that fails again and again is left alone for a while, and a code that was not sent is still good.
+#[tokio::test]
+async fn a_platform_that_does_not_answer_is_left_alone_and_the_code_stays_good() {
+    let server = TestServer::builder().upstream_timeout(Duration::from_millis(50)).start().await;
+    let ticket = server.sealed(&session("o-alice", START));
+    for _ in 0..10 {
+        server.call(Call::login("hang")).await.is_error("upstream_timeout");
+    }
+    let asked = server.platform.exchanges();
+    let code = server.code_for("alice");
+    let refused = server.call(Call::login(&code)).await;
+    assert_eq!(refused.is_error("upstream_busy").header("retry-after"), Some("1"));
+    assert_eq!(server.platform.exchanges(), asked, "nothing was sent");
+    server.verify(&ticket).await.is_ok();
+    assert!(server.metrics().await.contains("auth_ticket_upstream_paused{appid=\"wx0123456789abcdef\"} 1\n"));
+    server.call(Call::post("/v1/renew").ticket(&ticket)).await.is_ok();
+
+    // After the pause one call tries; its success ends the stop.
+    let tried = async {
+        loop {
+            let answer = server.call(Call::login(&code)).await;
+            if answer.status == 200 {
+                return answer;
+            }
+            answer.is_error("upstream_busy");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within_5_s("the pause ends", tried).await.ticket();
+    assert!(server.metrics().await.contains("auth_ticket_upstream_paused{appid=\"wx0123456789abcdef\"} 0\n"));
+    server.ticket_for("bob").await;
+}
+
+#[tokio::test]
+async fn a_platform_that_refuses_is_not_one_that_does_not_answer() {
+    let server = TestServer::start().await;
+    for _ in 0..30 {
+        server.call(Call::login("err--1")).await.is_error("upstream_busy");
+        server.call(Call::login("garbage")).await.is_error("upstream_failed");
+    }
+    server.ticket_for("alice").await;
 }

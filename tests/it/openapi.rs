@@ -133,6 +133,10 @@ async fn what_is_answered_is_what_is_described() {
     let verify_app = format!("/v1/verify/{APPID}");
     let handle = server.call(Call::get(&format!("/miniLogin/login.ajax?code={}", server.code_for("alice")))).await;
     let handle = handle.json()["data"]["openid"].as_str().unwrap().to_owned();
+    let phone = |body: Value| Call::post("/v1/phone").ticket(&ticket).json(&body);
+    let user_data = |body: Value| Call::post("/v1/userdata").ticket(&ticket).json(&body);
+    let profile = server.simulator("encrypt", &json!({ "appid": APPID, "name": "alice" })).await;
+    let encrypted = json!({ "encryptedData": profile["encryptedData"], "iv": profile["iv"] });
     let post_form = |path: &str, form: &str| Call::post(path).form(form);
     for (id, status, call) in [
         ("login", 200, Call::login(&server.code_for("alice"))),
@@ -150,6 +154,21 @@ async fn what_is_answered_is_what_is_described() {
         ("renew", 401, Call::post("/v1/renew")),
         ("session", 200, Call::get("/v1/session").ticket(&ticket)),
         ("session", 401, Call::get("/v1/session").ticket("x")),
+        ("checkSession", 200, Call::post("/v1/session/check").ticket(&ticket)),
+        ("checkSession", 401, Call::post("/v1/session/check")),
+        ("phone", 200, phone(json!({ "code": "phone-alice-1" }))),
+        ("phone", 400, phone(json!({}))),
+        ("phone", 400, phone(json!({ "code": "phone-alice-1" }))),
+        ("phone", 401, Call::post("/v1/phone").json(&json!({ "code": "phone-alice-2" }))),
+        ("phone", 429, phone(json!({ "code": "err-45011" }))),
+        ("phone", 503, phone(json!({ "code": "err--1" }))),
+        ("userData", 200, user_data(profile.clone())),
+        ("userData", 200, user_data(encrypted)),
+        ("userData", 400, user_data(json!({}))),
+        ("userData", 400, user_data(json!({ "rawData": "x", "signature": "x" }))),
+        ("userData", 401, Call::post("/v1/userdata").json(&profile)),
+        ("resetSession", 200, Call::post("/v1/session/reset").ticket(&ticket)),
+        ("resetSession", 429, Call::post("/v1/session/reset").ticket(&ticket)),
         ("exchangeToken", 200, post_form("/v1/token", &format!("{exchange}&{client}"))),
         ("exchangeToken", 200, post_form("/v1/token", &format!("{exchange}&client_id={APPID}"))),
         ("exchangeToken", 400, post_form("/v1/token", &format!("{exchange}&{client}&audience=others"))),
@@ -178,6 +197,8 @@ async fn what_is_answered_is_what_is_described() {
         ("compatLoginPost", 200, post_form("/miniLogin/login.ajax", &format!("code={}", server.code_for("alice")))),
         ("compatLoginCheck", 200, post_form("/miniLogin/loginCheck.ajax", &format!("openid={handle}&phoneNo="))),
         ("compatLoginCheck", 200, post_form("/miniLogin/loginCheck.ajax", "openid=o-alice")),
+        ("compatPhone", 200, post_form("/miniLogin/phone.ajax", &format!("openid={handle}&code=phone-alice-3"))),
+        ("compatPhone", 200, post_form("/miniLogin/phone.ajax", "openid=o-alice")),
     ] {
         let answer = server.call(call).await;
         assert_eq!(answer.status, status, "{id}: {answer:?}");
