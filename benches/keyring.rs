@@ -3,42 +3,23 @@
 //! `cargo bench --bench keyring`; `cargo bench --bench keyring -- cutoffs` for one part. Before the timings, the memory
 //! that a million cut-offs take is printed: at the most while they are read, and for as long as they are held.
 
+#[path = "shared/usual.rs"]
+mod usual;
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_ticket::clock::UnixSeconds;
 use auth_ticket::keyring::cutoffs::{Cutoff, LoginId, Who, list};
-use auth_ticket::keyring::{AppId, Cutoffs, Key, KeyRing, KeySpec, KeyUse, Purpose, RingContent};
+use auth_ticket::keyring::{Cutoffs, KeyRing, Purpose};
 use auth_ticket::keystore::Directory;
-use auth_ticket::ticket::{PlatformId, Policy, Session, SessionKey, UnverifiedTicket};
+use auth_ticket::ticket::UnverifiedTicket;
 use criterion::{BatchSize, Criterion};
 
-const NOW: UnixSeconds = UnixSeconds::new(1_795_000_000);
-const POLICY: Policy = Policy { ttl_s: 7200, max_session_s: 30 * 86400 };
-const MANY_KEYS: u64 = 1000;
+use usual::{NOW, POLICY, app, keys, ring, spec, ticket};
+
+const KEYS: [u64; 3] = [1, 100, 1000];
 const MANY_CUTOFFS: u64 = 1_000_000;
-
-fn app() -> AppId {
-    AppId::parse("wx0123456789abcdef").expect("an appid")
-}
-
-fn spec(age_s: u64) -> KeySpec {
-    let seal_from = NOW.minus(age_s);
-    KeySpec {
-        key_use: KeyUse::Ticket,
-        alg: KeyUse::Ticket.default_alg(),
-        created: seal_from,
-        seal_from,
-        seal_until: seal_from.plus(90 * 86400),
-        max_ttl_s: 86400,
-    }
-}
-
-/// `count` keys, of which the last seals.
-fn keys(count: u64) -> Vec<Arc<Key>> {
-    (1..=count).rev().map(|age| Arc::new(Key::generate(spec(age * 60)).expect("a key"))).collect()
-}
 
 /// Half of them logins, half of them users.
 fn cutoffs(count: u64) -> impl Iterator<Item = Cutoff> {
@@ -68,23 +49,6 @@ fn cutoffs_text(count: u64) -> String {
     text
 }
 
-fn ring(keys: Vec<Arc<Key>>, cutoffs: Option<Arc<Cutoffs>>) -> KeyRing {
-    KeyRing::new(RingContent { keys, cutoffs, ..RingContent::default() }, [app()]).expect("a ring")
-}
-
-fn ticket(ring: &KeyRing) -> String {
-    let session = Session {
-        openid: PlatformId::parse("oGZUI0egBJY1zhBYw2KhdUfwVJJE").expect("an openid"),
-        unionid: Some(PlatformId::parse("ocMvos6NjeKLIBqg5Mr9QjxrP1FA").expect("a unionid")),
-        session_key: Some(SessionKey::parse("tiihtNczf5v6AKRyjwEUhQ==").expect("a session_key")),
-        phone: None,
-        owner_claims: None,
-        login_id: LoginId::generate().expect("randomness"),
-        auth_time: NOW,
-    };
-    session.seal(ring, &app(), Purpose::Ticket, NOW, &POLICY).expect("a ticket").text().to_owned()
-}
-
 fn bench_open(criterion: &mut Criterion, name: &str, ring: &KeyRing) {
     let ticket = ticket(ring);
     criterion.bench_function(name, |bencher| {
@@ -96,7 +60,7 @@ fn bench_open(criterion: &mut Criterion, name: &str, ring: &KeyRing) {
 }
 
 fn bench_open_by_keys(criterion: &mut Criterion) {
-    for count in [1, MANY_KEYS] {
+    for count in KEYS {
         bench_open(criterion, &format!("open/{count} keys"), &ring(keys(count), None));
     }
 }
@@ -109,19 +73,21 @@ fn bench_open_by_cutoffs(criterion: &mut Criterion) {
 }
 
 fn bench_ring(criterion: &mut Criterion) {
-    let keys = keys(MANY_KEYS);
-    criterion.bench_function(&format!("ring/derive {MANY_KEYS} keys"), |bencher| {
-        bencher.iter_batched(|| keys.clone(), |keys| ring(keys, None), BatchSize::SmallInput);
-    });
-    let temporary = tempfile::tempdir().expect("a directory");
-    let directory = Directory::new(temporary.path(), false);
-    let lock = directory.lock().expect("the lock");
-    for age in 1..=MANY_KEYS {
-        lock.add_key(spec(age * 60)).expect("a key file");
+    for count in KEYS {
+        let keys = keys(count);
+        criterion.bench_function(&format!("ring/derive {count} keys"), |bencher| {
+            bencher.iter_batched(|| keys.clone(), |keys| ring(keys, None), BatchSize::SmallInput);
+        });
+        let temporary = tempfile::tempdir().expect("a directory");
+        let directory = Directory::new(temporary.path(), false);
+        let lock = directory.lock().expect("the lock");
+        for age in 1..=count {
+            lock.add_key(spec(age * 60)).expect("a key file");
+        }
+        criterion.bench_function(&format!("ring/load {count} key files"), |bencher| {
+            bencher.iter(|| directory.load_ring([app()], NOW).expect("a ring"));
+        });
     }
-    criterion.bench_function(&format!("ring/load {MANY_KEYS} key files"), |bencher| {
-        bencher.iter(|| directory.load_ring([app()], NOW).expect("a ring"));
-    });
 }
 
 fn bench_cutoffs(criterion: &mut Criterion) {
