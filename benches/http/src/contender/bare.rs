@@ -1,0 +1,39 @@
+//! Servers that look at nothing: what the framework alone costs.
+
+use std::convert::Infallible;
+
+use axum::Router;
+use axum::response::AppendHeaders;
+use axum::routing::any;
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+use super::Session;
+
+/// 200 with an empty body, always.
+pub(super) async fn axum(listener: std::net::TcpListener) -> anyhow::Result<()> {
+    let router = Router::new().route("/v1/verify", any(async || ()));
+    Ok(axum::serve(TcpListener::from_std(listener)?, router).await?)
+}
+
+/// The same with the headers of a check, made anew for each answer.
+pub(super) async fn axum_with_headers(listener: std::net::TcpListener) -> anyhow::Result<()> {
+    let router = Router::new().route("/v1/verify", any(async || AppendHeaders(Session::usual().headers())));
+    Ok(axum::serve(TcpListener::from_std(listener)?, router).await?)
+}
+
+/// 200 with an empty body, without a framework.
+pub(super) async fn hyper(listener: std::net::TcpListener) -> anyhow::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    let answer = |_: Request<Incoming>| async { Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())) };
+    loop {
+        let (stream, _) = listener.accept().await?;
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(answer)));
+    }
+}

@@ -1,0 +1,130 @@
+//! `docs/PERFORMANCE.md`: its tables are what the last runs left in the target directory and in `benches/instructions.txt`.
+//! The rest of the page is written by hand and stays.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+use serde::Deserialize;
+
+use crate::figures;
+use crate::plot;
+use crate::results::{Results, target};
+
+const PAGE: &str = "docs/PERFORMANCE.md";
+const PLOT: &str = "docs/performance.svg";
+const INSTRUCTIONS: &str = "benches/instructions.txt";
+
+/// Rows of the table of criterion's figures, each with the one that it is a multiple of, if any.
+const TIMES: [(&str, Option<&str>); 21] = [
+    ("open/usual", Some("raw/xaes open")),
+    ("open/forged, last bit flipped", Some("raw/xaes open")),
+    ("open/unknown kid", Some("raw/base64url decode")),
+    ("open/parse only", Some("raw/base64url decode")),
+    ("open/100 keys", Some("open/1 keys")),
+    ("open/1000 keys", Some("open/1 keys")),
+    ("open/1000000 cutoffs", Some("open/0 cutoffs")),
+    ("seal/usual", Some("raw/xaes seal")),
+    ("ring/derive 1 keys", Some("raw/hkdf subkey")),
+    ("ring/derive 100 keys", Some("raw/hkdf subkey")),
+    ("ring/derive 1000 keys", Some("raw/hkdf subkey")),
+    ("ring/load 1 key files", Some("raw/hkdf subkey")),
+    ("ring/load 100 key files", Some("raw/hkdf subkey")),
+    ("ring/load 1000 key files", Some("raw/hkdf subkey")),
+    ("cutoffs/parse and index 1000000", None),
+    ("raw/xaes open", None),
+    ("raw/xaes key setup and open", Some("raw/xaes open")),
+    ("raw/xaes seal", None),
+    ("raw/nonce", None),
+    ("raw/hkdf subkey", None),
+    ("raw/base64url decode", None),
+];
+
+pub(crate) fn write() -> anyhow::Result<()> {
+    let results = Results::load()?;
+    let page = fs::read_to_string(PAGE).with_context(|| format!("{PAGE}: run it from the root of the repository"))?;
+    let page = replaced(&page, "make bench", &figures::tables(&results)?)?;
+    let page = replaced(&page, "make bench-criterion", &times(&target().join("criterion"))?)?;
+    let counts =
+        fs::read_to_string(INSTRUCTIONS).with_context(|| format!("{INSTRUCTIONS}: make bench-instructions"))?;
+    let page = replaced(&page, "make bench-instructions", &format!("```text\n{counts}```\n"))?;
+    fs::write(PAGE, page)?;
+    plot::draw(&results, Path::new(PLOT))?;
+    println!("{PAGE}, {PLOT}");
+    Ok(())
+}
+
+/// `page` with `text` between the two comments that name `source`.
+fn replaced(page: &str, source: &str, text: &str) -> anyhow::Result<String> {
+    let (begin, end) = (format!("<!-- from {source} -->\n"), format!("<!-- end of {source} -->"));
+    let (head, rest) = page.split_once(&begin).with_context(|| format!("{PAGE} has no {begin}"))?;
+    let (_, tail) = rest.split_once(&end).with_context(|| format!("{PAGE} has no {end}"))?;
+    Ok(format!("{head}{begin}\n{}\n\n{end}{tail}", text.trim()))
+}
+
+#[derive(Deserialize)]
+struct Benchmark {
+    full_id: String,
+}
+
+#[derive(Deserialize)]
+struct Estimates {
+    median: Estimate,
+}
+
+#[derive(Deserialize)]
+struct Estimate {
+    point_estimate: f64,
+    confidence_interval: Interval,
+}
+
+#[derive(Deserialize)]
+struct Interval {
+    lower_bound: f64,
+    upper_bound: f64,
+}
+
+/// Medians by the name of the benchmark, in nanoseconds.
+fn medians(directory: &Path) -> anyhow::Result<BTreeMap<String, Estimate>> {
+    let mut medians = BTreeMap::new();
+    let entries = fs::read_dir(directory);
+    for entry in entries.with_context(|| format!("{}: make bench-criterion", directory.display()))? {
+        let new = entry?.path().join("new");
+        let Ok(benchmark) = fs::read(new.join("benchmark.json")) else { continue };
+        let benchmark: Benchmark = serde_json::from_slice(&benchmark)?;
+        let estimates: Estimates = serde_json::from_slice(&fs::read(new.join("estimates.json"))?)?;
+        medians.insert(benchmark.full_id, estimates.median);
+    }
+    Ok(medians)
+}
+
+fn times(directory: &Path) -> anyhow::Result<String> {
+    let medians = medians(directory)?;
+    let figure = |name: &str| medians.get(name).with_context(|| format!("no figure of {name}: make bench-criterion"));
+    let mut out = "| what | median | 95 % interval | x | of |\n| --- | --- | --- | --- | --- |\n".to_owned();
+    for (name, base) in TIMES {
+        let this = figure(name)?;
+        let multiple = match base {
+            Some(base) => format!("{:.2} | {base}", this.point_estimate / figure(base)?.point_estimate),
+            None => " |".to_owned(),
+        };
+        let Interval { lower_bound, upper_bound } = this.confidence_interval;
+        let (middle, lower, upper) = (time(this.point_estimate), time(lower_bound), time(upper_bound));
+        writeln!(out, "| {name} | {middle} | {lower} to {upper} | {multiple} |")?;
+    }
+    let ratio = figure("open/usual")?.point_estimate / figure("raw/xaes open")?.point_estimate;
+    let verdict = if ratio <= 1.4 { "holds" } else { "does not hold" };
+    writeln!(out, "\n| of opening | wanted | measured | |\n| --- | --- | --- | --- |")?;
+    writeln!(out, "| usual ticket, x bare XAES open of the same bytes | at most 1.4 | {ratio:.2} | {verdict} |")?;
+    Ok(out)
+}
+
+fn time(ns: f64) -> String {
+    match ns {
+        _ if ns < 10_000.0 => format!("{ns:.0} ns"),
+        _ if ns < 10_000_000.0 => format!("{:.1} µs", ns / 1e3),
+        _ => format!("{:.1} ms", ns / 1e6),
+    }
+}

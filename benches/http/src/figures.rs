@@ -1,0 +1,165 @@
+//! From samples to tables. Every number in them is computed here; the limits are those that the program is built to hold.
+
+use std::fmt::{self, Write};
+
+use crate::results::{Results, Row, Sample};
+use crate::servers::{CHECKS, ISSUING, OURS, REFERENCE, WITH_REDIS};
+
+/// With a larger part than this of either core in other hands, figures are provisional.
+const QUIET: f64 = 0.02;
+
+/// The middle of some figures, and how far they lie apart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+}
+
+impl Spread {
+    pub(crate) fn of(figures: impl IntoIterator<Item = f64>) -> Self {
+        let mut sorted: Vec<f64> = figures.into_iter().collect();
+        sorted.sort_by(f64::total_cmp);
+        let middle = sorted.len() / 2;
+        let median =
+            if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) };
+        Self { median, min: sorted[0], max: sorted[sorted.len() - 1] }
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2} ({:.2}..{:.2})", self.median, self.min, self.max)
+    }
+}
+
+impl Row {
+    pub(crate) fn spread(&self, figure: impl Fn(&Sample) -> f64) -> Spread {
+        Spread::of(self.samples.iter().map(figure))
+    }
+
+    /// `figure` of this row over that of `other` in the same round.
+    pub(crate) fn ratio(&self, other: &Self, figure: impl Fn(&Sample) -> f64) -> Spread {
+        Spread::of(self.samples.iter().zip(&other.samples).map(|(one, other)| figure(one) / figure(other)))
+    }
+}
+
+/// Microseconds as milliseconds.
+pub(crate) fn ms(us: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let us = us as f64;
+    us / 1e3
+}
+
+/// All tables, as Markdown.
+pub(crate) fn tables(results: &Results) -> Result<String, anyhow::Error> {
+    let mut out = String::new();
+    about(&mut out, results)?;
+    checks(&mut out, results)?;
+    issuing(&mut out, results)?;
+    targets(&mut out, results)?;
+    Ok(out)
+}
+
+fn about(out: &mut String, results: &Results) -> fmt::Result {
+    let Results { machine, seconds, rounds, connections, .. } = results;
+    let of_all = |figure: fn(&Sample) -> f64| Spread::of(results.rows.iter().flat_map(|row| &row.samples).map(figure));
+    let (others, others_at_load) = (of_all(|sample| sample.others), of_all(|sample| sample.others_at_load));
+    let siblings = if machine.shares_core { ", which are two threads of one" } else { "" };
+    writeln!(
+        out,
+        "Measured on {}: {}, {} cores{siblings}, Linux {}, {}; {}; {}. {rounds} rounds of {seconds} s, {connections} connections. \
+         Others took {:.0} % of the server's core ({:.0} % at the most) and {:.0} % of the other ({:.0} %).",
+        machine.date,
+        machine.processor,
+        machine.cores,
+        machine.kernel,
+        machine.rustc,
+        machine.program,
+        machine.redis.split(" sha=").next().unwrap_or_default(),
+        others.median * 100.0,
+        others.max * 100.0,
+        others_at_load.median * 100.0,
+        others_at_load.max * 100.0,
+    )?;
+    if others.median.max(others_at_load.median) > QUIET {
+        writeln!(
+            out,
+            "\n**Provisional: the machine was not quiet.** Ratios bear that better than absolute figures do."
+        )?;
+    }
+    Ok(())
+}
+
+fn checks(out: &mut String, results: &Results) -> anyhow::Result<()> {
+    let reference = results.row(REFERENCE)?;
+    out.push_str(
+        "\n| who answers | CPU s for 100,000 | user + system | x bare axum | p50 ms | p99 ms | p99 x bare axum | requests/s | core busy | MiB |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+    );
+    for row in results.rows.iter().filter(|row| row.group == CHECKS) {
+        let store = row.spread(|sample| sample.for_100k(sample.store_s)).median;
+        let store = if store > 0.0 { format!(" + {store:.2} redis-server") } else { String::new() };
+        writeln!(
+            out,
+            "| {} | {} | {:.2} + {:.2}{store} | {} | {:.2} | {:.2} | {} | {:.0} | {:.0} % | {} |",
+            row.name,
+            row.spread(Sample::cpu),
+            row.spread(|sample| sample.for_100k(sample.user_s)).median,
+            row.spread(|sample| sample.for_100k(sample.system_s)).median,
+            row.ratio(reference, Sample::cpu),
+            row.spread(|sample| ms(sample.p50_us)).median,
+            row.spread(|sample| ms(sample.p99_us)).median,
+            row.ratio(reference, |sample| ms(sample.p99_us)),
+            row.spread(Sample::requests_per_s).median,
+            row.spread(|sample| sample.busy() * 100.0).median,
+            row.resident_kib / 1024,
+        )?;
+    }
+    Ok(())
+}
+
+fn issuing(out: &mut String, results: &Results) -> fmt::Result {
+    out.push_str(
+        "\n| what auth-ticket makes | CPU s for 1,000 | user + system | p50 ms | p99 ms | requests/s | core busy |\n\
+         | --- | --- | --- | --- | --- | --- | --- |\n",
+    );
+    for row in results.rows.iter().filter(|row| row.group == ISSUING) {
+        let for_1k = |seconds: f64, sample: &Sample| sample.for_100k(seconds) / 100.0;
+        let cpu = row.spread(|sample| sample.cpu() / 100.0);
+        writeln!(
+            out,
+            "| {} | {:.4} ({:.4}..{:.4}) | {:.4} + {:.4} | {:.2} | {:.2} | {:.0} | {:.0} % |",
+            row.name,
+            cpu.median,
+            cpu.min,
+            cpu.max,
+            row.spread(|sample| for_1k(sample.user_s, sample)).median,
+            row.spread(|sample| for_1k(sample.system_s, sample)).median,
+            row.spread(|sample| ms(sample.p50_us)).median,
+            row.spread(|sample| ms(sample.p99_us)).median,
+            row.spread(Sample::requests_per_s).median,
+            row.spread(|sample| sample.busy() * 100.0).median,
+        )?;
+    }
+    Ok(())
+}
+
+fn targets(out: &mut String, results: &Results) -> anyhow::Result<()> {
+    let (ours, reference, redis) = (results.row(OURS)?, results.row(REFERENCE)?, results.row(WITH_REDIS)?);
+    out.push_str("\n| of `/v1/verify` | wanted | measured | |\n| --- | --- | --- | --- |\n");
+    let user = |sample: &Sample| sample.for_100k(sample.user_s);
+    let p99 = |sample: &Sample| ms(sample.p99_us);
+    for (what, limit, measured) in [
+        ("CPU, x bare axum", 0.95, ours.ratio(reference, Sample::cpu)),
+        ("user part, x bare axum", 1.0, ours.ratio(reference, user)),
+        ("p99, x bare axum", 0.5, ours.ratio(reference, p99)),
+    ] {
+        let verdict = if measured.median <= limit { "holds" } else { "does not hold" };
+        writeln!(out, "| {what} | at most {limit} | {measured} | {verdict} |")?;
+    }
+    let ahead = redis.ratio(ours, Sample::cpu);
+    let verdict = if ahead.median >= 2.0 { "holds" } else { "does not hold" };
+    writeln!(out, "| CPU of {WITH_REDIS}, x ours | at least 2 | {ahead} | {verdict} |")?;
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! Processes that are pinned to a core, watched in `/proc`, and ended with the run.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::ops::{Add, Sub};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow, bail};
+
+/// Processor time that a process has used, in ticks of the clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ticks {
+    pub(crate) user: u64,
+    pub(crate) system: u64,
+}
+
+impl Sub for Ticks {
+    type Output = Self;
+
+    fn sub(self, earlier: Self) -> Self {
+        Self { user: self.user - earlier.user, system: self.system - earlier.system }
+    }
+}
+
+impl Add for Ticks {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { user: self.user + other.user, system: self.system + other.system }
+    }
+}
+
+impl Ticks {
+    pub(crate) const fn all(self) -> u64 {
+        self.user + self.system
+    }
+}
+
+/// What all programs have used that this one started and that have ended.
+pub(crate) fn ended_ticks() -> anyhow::Result<Ticks> {
+    let [_, ended] = ticks("/proc/self/stat")?;
+    Ok(ended)
+}
+
+/// Of a process itself, and of its children that have ended.
+fn ticks(path: &str) -> anyhow::Result<[Ticks; 2]> {
+    let stat = fs::read_to_string(path)?;
+    // proc_pid_stat(5): the second field is a name in parentheses, the 14th to 17th are what we want.
+    let after_name = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
+    let fields: Vec<u64> =
+        after_name.split_ascii_whitespace().skip(11).take(4).map(str::parse).collect::<Result<_, _>>()?;
+    let [user, system, ended_user, ended_system] = fields[..] else { bail!("{path} is odd: {stat}") };
+    Ok([Ticks { user, system }, Ticks { user: ended_user, system: ended_system }])
+}
+
+/// A program that runs on one core until this is dropped.
+pub(crate) struct Process {
+    child: Child,
+    /// Kept, so that the program may go on printing.
+    _stdout: Option<BufReader<ChildStdout>>,
+}
+
+impl Process {
+    /// A command that runs `program` on `core` only.
+    pub(crate) fn pinned(core: usize, program: &str) -> Command {
+        let mut command = Command::new("taskset");
+        command.args(["--cpu-list", &core.to_string(), program]);
+        command
+    }
+
+    /// Starts a server that prints where it listens; returns that as a URL.
+    pub(crate) fn server(command: &mut Command) -> anyhow::Result<(Self, String)> {
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        let mut stdout = BufReader::new(child.stdout.take().context("its output is piped")?);
+        let mut process = Self { child, _stdout: None };
+        let mut line = String::new();
+        let url = loop {
+            line.clear();
+            if stdout.read_line(&mut line)? == 0 {
+                bail!("{command:?} ended at once: {}", process.child.wait()?);
+            }
+            if let Some(at) = line.find("http://") {
+                break line[at..].split_whitespace().next().unwrap_or_default().to_owned();
+            }
+        };
+        process._stdout = Some(stdout);
+        Ok((process, url))
+    }
+
+    /// Starts a program that says nothing, and waits until `is_ready`.
+    pub(crate) fn silent(command: &mut Command, is_ready: impl Fn() -> bool) -> anyhow::Result<Self> {
+        let command = command.stdin(Stdio::null()).stdout(Stdio::null());
+        let mut process =
+            Self { child: command.spawn().with_context(|| format!("cannot start {command:?}"))?, _stdout: None };
+        let began = Instant::now();
+        while !is_ready() {
+            if let Some(status) = process.child.try_wait()? {
+                bail!("{command:?} ended at once: {status}");
+            }
+            if began.elapsed() > Duration::from_secs(10) {
+                bail!("{command:?} is not ready after 10 s");
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(process)
+    }
+
+    /// Processor time used so far, by all of its threads.
+    pub(crate) fn ticks(&self) -> anyhow::Result<Ticks> {
+        let [own, _] = ticks(&format!("/proc/{}/stat", self.child.id()))?;
+        Ok(own)
+    }
+
+    /// Memory that it holds, in KiB.
+    pub(crate) fn resident_kib(&self) -> anyhow::Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|rest| rest.split_ascii_whitespace().next()?.parse().ok());
+        number.ok_or_else(|| anyhow!("/proc/PID/status has no VmRSS"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,103 @@
+//! What a run leaves behind: every sample, so that tables and plots can be made again.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use crate::machine::Machine;
+
+/// A whole run.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Results {
+    pub(crate) machine: Machine,
+    pub(crate) seconds: u64,
+    pub(crate) rounds: usize,
+    pub(crate) connections: usize,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// One row of the tables. Sample `n` is of round `n`.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) group: String,
+    pub(crate) samples: Vec<Sample>,
+    /// Memory of the server at the end, without its store's, in KiB.
+    pub(crate) resident_kib: u64,
+}
+
+/// What one server did with the load in one round.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Sample {
+    pub(crate) requests: u64,
+    pub(crate) duration_us: u64,
+    pub(crate) p50_us: u64,
+    pub(crate) p99_us: u64,
+    /// Processor time of the server, in seconds.
+    pub(crate) user_s: f64,
+    pub(crate) system_s: f64,
+    /// The same of its store, if it has one.
+    pub(crate) store_s: f64,
+    /// Which part of the server's core went to others: programs that have nothing to do with it, or the host.
+    pub(crate) others: f64,
+    /// The same of the core that the load comes from.
+    pub(crate) others_at_load: f64,
+}
+
+impl Sample {
+    /// Seconds for 100,000 requests.
+    pub(crate) fn for_100k(&self, seconds: f64) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+        let requests = self.requests as f64;
+        seconds * 100_000.0 / requests
+    }
+
+    /// Processor time of everything, for 100,000 requests.
+    pub(crate) fn cpu(&self) -> f64 {
+        self.for_100k(self.user_s + self.system_s + self.store_s)
+    }
+
+    /// Which part of its core the server used. Well below 1, it was the load that had no more to give.
+    pub(crate) fn busy(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+        let duration_us = self.duration_us as f64;
+        (self.user_s + self.system_s + self.store_s) * 1e6 / duration_us
+    }
+
+    pub(crate) fn requests_per_s(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+        let (requests, duration_us) = (self.requests as f64, self.duration_us as f64);
+        requests * 1e6 / duration_us
+    }
+}
+
+impl Results {
+    pub(crate) fn load() -> anyhow::Result<Self> {
+        let path = directory().join("results.json");
+        let text = fs::read_to_string(&path);
+        let text = text.with_context(|| format!("no results in {}; run make bench first", path.display()))?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    pub(crate) fn store(&self) -> anyhow::Result<()> {
+        fs::create_dir_all(directory())?;
+        Ok(fs::write(directory().join("results.json"), serde_json::to_string_pretty(self)?)?)
+    }
+
+    pub(crate) fn row(&self, name: &str) -> anyhow::Result<&Row> {
+        self.rows.iter().find(|row| row.name == name).with_context(|| format!("no row {name}"))
+    }
+}
+
+/// Where the figures of the last run are.
+pub(crate) fn directory() -> PathBuf {
+    target().join("bench")
+}
+
+/// Cargo's target directory.
+pub(crate) fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from)
+}
