@@ -5,11 +5,11 @@ CARGO_DENY_VERSION := 0.20.2
 ADVISORIES := https://github.com/RustSec/advisory-db
 
 .DEFAULT_GOAL := help
-include deploy/checks.mk tests/drill.mk tests/consumers.mk
+include deploy/checks.mk tests/drill.mk tests/consumers.mk benches/bench.mk
 .PHONY: help run build test lint deny
 
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Try it out on http://127.0.0.1:8080, with a simulated platform (ARGS="--listen 127.0.0.1:0")
 	@$(CARGO) build --locked

@@ -1,0 +1,52 @@
+# Measuring; included by the Makefile, and explained in docs/PERFORMANCE.md. No test does any of it: a time is no promise on
+# a machine that others use. Everything is written below the target directory, but for what bench-instructions and
+# bench-docs keep in the repository.
+
+BENCH_TARGET := $(or $(CARGO_TARGET_DIR),target)
+BENCH_TOOLS := $(BENCH_TARGET)/bench/tools
+BENCH_HTTP := --manifest-path benches/http/Cargo.toml --target-dir $(BENCH_TARGET)/bench/build
+# Debian's packages, unpacked: that needs no root and starts no service.
+BENCH_PACKAGES := wrk libluajit-5.1-2 redis-server redis-tools libjemalloc2 liblzf1 libatomic1 libhiredis0.14 \
+    liblua5.1-0 lua-bitop lua-cjson valgrind
+BENCH_ENV = PATH="$(abspath $(BENCH_TOOLS))/usr/bin:$$PATH" VALGRIND_LIB=$(abspath $(BENCH_TOOLS))/usr/libexec/valgrind \
+    LD_LIBRARY_PATH=$(abspath $(BENCH_TOOLS))/usr/lib/$(shell uname -m)-linux-gnu
+
+.PHONY: bench bench-criterion bench-instructions bench-profile bench-docs bench-lint bench-tools
+
+bench: bench-tools ## Measure /v1/verify beside other servers (BENCH_SECONDS=5 BENCH_ROUNDS=7)
+	$(CARGO) build --release --locked
+	$(CARGO) build --release --locked $(BENCH_HTTP)
+	@$(BENCH_ENV) $(BENCH_TARGET)/bench/build/release/http-comparison run
+
+bench-criterion: ## Time opening, sealing and loading beside the bare primitives
+	$(CARGO) bench --locked --bench ticket --bench keyring
+
+bench-instructions: bench-tools ## Count the hot path's instructions; shows what changed in benches/instructions.txt
+	@$(CARGO) bench --locked --bench instructions --no-run
+	@$(BENCH_ENV) $(CARGO) bench --quiet --locked --bench instructions >$(BENCH_TARGET)/bench/instructions.txt
+	@diff -u benches/instructions.txt $(BENCH_TARGET)/bench/instructions.txt && echo "benches/instructions.txt: no change"; \
+	    cp $(BENCH_TARGET)/bench/instructions.txt benches/instructions.txt
+
+# The program as it is built for users, but with line numbers: code that was inlined is told by the file that it is from.
+bench-profile: bench-tools ## Show where the instructions of one check go
+	@$(BENCH_ENV) CARGO_PROFILE_RELEASE_DEBUG=line-tables-only CARGO_PROFILE_RELEASE_STRIP=none \
+	    $(CARGO) bench --quiet --locked --target-dir $(BENCH_TARGET)/bench/profile --bench instructions
+	@$(BENCH_ENV) callgrind_annotate --auto=no --threshold=95 $(BENCH_TARGET)/bench/profile/tmp/callgrind/callgrind.verify
+
+bench-docs: ## Put the last figures of all the above into docs/PERFORMANCE.md
+	@$(BENCH_TARGET)/bench/build/release/http-comparison docs
+
+bench-lint: ## Check format and lints of benches/http, which `make lint` leaves out: it would build its contenders
+	$(CARGO) fmt --check --manifest-path benches/http/Cargo.toml
+	$(CARGO) clippy --locked $(BENCH_HTTP) -- -D warnings
+
+bench-tools:
+	@mkdir -p $(BENCH_TOOLS)/download
+	@for package in $(BENCH_PACKAGES); do \
+	    [ -e $(BENCH_TOOLS)/$$package ] && continue; \
+	    cd $(abspath $(BENCH_TOOLS))/download || exit 1; \
+	    apt-get download -qq -o APT::Sandbox::User=root $$package || \
+	        { apt-get update -qq && apt-get download -qq -o APT::Sandbox::User=root $$package; } || exit 1; \
+	    dpkg -x $${package}_*.deb .. && rm $${package}_*.deb && touch ../$$package || exit 1; \
+	    cd $(CURDIR) || exit 1; \
+	done
