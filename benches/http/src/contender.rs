@@ -21,6 +21,7 @@ const SESSION_COOKIE: &str = "session";
 
 /// What a session holds: what a ticket holds, with values as long as the simulator's.
 #[derive(Debug, Deserialize, Serialize)]
+#[expect(clippy::struct_field_names, reason = "WeChat calls it session_key")]
 struct Session {
     appid: String,
     platform: String,

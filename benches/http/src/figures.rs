@@ -5,8 +5,10 @@ use std::fmt::{self, Write};
 use crate::results::{Results, Row, Sample};
 use crate::servers::{CHECKS, ISSUING, OURS, REFERENCE, WITH_REDIS};
 
-/// With a larger part than this of either core in other hands, figures are provisional.
-const QUIET: f64 = 0.02;
+/// A turn is disturbed when others had more than this part of either core.
+const DISTURBED: f64 = 0.05;
+/// With more than one turn in so many disturbed, figures are provisional.
+const QUIET: usize = 20;
 
 /// The middle of some figures, and how far they lie apart.
 #[derive(Clone, Copy, Debug)]
@@ -63,13 +65,17 @@ pub(crate) fn tables(results: &Results) -> Result<String, anyhow::Error> {
 
 fn about(out: &mut String, results: &Results) -> fmt::Result {
     let Results { machine, seconds, rounds, connections, .. } = results;
-    let of_all = |figure: fn(&Sample) -> f64| Spread::of(results.rows.iter().flat_map(|row| &row.samples).map(figure));
-    let (others, others_at_load) = (of_all(|sample| sample.others), of_all(|sample| sample.others_at_load));
+    let samples = || results.rows.iter().flat_map(|row| &row.samples);
+    let others = Spread::of(samples().map(|sample| sample.others * 100.0));
+    let others_at_load = Spread::of(samples().map(|sample| sample.others_at_load * 100.0));
+    let disturbed = samples().filter(|sample| sample.others.max(sample.others_at_load) > DISTURBED).count();
+    let turns = samples().count();
     let siblings = if machine.shares_core { ", which are two threads of one" } else { "" };
     writeln!(
         out,
         "Measured on {}: {}, {} cores{siblings}, Linux {}, {}; {}; {}. {rounds} rounds of {seconds} s, {connections} connections. \
-         Others took {:.0} % of the server's core ({:.0} % at the most) and {:.0} % of the other ({:.0} %).",
+         Others took {:.0} % of the server's core ({:.0} % at the most) and {:.0} % of the other ({:.0} %); \
+         {disturbed} of {turns} turns were disturbed.",
         machine.date,
         machine.processor,
         machine.cores,
@@ -77,12 +83,12 @@ fn about(out: &mut String, results: &Results) -> fmt::Result {
         machine.rustc,
         machine.program,
         machine.redis.split(" sha=").next().unwrap_or_default(),
-        others.median * 100.0,
-        others.max * 100.0,
-        others_at_load.median * 100.0,
-        others_at_load.max * 100.0,
+        others.median,
+        others.max,
+        others_at_load.median,
+        others_at_load.max,
     )?;
-    if others.median.max(others_at_load.median) > QUIET {
+    if disturbed * QUIET > turns {
         writeln!(
             out,
             "\n**Provisional: the machine was not quiet.** Ratios bear that better than absolute figures do."

@@ -25,6 +25,10 @@ const SYSTEM: RGBColor = RGBColor(0x8f, 0xbf, 0xe8);
 const STORE: RGBColor = RGBColor(0xd1, 0x5a, 0x3a);
 const LATENCY: RGBColor = RGBColor(0x3c, 0x8d, 0x6b);
 
+/// plotters writes 1/1.24 of the size that it is given into the file.
+const TEXT: f64 = 14.0 * 1.24;
+const SMALL: f64 = 12.0 * 1.24;
+
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
 /// A panel: where it lies and what its right edge stands for.
@@ -73,7 +77,7 @@ pub(crate) fn draw(results: &Results, path: &Path) -> anyhow::Result<()> {
     for (number, row) in (0..).zip(&rows) {
         let middle = TOP + STEP * number + STEP / 2;
         let weight = if row.name == OURS { FontStyle::Bold } else { FontStyle::Normal };
-        let style = ("sans-serif", 14, weight).into_font().color(&INK).pos(Pos::new(HPos::Right, VPos::Center));
+        let style = ("sans-serif", TEXT, weight).into_font().color(&INK).pos(Pos::new(HPos::Right, VPos::Center));
         area.draw(&Text::new(row.name.clone(), (NAMES, middle), style))?;
 
         let mut from = 0.0;
@@ -97,13 +101,13 @@ pub(crate) fn draw(results: &Results, path: &Path) -> anyhow::Result<()> {
 }
 
 fn heading(area: &Area<'_>, panel: &Panel, text: &str) -> anyhow::Result<()> {
-    let style = ("sans-serif", 15, FontStyle::Bold).into_font().color(&INK);
+    let style = ("sans-serif", TEXT, FontStyle::Bold).into_font().color(&INK);
     area.draw(&Text::new(text.to_owned(), (panel.from, 18), style))?;
     Ok(())
 }
 
 fn grid(area: &Area<'_>, panel: &Panel, bottom: i32) -> anyhow::Result<()> {
-    let style = ("sans-serif", 12).into_font().color(&MUTED).pos(Pos::new(HPos::Center, VPos::Center));
+    let style = ("sans-serif", SMALL).into_font().color(&MUTED).pos(Pos::new(HPos::Center, VPos::Center));
     for value in panel.ticks() {
         let x = panel.x(value);
         area.draw(&PathElement::new([(x, TOP - 4), (x, bottom)], FAINT))?;
@@ -127,13 +131,13 @@ fn whisker(area: &Area<'_>, panel: &Panel, middle: i32, spread: Spread) -> anyho
     for x in [from, to] {
         area.draw(&PathElement::new([(x, middle - 4), (x, middle + 4)], INK))?;
     }
-    let style = ("sans-serif", 12).into_font().color(&INK).pos(Pos::new(HPos::Left, VPos::Center));
+    let style = ("sans-serif", SMALL).into_font().color(&INK).pos(Pos::new(HPos::Left, VPos::Center));
     area.draw(&Text::new(format!("{:.2}", spread.median), (to + 6, middle), style))?;
     Ok(())
 }
 
 fn legend(area: &Area<'_>, y: i32) -> anyhow::Result<()> {
-    let style = ("sans-serif", 12).into_font().color(&MUTED).pos(Pos::new(HPos::Left, VPos::Center));
+    let style = ("sans-serif", SMALL).into_font().color(&MUTED).pos(Pos::new(HPos::Left, VPos::Center));
     let mut x = LEFT.0;
     for (text, color, width) in
         [("server, user", USER, 110), ("server, system", SYSTEM, 122), ("redis-server", STORE, 110)]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::ops::{Add, Sub};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -58,8 +58,6 @@ fn ticks(path: &str) -> anyhow::Result<[Ticks; 2]> {
 /// A program that runs on one core until this is dropped.
 pub(crate) struct Process {
     child: Child,
-    /// Kept, so that the program may go on printing.
-    _stdout: Option<BufReader<ChildStdout>>,
 }
 
 impl Process {
@@ -75,7 +73,7 @@ impl Process {
         let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let mut stdout = BufReader::new(child.stdout.take().context("its output is piped")?);
-        let mut process = Self { child, _stdout: None };
+        let mut process = Self { child };
         let mut line = String::new();
         let url = loop {
             line.clear();
@@ -86,15 +84,15 @@ impl Process {
                 break line[at..].split_whitespace().next().unwrap_or_default().to_owned();
             }
         };
-        process._stdout = Some(stdout);
+        // The other end stays open, so that the program may go on printing.
+        process.child.stdout = Some(stdout.into_inner());
         Ok((process, url))
     }
 
     /// Starts a program that says nothing, and waits until `is_ready`.
     pub(crate) fn silent(command: &mut Command, is_ready: impl Fn() -> bool) -> anyhow::Result<Self> {
         let command = command.stdin(Stdio::null()).stdout(Stdio::null());
-        let mut process =
-            Self { child: command.spawn().with_context(|| format!("cannot start {command:?}"))?, _stdout: None };
+        let mut process = Self { child: command.spawn().with_context(|| format!("cannot start {command:?}"))? };
         let began = Instant::now();
         while !is_ready() {
             if let Some(status) = process.child.try_wait()? {
