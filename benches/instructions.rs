@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use auth_ticket::clock::FixedClock;
-use auth_ticket::http::{self, App, AppState, JwtSettings, Settings, Subject};
+use auth_ticket::http::{self, App, AppState, CompatSettings, JwtSettings, Settings, Subject};
 use auth_ticket::keyring::Purpose;
 use auth_ticket::platform::weapp::{Weapp, WeappOptions};
 use auth_ticket::secret::SecretText;
@@ -97,11 +97,14 @@ fn router(ring: auth_ticket::keyring::KeyRing) -> anyhow::Result<Router> {
     let settings = Settings {
         policy: POLICY,
         any_app: false,
-        compat: false,
+        assertion_audience: None,
+        phone_check_origin: true,
+        compat: CompatSettings::default(),
         cors_origins: Vec::new(),
         body_timeout: Duration::from_secs(10),
         issuer: None,
         jwt: JwtSettings::default(),
+        hook: None,
     };
     let app = App { id: app(), platform: Box::new(platform), subject: Subject::Openid };
     Ok(http::router(AppState::new(settings, vec![app], Vec::new(), ring, Arc::new(FixedClock::new(NOW)))))
