@@ -181,6 +181,9 @@ async fn a_code_that_a_replica_may_have_received_goes_to_no_other() {
     for (method, path, times) in [
         (Method::POST, "/v1/login", 1),
         (Method::POST, "/v1/phone", 1),
+        (Method::POST, "/v1/session/reset", 1),
+        (Method::POST, "/miniLogin/phone.ajax", 1),
+        (Method::POST, "/v1/session/check", 2),
         (Method::GET, "/miniLogin/login.ajax?code=1", 1),
         (Method::POST, "/miniLogin/login.ajax", 1),
         (Method::POST, "/v1/renew", 2),
