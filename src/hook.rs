@@ -12,9 +12,10 @@ use std::time::Duration;
 use reqwest::{Client, Response, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
-use url::{Host, Url};
+use url::Url;
 
 use crate::breaker::{Breaker, BreakerOptions, Pass, Stopped};
+use crate::outbound;
 use crate::ticket::{ClaimError, OwnerClaims};
 
 /// The owner's service that says who a user is to him.
@@ -140,8 +141,6 @@ impl Hook {
         BreakerOptions { failures: 5, shortest_pause: Duration::from_secs(1), longest_pause: Duration::from_secs(30) };
     /// A good answer is below 100 bytes.
     const MAX_ANSWER_LEN: usize = 4 << 10;
-    /// Short, so that a connection which the other side is about to close is rarely chosen.
-    const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
     /// Sets the client up; sends nothing.
     ///
@@ -152,7 +151,8 @@ impl Hook {
         let is_plain = matches!(url.scheme(), "http" | "https")
             && url.username().is_empty()
             && url.password().is_none()
-            && url.fragment().is_none();
+            && url.fragment().is_none()
+            && url.has_host();
         if !is_plain {
             return Err(HookError::Url);
         }
@@ -162,7 +162,7 @@ impl Hook {
         if max_concurrent == 0 {
             return Err(HookError::NoConcurrency);
         }
-        let client = client_for(&url)?;
+        let client = outbound::client(&url).build().map_err(|_| HookError::Client)?;
         let permits = Semaphore::new(max_concurrent.min(Semaphore::MAX_PERMITS));
         Ok(Self { url, audience, client, permits, timeout, breaker: Breaker::new(Self::BREAKER) })
     }
@@ -249,30 +249,6 @@ fn report(pass: Pass, error: Option<CallError>) {
             }
         }
     }
-}
-
-fn client_for(url: &Url) -> Result<Client, HookError> {
-    let is_loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => return Err(HookError::Url),
-    };
-    let mut builder = Client::builder()
-        .user_agent("auth-ticket")
-        .http1_only()
-        .redirect(reqwest::redirect::Policy::none())
-        .referer(false)
-        .retry(reqwest::retry::never())
-        .pool_idle_timeout(Hook::POOL_IDLE_TIMEOUT);
-    if is_loopback {
-        builder = builder.no_proxy();
-    }
-    if url.scheme() == "http" {
-        // No certificate is ever checked, so a machine without any can do it.
-        builder = builder.tls_certs_only([]);
-    }
-    builder.build().map_err(|_| HookError::Client)
 }
 
 /// Of a client error only its kind is taken: its texts hold the URL.

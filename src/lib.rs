@@ -22,6 +22,8 @@ pub mod keyring;
 #[cfg(feature = "tower")]
 pub mod keystore;
 #[cfg(feature = "server")]
+mod outbound;
+#[cfg(feature = "server")]
 pub mod platform;
 #[cfg(feature = "tower")]
 mod request_id;

@@ -10,18 +10,17 @@ use reqwest::{Client, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use url::{Host, Url};
+use url::Url;
 
 use super::WeappError;
 use super::refusal::Refused;
+use crate::outbound;
 use crate::platform::{FailedReason, PlatformError};
 use crate::secret::{SecretText, Zeroizing};
 
 /// Real answers are below 1 KiB.
 const MAX_ANSWER_LEN: usize = 64 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Short, so that a connection which the platform is about to close is rarely chosen for a code.
-const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The way to one platform. Sends what it is given once.
 pub(super) struct Line {
@@ -58,7 +57,8 @@ impl Line {
         if !is_plain || base_url.cannot_be_a_base() {
             return Err(WeappError::BaseUrl);
         }
-        Ok(Self { client: client_for(&base_url, timeout.min(CONNECT_TIMEOUT))?, base_url })
+        let client = outbound::client(&base_url).connect_timeout(timeout.min(CONNECT_TIMEOUT)).build();
+        Ok(Self { client: client.map_err(|_| WeappError::Client)?, base_url })
     }
 
     /// Sends `request`, with an access token if the interface wants one.
@@ -93,31 +93,6 @@ impl Line {
         }
         url
     }
-}
-
-fn client_for(base_url: &Url, connect_timeout: Duration) -> Result<Client, WeappError> {
-    let is_loopback = match base_url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => return Err(WeappError::BaseUrl),
-    };
-    let mut builder = Client::builder()
-        .user_agent("auth-ticket")
-        .http1_only()
-        .redirect(reqwest::redirect::Policy::none())
-        .referer(false)
-        .retry(reqwest::retry::never())
-        .connect_timeout(connect_timeout)
-        .pool_idle_timeout(POOL_IDLE_TIMEOUT);
-    if is_loopback {
-        builder = builder.no_proxy();
-    }
-    if base_url.scheme() == "http" {
-        // No certificate is ever checked, so a machine without any can run against a simulator.
-        builder = builder.tls_certs_only([]);
-    }
-    builder.build().map_err(|_| WeappError::Client)
 }
 
 /// Of a client error only its kind is taken: its texts hold the URL, and that a secret.

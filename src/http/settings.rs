@@ -1,0 +1,102 @@
+//! What a server is made from: apps, services, and everything that the routes need to know of the configuration.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::hook::Hook;
+use crate::keyring::AppId;
+use crate::platform::Platform;
+use crate::secret::SecretText;
+use crate::ticket::Policy;
+
+/// One mini-program that the server serves.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "what callers configure for an app")]
+pub struct App {
+    /// Its id.
+    pub id: AppId,
+    /// Its platform, with the app's secret inside.
+    pub platform: Box<dyn Platform>,
+    /// Whose identifier stands for a user in what services get.
+    pub subject: Subject,
+}
+
+/// An identifier of a user.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "what platforms give")]
+pub enum Subject {
+    /// The user's id within one app.
+    #[default]
+    Openid,
+    /// The user's id across the apps of one owner.
+    Unionid,
+}
+
+/// A back-end service that may introspect tickets and exchange them for JWTs.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "what callers configure for a service")]
+pub struct Service {
+    /// Its client id.
+    pub id: String,
+    /// Its client secret.
+    pub secret: SecretText,
+    /// The apps whose tickets it may see.
+    pub apps: Vec<AppId>,
+}
+
+/// JWTs for services.
+#[derive(Clone, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "settings that callers fill in")]
+pub struct JwtSettings {
+    /// A JWT's life, in seconds; its key's `max_ttl_s` may shorten it.
+    pub ttl_s: u64,
+    /// Whom JWTs may be for.
+    pub audiences: Vec<String>,
+    /// Those of `audiences` for which the mini-program itself may ask.
+    pub public_audiences: Vec<String>,
+    /// Whether the phone number goes into JWTs.
+    pub phone: bool,
+}
+
+/// The seed's own routes.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "settings that callers fill in")]
+pub struct CompatSettings {
+    /// Whether they are there.
+    pub enabled: bool,
+    /// Whether a ticket is given only to who has shown a phone number.
+    pub require_phone: bool,
+}
+
+/// What the routes need to know of the configuration.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "settings that callers fill in")]
+pub struct Settings {
+    /// How long tickets and sessions live.
+    pub policy: Policy,
+    /// Whether `/v1/verify` without an appid passes tickets of any of several apps.
+    pub any_app: bool,
+    /// Whom the JWT on a 200 of `/v1/verify` is for; none is signed without it. Needs an `issuer`.
+    pub assertion_audience: Option<String>,
+    /// Whether a phone number that came encrypted is taken only after the platform has confirmed the ciphertext.
+    pub phone_check_origin: bool,
+    /// The seed's own routes.
+    pub compat: CompatSettings,
+    /// Which web pages may call the routes for clients: origins, `*` for all, or none.
+    pub cors_origins: Vec<String>,
+    /// How long a request's body may take to arrive.
+    pub body_timeout: Duration,
+    /// How clients and services reach the server, byte for byte: the issuer of JWTs.
+    pub issuer: Option<String>,
+    /// JWTs for services.
+    pub jwt: JwtSettings,
+    /// Whom to ask for the owner's own claims; needs `issuer`.
+    pub hook: Option<Arc<Hook>>,
+}
+
+impl Settings {
+    /// Whether the server is to sign JWTs.
+    pub(super) fn signs(&self) -> bool {
+        self.assertion_audience.is_some() || !self.jwt.audiences.is_empty()
+    }
+}
