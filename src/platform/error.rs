@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::IdentityError;
 
-/// Why a code did not become an [`Identity`]. Holds no URL, secret or code, and of a platform's wording only what was
+/// Why a code did not become an [`Identity`](super::Identity). Holds no URL, secret or code, and of a platform's wording only what was
 /// recognised: a number, a request id, an address.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
