@@ -12,14 +12,14 @@ use crate::drill::process::Tools;
 #[derive(Debug)]
 pub(super) struct MovedClock {
     directory: TempDir,
-    library: PathBuf,
+    preloaded: PathBuf,
     ahead_s: u64,
 }
 
 impl MovedClock {
     /// Shows what the machine's clock shows.
     pub(super) fn new() -> Self {
-        let clock = Self { directory: tempfile::tempdir().unwrap(), library: Tools::find().faketime, ahead_s: 0 };
+        let clock = Self { directory: tempfile::tempdir().unwrap(), preloaded: Tools::find().faketime, ahead_s: 0 };
         clock.write();
         clock
     }
@@ -27,7 +27,7 @@ impl MovedClock {
     /// Lets `command` go by this clock.
     pub(super) fn apply<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
-            .env("LD_PRELOAD", &self.library)
+            .env("LD_PRELOAD", &self.preloaded)
             .env("FAKETIME_TIMESTAMP_FILE", self.directory.path().join("ahead"))
             .env("FAKETIME_NO_CACHE", "1")
     }
