@@ -268,9 +268,12 @@ fn any_splice_of_two_tickets_is_refused() {
     let one = URL_SAFE_NO_PAD.decode(sealed(&ring, &session("oGZUI0egBJY1zhBYw2KhdUfwVJJE"))).unwrap();
     let two = URL_SAFE_NO_PAD.decode(sealed(&ring, &session("oHZUI0egBJY1zhBYw2KhdUfwVJJE"))).unwrap();
     assert_eq!(one.len(), two.len());
-    // Both begin with the same header, so a cut up to there splices nothing.
-    for cut in HEADER_LEN + 1..one.len() {
-        assert!(open(&URL_SAFE_NO_PAD.encode([&one[..cut], &two[cut..]].concat()), &ring).is_err(), "cut at {cut}");
+    for cut in 1..one.len() {
+        let spliced = [&one[..cut], &two[cut..]].concat();
+        // Both begin with the same header, and a byte of nonce or tag may be the same, too: then nothing is spliced.
+        if spliced != one && spliced != two {
+            assert!(open(&URL_SAFE_NO_PAD.encode(spliced), &ring).is_err(), "cut at {cut}");
+        }
     }
 }
 
