@@ -2,7 +2,7 @@
 //!
 //! `make bench-instructions` keeps them in `benches/instructions.txt`; `cargo bench --bench instructions` prints them. Each
 //! is the mean of a thousand calls after a thousand that warm up, and the least of three such runs: hash tables are seeded at
-//! random, and in some of them two names get into each other's way. A check is one request through the whole router, with
+//! random, and in some of them two names get into each other's way. A check is one request through all routes, with
 //! everything but sockets and hyper's reading and writing of HTTP; what it allocates, it also frees.
 
 #[path = "shared/forged.rs"]
@@ -20,18 +20,21 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use auth_ticket::clock::FixedClock;
-use auth_ticket::http::{self, App, AppState, CompatSettings, JwtSettings, Settings, Subject};
+use auth_ticket::http::{self, App, AppState, CompatSettings, JwtSettings, Routes, Settings, Subject};
 use auth_ticket::keyring::Purpose;
 use auth_ticket::platform::weapp::{Weapp, WeappOptions};
 use auth_ticket::secret::SecretText;
 use auth_ticket::ticket::UnverifiedTicket;
-use axum::Router;
 use axum::body::Body;
 use futures_util::FutureExt;
 use hyper::{Request, Response, StatusCode};
-use tower::ServiceExt;
+use mimalloc::MiMalloc;
 
 use usual::{NOW, POLICY, app, keys, ring, session, ticket};
+
+/// The program's.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const CALLS: usize = 1000;
 const NAMES: [&str; 7] =
@@ -76,17 +79,17 @@ fn call(name: &str) -> anyhow::Result<()> {
         }
         "seal" => twice(|| (), |()| session.seal(&ring, &app(), Purpose::Ticket, NOW, &POLICY)),
         "verify" | "verify, last bit flipped" => {
-            let router = router(ring)?;
+            let routes = routes(ring)?;
             let expected = if name == "verify" { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
-            ensure!(verify(&router, request(&text)).status() == expected, "another status than {expected}");
-            twice(|| request(&text), |request| verify(&router, request));
+            ensure!(verify(&routes, request(&text)).status() == expected, "another status than {expected}");
+            twice(|| request(&text), |request| verify(&routes, request));
         }
         _ => bail!("there is no {name:?}"),
     }
     Ok(())
 }
 
-fn router(ring: auth_ticket::keyring::KeyRing) -> anyhow::Result<Router> {
+fn routes(ring: auth_ticket::keyring::KeyRing) -> anyhow::Result<Routes> {
     let platform = Weapp::new(WeappOptions {
         appid: app().as_str().to_owned(),
         secret: SecretText::new("0123456789abcdef0123456789abcdef"),
@@ -107,7 +110,7 @@ fn router(ring: auth_ticket::keyring::KeyRing) -> anyhow::Result<Router> {
         hook: None,
     };
     let app = App { id: app(), platform: Box::new(platform), subject: Subject::Openid };
-    Ok(http::router(AppState::new(settings, vec![app], Vec::new(), ring, Arc::new(FixedClock::new(NOW)))))
+    Ok(http::routes(AppState::new(settings, vec![app], Vec::new(), ring, Arc::new(FixedClock::new(NOW)))))
 }
 
 /// As a gateway sends it.
@@ -117,9 +120,8 @@ fn request(ticket: &str) -> Request<Body> {
 }
 
 /// A check waits for nothing, so one poll answers it.
-fn verify(router: &Router, request: Request<Body>) -> Response<Body> {
-    let answer = router.clone().oneshot(request).now_or_never().expect("a check waits for nothing");
-    answer.unwrap_or_else(|never| match never {})
+fn verify(routes: &Routes, request: Request<Body>) -> Response<Body> {
+    routes.answer(request).now_or_never().expect("a check waits for nothing")
 }
 
 /// Runs this program for `name` under valgrind and says how many instructions one call took.

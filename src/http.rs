@@ -32,17 +32,17 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
+use axum::body::{Body, Bytes};
+use axum::extract::{MatchedPath, State};
 use axum::middleware::{self, Next};
-use axum::response::Response;
-use axum::routing::{any, get, post, put};
-use hyper::body::Body as _;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use axum::{BoxError, Router};
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue};
-use hyper::{HeaderMap, Method, Uri};
+use hyper::{Method, Request};
 use serde::Serialize;
 use serde_json::Value;
+use tower::ServiceExt;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 pub use connection::{ConnectionLimits, serve};
@@ -60,17 +60,12 @@ use crate::request_id::RequestId;
 use crate::ticket::{OpenError, SealError, SealedTicket, Session, Ticket, UnverifiedTicket};
 use error::{ApiError, ErrorCode};
 use flight::Flights;
-use metrics::Metrics;
+use metrics::{Metrics, OpenedUnder};
+use request::{MAX_HEADER_SECTION, header_section_len};
 use upstream::{Asks, Breakers};
+use verify::Check;
 
-/// Largest section of request headers, names, values and four bytes for each line, in bytes.
-const MAX_HEADER_SECTION: usize = 16 << 10;
-
-const VERIFY: &str = "/v1/verify";
-/// The same for Envoy, which appends the path that it asks about.
-const EXT_AUTHZ: &str = "/v1/ext-authz";
-const CHECKS_BELOW: [&str; 3] = ["/v1/verify/", "/v1/ext-authz/", EXT_AUTHZ_APP];
-const EXT_AUTHZ_APP: &str = "/v1/ext-authz-app/";
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// What `--version` says, too.
 const BUILD_VERSION: &str = env!("BUILD_VERSION");
@@ -98,20 +93,21 @@ pub struct AppState {
     log_dial: OnceLock<LogDial>,
 }
 
-/// A ring, and its JWT keys ready to sign: swapped together.
+/// A ring, its JWT keys ready to sign, and what is counted of its keys: swapped together.
 struct Live {
     ring: KeyRing,
     signers: Signers,
+    opened: OpenedUnder,
 }
 
 impl Live {
-    fn new(ring: KeyRing) -> Self {
+    fn new(ring: KeyRing, metrics: &Metrics) -> Self {
         // Start-up has refused keys that cannot sign; should a later one be such a key, tickets go on without JWTs.
         let signers = Signers::new(&ring).unwrap_or_else(|error| {
             tracing::error!("no JWTs: {error}");
             Signers::default()
         });
-        Self { ring, signers }
+        Self { opened: metrics.for_ring(&ring), ring, signers }
     }
 }
 
@@ -133,8 +129,8 @@ impl AppState {
         ring: KeyRing,
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
-        let live = ArcSwap::from_pointee(Live::new(ring));
         let metrics = Metrics::new();
+        let live = ArcSwap::from_pointee(Live::new(ring, &metrics));
         metrics.ring_loaded(clock.now(), 0);
         for app in &apps {
             metrics.platform_paused(app.id.as_str(), false);
@@ -161,7 +157,7 @@ impl AppState {
 
     /// Puts another ring in the place of the present one. Requests that run finish with the one they began with.
     pub fn swap_ring(&self, ring: KeyRing) {
-        self.live.store(Arc::new(Live::new(ring)));
+        self.live.store(Arc::new(Live::new(ring, &self.metrics)));
     }
 
     /// Tells operators how many files the first ring's directory has that were left alone.
@@ -216,8 +212,13 @@ impl AppState {
 
     fn open_now(&self, claimed: UnverifiedTicket, purpose: Purpose) -> Result<Ticket, OpenError> {
         let kid = claimed.unverified_kid();
-        let result = claimed.open(&self.ring(), purpose, self.now(), &self.settings.policy);
-        self.metrics.opened(kid, result.as_ref().map_err(|error| *error));
+        let live = self.ring();
+        let result = claimed.open(&live.ring, purpose, self.now(), &self.settings.policy);
+        match &result {
+            // The one label of all kids that a stranger made up.
+            Err(OpenError::UnknownKey(_)) => self.metrics.unknown_kid(),
+            result => live.opened.count(kid, result.as_ref().err().copied()),
+        }
         result
     }
 
@@ -275,22 +276,54 @@ impl fmt::Debug for AppState {
     }
 }
 
+/// What a listener answers with: checks first, then what the router has.
+#[derive(Clone, Debug)]
+pub struct Routes {
+    checks: Option<Arc<AppState>>,
+    router: Router,
+}
+
+impl Routes {
+    /// The answer to `request`.
+    pub async fn answer<B>(&self, request: Request<B>) -> Response
+    where
+        B: hyper::body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        if let Some(state) = &self.checks
+            && let Some(check) = Check::of(request.uri().path())
+        {
+            let mut response = check.answer(state, request.headers()).await;
+            // A check waits for no body, so a connection on which one may still come ends with the answer, and says so.
+            if !request.body().is_end_stream() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            return response;
+        }
+        // In a box, because a connection has room for the larger of both for as long as it lives.
+        let answered = Box::pin(self.router.clone().oneshot(request.map(Body::new))).await;
+        answered.unwrap_or_else(|never| match never {})
+    }
+}
+
+/// Without checks.
+impl From<Router> for Routes {
+    fn from(router: Router) -> Self {
+        Self { checks: None, router }
+    }
+}
+
 /// The routes for clients and gateways.
-pub fn router(state: Arc<AppState>) -> Router {
-    let checks = Router::new()
-        .route(VERIFY, any(verify::verify))
-        .route("/v1/verify/{appid}", any(verify::verify_app))
-        .route(EXT_AUTHZ, any(verify::verify))
-        .route("/v1/ext-authz/", any(verify::verify))
-        .route("/v1/ext-authz/{*ignored}", any(verify::verify))
-        .route("/v1/ext-authz-app/{*appid_and_ignored}", any(verify::verify_app_below))
+pub fn routes(state: Arc<AppState>) -> Routes {
+    let routes = Router::new()
         .route("/v1/introspect", post(introspect::introspect))
         .route("/.well-known/jwks.json", get(discovery::jwks))
         .route("/.well-known/oauth-authorization-server", get(discovery::metadata))
         .route("/openapi.json", get(openapi::show))
         .route("/healthz", get(admin::alive))
         .route("/readyz", get(admin::ready_status));
-    finish(checks.merge(client_routes(&state.settings)), state)
+    let router = finish(routes.merge(client_routes(&state.settings)), Arc::clone(&state));
+    Routes { checks: Some(state), router }
 }
 
 fn client_routes(settings: &Settings) -> Router<Arc<AppState>> {
@@ -331,14 +364,14 @@ fn cors(origins: &[String]) -> CorsLayer {
 }
 
 /// The routes for operators.
-pub fn admin_router(state: Arc<AppState>) -> Router {
+pub fn admin_routes(state: Arc<AppState>) -> Routes {
     let routes = Router::new()
         .route("/healthz", get(admin::alive))
         .route("/readyz", get(admin::ready))
         .route("/keys", get(admin::keys))
         .route("/metrics", get(admin::metrics))
         .route("/log", put(admin::set_log));
-    finish(routes, state)
+    finish(routes, state).into()
 }
 
 fn finish(router: Router<Arc<AppState>>, state: Arc<AppState>) -> Router {
@@ -349,17 +382,8 @@ fn finish(router: Router<Arc<AppState>>, state: Arc<AppState>) -> Router {
         .with_state(state)
 }
 
-async fn no_such_route(uri: Uri) -> ApiError {
-    // Whatever stands below them is some gateway's mistake; it must not make a 404 of a check.
-    if is_check(uri.path()) {
-        return verify::no_such_app();
-    }
+async fn no_such_route() -> ApiError {
     ApiError::new(ErrorCode::NotFound, "there is no such route")
-}
-
-/// Whether `path` is one of the routes for gateways or anything below them.
-fn is_check(path: &str) -> bool {
-    [VERIFY, EXT_AUTHZ].contains(&path) || CHECKS_BELOW.iter().any(|prefix| path.starts_with(prefix))
 }
 
 async fn method_not_allowed() -> ApiError {
@@ -367,15 +391,13 @@ async fn method_not_allowed() -> ApiError {
 }
 
 /// Passes a request on and gives its answer the last touch: errors their shape, everything `no-store`.
-async fn answer(State(state): State<Arc<AppState>>, mut request: Request, next: Next) -> Response {
+async fn answer(State(state): State<Arc<AppState>>, mut request: Request<Body>, next: Next) -> Response {
     let request_id = RequestId::of(request.headers());
     request.extensions_mut().insert(request_id.clone());
     let style = Style::of(request.uri().path(), &state.settings);
     let route = request.extensions().get::<MatchedPath>().cloned();
-    // A check waits for no body, so a connection on which one may still come ends with the answer, and says so.
-    let leaves_body = style == Style::Verify && !request.body().is_end_stream();
     let response = if header_section_len(request.headers()) > MAX_HEADER_SECTION {
-        style.headers_too_large()
+        ApiError::new(ErrorCode::HeadersTooLarge, "the request headers are larger than 16 KiB").into_response()
     } else {
         next.run(request).await
     };
@@ -383,15 +405,8 @@ async fn answer(State(state): State<Arc<AppState>>, mut request: Request, next: 
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     state.metrics.answered(route, response.status().as_u16());
     tracing::debug!(%request_id, route, status = response.status().as_u16(), "answered");
-    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    if leaves_body {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(NO_STORE);
     response
-}
-
-fn header_section_len(headers: &HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
 /// How a route tells of errors.
@@ -399,8 +414,6 @@ fn header_section_len(headers: &HeaderMap) -> usize {
 enum Style {
     /// The one shape, with the right status.
     Plain,
-    /// The same, but never another status than 200, 401 or 403: nginx makes 500 of the rest.
-    Verify,
     /// HTTP 200 always, the status inside.
     Compat,
 }
@@ -409,18 +422,7 @@ impl Style {
     fn of(path: &str, settings: &Settings) -> Self {
         match path {
             compat::LOGIN | compat::LOGIN_CHECK | compat::PHONE if settings.compat.enabled => Self::Compat,
-            _ if is_check(path) => Self::Verify,
             _ => Self::Plain,
-        }
-    }
-
-    fn headers_too_large(self) -> Response {
-        use axum::response::IntoResponse;
-        match self {
-            Self::Verify => ApiError::invalid_ticket().into_response(),
-            _ => {
-                ApiError::new(ErrorCode::HeadersTooLarge, "the request headers are larger than 16 KiB").into_response()
-            }
         }
     }
 
@@ -429,7 +431,7 @@ impl Style {
         error.log(request_id);
         let mut rendered = match self {
             Self::Compat => compat::failure(&error),
-            Self::Plain | Self::Verify => error.render(request_id),
+            Self::Plain => error.render(request_id),
         };
         // What inner layers added stays: Allow, and what web pages need.
         for (name, value) in response.headers() {

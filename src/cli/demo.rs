@@ -87,9 +87,9 @@ impl Demo {
         let welcome = welcome(listener.local_addr()?, admin.local_addr()?, &platform_url, keys.path());
         servers.add(platform, Simulator::new(Arc::new(SystemClock)).router(), ConnectionCount::default());
         tokio::spawn(Watch::new(Arc::clone(&state), reloader, KEYS_POLL)?.run());
-        servers.add(admin, http::admin_router(Arc::clone(&state)), state.connection_count("operators"));
+        servers.add(admin, http::admin_routes(Arc::clone(&state)), state.connection_count("operators"));
         let count = state.connection_count("clients");
-        servers.add(listener, http::router(state), count);
+        servers.add(listener, http::routes(state), count);
         serve::say(&welcome);
         servers.run().await;
         Ok(())

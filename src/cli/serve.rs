@@ -9,14 +9,13 @@ use anyhow::Context;
 use auth_ticket::clock::{Clock, SystemClock, UnixSeconds};
 use auth_ticket::hook::{Hook, HookOptions};
 use auth_ticket::http::{
-    self, App, AppState, CompatSettings, ConnectionCount, ConnectionLimits, JwtSettings, Service, Settings,
+    self, App, AppState, CompatSettings, ConnectionCount, ConnectionLimits, JwtSettings, Routes, Service, Settings,
 };
 use auth_ticket::jwt::Signers;
 use auth_ticket::keyring::{AppId, KeyRing, KeyUse};
 use auth_ticket::keystore::{Directory, Reloader};
 use auth_ticket::platform::weapp::{Weapp, WeappOptions};
 use auth_ticket::ticket::Policy;
-use axum::Router;
 use clap::{Args, ValueHint};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -148,12 +147,12 @@ async fn serve(config: Config, dial: Dial) -> anyhow::Result<()> {
     };
     let mut servers = Servers::new(limits, &STOP_SIGNALS)?;
     say(&format!("listening on http://{}", listener.local_addr()?));
-    servers.add(listener, http::router(Arc::clone(&state)), state.connection_count("clients"));
+    servers.add(listener, http::routes(Arc::clone(&state)), state.connection_count("clients"));
     tokio::spawn(Watch::new(Arc::clone(&state), reloader, config.keys_poll)?.run());
     if let Some(listener) = admin_listener {
         say(&format!("operators on http://{}", listener.local_addr()?));
         let count = state.connection_count("operators");
-        servers.add(listener, http::admin_router(state), count);
+        servers.add(listener, http::admin_routes(state), count);
     }
     servers.run().await;
     Ok(())
@@ -254,9 +253,9 @@ impl Servers {
         Ok(Self { limits, running: JoinSet::new(), stop })
     }
 
-    /// Starts to serve `router` on `listener`.
-    pub(crate) fn add(&mut self, listener: TcpListener, router: Router, count: ConnectionCount) {
-        self.running.spawn(http::serve(listener, router, self.limits, count, self.stop.subscribe()));
+    /// Starts to serve `routes` on `listener`.
+    pub(crate) fn add(&mut self, listener: TcpListener, routes: impl Into<Routes>, count: ConnectionCount) {
+        self.running.spawn(http::serve(listener, routes.into(), self.limits, count, self.stop.subscribe()));
     }
 
     /// Runs until a signal comes and all servers have finished.

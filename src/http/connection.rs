@@ -3,14 +3,13 @@
 //! Our own loop because `axum::serve` sets no timer: a half-sent request would stay open for ever. A connection is, in
 //! turn, waiting for a request, receiving a request's head, or being answered; each of the first two has a deadline.
 
+use std::convert::Infallible;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -20,8 +19,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tower::ServiceExt;
 
+use super::Routes;
 use super::metrics::ConnectionCount;
 
 /// Above this, hyper answers 431 by itself; well above what the router refuses with the usual error.
@@ -43,18 +42,19 @@ pub struct ConnectionLimits {
     pub shutdown_grace: Duration,
 }
 
-/// Serves `router` on `listener` until `stop` turns true, then finishes the requests that run and returns.
+/// Serves `routes` on `listener` until `stop` turns true, then finishes the requests that run and returns.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    routes: impl Into<Routes>,
     limits: ConnectionLimits,
     count: ConnectionCount,
     mut stop: watch::Receiver<bool>,
 ) {
+    let routes = Arc::new(routes.into());
     let room = Arc::new(Semaphore::new(limits.max_connections));
     let stopped = stop.clone();
     tokio::select! {
-        () = accept(&listener, &router, limits, &count, &room, &stopped) => {}
+        () = accept(&listener, &routes, limits, &count, &room, &stopped) => {}
         // An error means that the sender is gone, which is as good a reason to stop.
         _ = stop.wait_for(|stop| *stop) => {}
     }
@@ -67,7 +67,7 @@ pub async fn serve(
 
 async fn accept(
     listener: &TcpListener,
-    router: &Router,
+    routes: &Arc<Routes>,
     limits: ConnectionLimits,
     count: &ConnectionCount,
     room: &Arc<Semaphore>,
@@ -77,10 +77,10 @@ async fn accept(
         let Ok(place) = Arc::clone(room).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let (router, stop) = (router.clone(), stop.clone());
+                let (routes, stop) = (Arc::clone(routes), stop.clone());
                 let counted = count.enter();
                 tokio::spawn(async move {
-                    run(stream, router, limits, stop).await;
+                    run(stream, &routes, limits, stop).await;
                     drop((place, counted));
                 });
             }
@@ -92,23 +92,17 @@ async fn accept(
     }
 }
 
-async fn run(stream: TcpStream, router: Router, limits: ConnectionLimits, mut stop: watch::Receiver<bool>) {
+async fn run(stream: TcpStream, routes: &Routes, limits: ConnectionLimits, mut stop: watch::Receiver<bool>) {
     // Answers are written in one piece, so there is nothing to gain from waiting for more.
     let _ = stream.set_nodelay(true);
-    let watchdog = Arc::new(Watchdog::new(limits));
-    let io = WatchedIo { inner: TokioIo::new(stream), watchdog: Arc::clone(&watchdog) };
-    let service = {
-        let watchdog = Arc::clone(&watchdog);
-        service_fn(move |request: Request<Incoming>| {
-            watchdog.answering();
-            let (router, watchdog) = (router.clone(), Arc::clone(&watchdog));
-            async move {
-                let response = router.oneshot(request.map(Body::new)).await;
-                watchdog.waiting();
-                response
-            }
-        })
-    };
+    let watchdog = &Watchdog::new(limits);
+    let io = WatchedIo { inner: TokioIo::new(stream), watchdog };
+    let service = service_fn(async |request: Request<Incoming>| {
+        watchdog.answering();
+        let response = routes.answer(request).await;
+        watchdog.waiting();
+        Ok::<_, Infallible>(response)
+    });
     let mut connection =
         pin!(http1::Builder::new().max_buf_size(MAX_HEAD_LEN).half_close(true).serve_connection(io, service));
     let mut stopping = pin!(async move {
@@ -192,12 +186,12 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// A stream that tells the watchdog when bytes arrive.
-struct WatchedIo {
+struct WatchedIo<'a> {
     inner: TokioIo<TcpStream>,
-    watchdog: Arc<Watchdog>,
+    watchdog: &'a Watchdog,
 }
 
-impl Read for WatchedIo {
+impl Read for WatchedIo<'_> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<std::io::Result<()>> {
         let result = Pin::new(&mut self.inner).poll_read(cx, buf);
         // The end of the stream counts as bytes, too: then hyper ends the connection before any deadline.
@@ -208,7 +202,7 @@ impl Read for WatchedIo {
     }
 }
 
-impl Write for WatchedIo {
+impl Write for WatchedIo<'_> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }

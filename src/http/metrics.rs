@@ -2,8 +2,11 @@
 //!
 //! Labels hold kids of our own keys, configured appids, names of our own: never anything that a client made up.
 
+mod sharded;
+
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
@@ -14,10 +17,15 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use super::claims::Event;
+use super::verify::Route;
 use crate::clock::UnixSeconds;
 use crate::keyring::{KeyId, KeyRing, KeyState, KeyUse, Purpose};
 use crate::platform::PlatformError;
-use crate::ticket::{OpenError, Ticket};
+use crate::ticket::OpenError;
+use sharded::ShardedCounter;
+
+/// What a check may be answered with.
+const CHECK_STATUSES: [u16; 3] = [200, 401, 403];
 
 /// All metrics of a server.
 #[derive(Debug)]
@@ -26,15 +34,17 @@ pub(super) struct Metrics {
     /// Held while the numbers that depend on the time are set and read.
     scrape: Mutex<()>,
     sealed: Family<Sealed, Counter>,
-    opened: Family<Opened, Counter>,
-    unknown_kids: Counter,
+    opened: Family<Opened, ShardedCounter>,
+    unknown_kids: ShardedCounter,
     logins: Family<Login, Counter>,
     upstream_seconds: Family<Call, Histogram>,
     upstream_errcodes: Family<Errcode, Counter>,
     upstream_paused: Family<OfApp, Gauge>,
     hook_calls: Family<HookCall, Counter>,
     hook_seconds: Histogram,
-    requests: Family<Request, Counter>,
+    requests: Family<Request, ShardedCounter>,
+    /// Those of `requests` that are checks, for each of [`Route::ALL`] by each of [`CHECK_STATUSES`].
+    checks: [[ShardedCounter; CHECK_STATUSES.len()]; Route::ALL.len()],
     connections: Family<OfListener, Gauge>,
     keys: Family<KeysInState, Gauge>,
     can_seal: Family<OfUse, Gauge>,
@@ -138,6 +148,62 @@ impl EncodeLabelValue for Kid {
     }
 }
 
+/// What an attempt to open a ticket under a known key came to.
+#[derive(Clone, Copy, Debug)]
+enum Outcome {
+    Ok,
+    Expired,
+    CutOff,
+    DeadKey,
+    UnknownApp,
+    Unauthentic,
+    FromTheFuture,
+    Malformed,
+}
+
+impl Outcome {
+    const COUNT: usize = Self::Malformed as usize + 1;
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Expired => "expired",
+            Self::CutOff => "cut_off",
+            Self::DeadKey => "dead_key",
+            Self::UnknownApp => "unknown_app",
+            Self::Unauthentic => "unauthentic",
+            Self::FromTheFuture => "from_the_future",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
+/// What tickets under the keys of one ring come to. A label is made when the first ticket comes to it.
+#[derive(Debug)]
+pub(super) struct OpenedUnder {
+    family: Family<Opened, ShardedCounter>,
+    by_kid: HashMap<KeyId, [OnceLock<ShardedCounter>; Outcome::COUNT], foldhash::fast::RandomState>,
+}
+
+impl OpenedUnder {
+    /// `error` is why the ticket under `kid` was refused.
+    pub(super) fn count(&self, kid: KeyId, error: Option<OpenError>) {
+        let outcome = match error {
+            None => Outcome::Ok,
+            Some(OpenError::Expired { .. }) => Outcome::Expired,
+            Some(OpenError::Revoked) => Outcome::CutOff,
+            Some(OpenError::DeadKey(_)) => Outcome::DeadKey,
+            Some(OpenError::UnknownApp(_)) => Outcome::UnknownApp,
+            Some(OpenError::Unauthentic) => Outcome::Unauthentic,
+            Some(OpenError::FromTheFuture { .. }) => Outcome::FromTheFuture,
+            Some(_) => Outcome::Malformed,
+        };
+        let Some(counter) = self.by_kid.get(&kid).and_then(|of_kid| of_kid.get(outcome as usize)) else { return };
+        let labels = || Opened { kid: Kid(kid), outcome: outcome.as_str() };
+        counter.get_or_init(|| self.family.get_or_create_owned(&labels())).inc();
+    }
+}
+
 /// The connections of one listener, counted.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionCount(Gauge);
@@ -162,12 +228,16 @@ impl Drop for ConnectionGuard {
 
 impl Metrics {
     pub(super) fn new() -> Self {
+        let requests = Family::<Request, ShardedCounter>::default();
+        let check = |route: Route, status| Request { route: route.as_str().to_owned(), status };
+        let checks =
+            Route::ALL.map(|route| CHECK_STATUSES.map(|status| requests.get_or_create_owned(&check(route, status))));
         let mut all = Self {
             registry: Registry::with_prefix("auth_ticket"),
             scrape: Mutex::default(),
             sealed: Family::default(),
             opened: Family::default(),
-            unknown_kids: Counter::default(),
+            unknown_kids: ShardedCounter::default(),
             logins: Family::default(),
             // 5 ms to about 10 s.
             upstream_seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.005, 2.0, 12))),
@@ -175,7 +245,8 @@ impl Metrics {
             upstream_paused: Family::default(),
             hook_calls: Family::default(),
             hook_seconds: Histogram::new(exponential_buckets(0.005, 2.0, 12)),
-            requests: Family::default(),
+            requests,
+            checks,
             connections: Family::default(),
             keys: Family::default(),
             can_seal: Family::default(),
@@ -243,22 +314,14 @@ impl Metrics {
         self.sealed.get_or_create(&Sealed { kid: Kid(kid), purpose: purpose.as_str() }).inc();
     }
 
-    pub(super) fn opened(&self, kid: KeyId, result: Result<&Ticket, OpenError>) {
-        let outcome = match result {
-            Ok(_) => "ok",
-            Err(OpenError::UnknownKey(_)) => {
-                self.unknown_kids.inc();
-                return;
-            }
-            Err(OpenError::Expired { .. }) => "expired",
-            Err(OpenError::Revoked) => "cut_off",
-            Err(OpenError::DeadKey(_)) => "dead_key",
-            Err(OpenError::UnknownApp(_)) => "unknown_app",
-            Err(OpenError::Unauthentic) => "unauthentic",
-            Err(OpenError::FromTheFuture { .. }) => "from_the_future",
-            Err(_) => "malformed",
-        };
-        self.opened.get_or_create(&Opened { kid: Kid(kid), outcome }).inc();
+    pub(super) fn unknown_kid(&self) {
+        self.unknown_kids.inc();
+    }
+
+    /// Counters for what tickets under the keys of `ring` come to.
+    pub(super) fn for_ring(&self, ring: &KeyRing) -> OpenedUnder {
+        let kids = ring.keys_of(KeyUse::Ticket).map(|ring_key| ring_key.key().kid());
+        OpenedUnder { family: self.opened.clone(), by_kid: kids.map(|kid| (kid, Default::default())).collect() }
     }
 
     pub(super) fn logged_in(&self, appid: &str, result: &'static str) {
@@ -282,6 +345,15 @@ impl Metrics {
 
     pub(super) fn platform_paused(&self, appid: &str, is_paused: bool) {
         self.upstream_paused.get_or_create(&OfApp { appid: appid.to_owned() }).set(i64::from(is_paused));
+    }
+
+    pub(super) fn checked(&self, route: Route, status: u16) {
+        let of_route = Route::ALL.iter().zip(&self.checks).find(|(known, _)| **known == route);
+        let counter =
+            of_route.and_then(|(_, counters)| CHECK_STATUSES.iter().zip(counters).find(|(known, _)| **known == status));
+        if let Some((_, counter)) = counter {
+            counter.inc();
+        }
     }
 
     pub(super) fn answered(&self, route: &str, status: u16) {

@@ -14,6 +14,8 @@ use super::error::{ApiError, ErrorCode};
 use crate::bearer::{self, NotPresented};
 use crate::ticket::UnverifiedTicket;
 
+/// Largest section of request headers, in bytes; see [`header_section_len`].
+pub(super) const MAX_HEADER_SECTION: usize = 16 << 10;
 /// Largest body that is taken, in bytes.
 const MAX_BODY_LEN: usize = 64 << 10;
 /// How much of a larger body is read and thrown away, so that the client sees the answer; in bytes.
@@ -29,6 +31,11 @@ pub(super) fn presented_ticket(headers: &HeaderMap) -> Result<UnverifiedTicket, 
         NotPresented::Ambiguous => ApiError::invalid_ticket(),
         NotPresented::NotATicket(error) => error.into(),
     })
+}
+
+/// Names, values and four bytes for each line.
+pub(super) fn header_section_len(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
 /// What kind of body a content type announces.

@@ -1,22 +1,26 @@
-//! `/v1/verify`, for gateways: 200 with the identity in headers, 401, or 403. Nothing else, whatever is sent.
+//! Checks, for gateways: 200 with the identity in headers, 401, or 403. Nothing else, whatever is sent.
 //!
-//! No decision is made by anything but the ticket and the route's own appid: no path, no query, no `X-Forwarded-*`, no
-//! body, no list of exceptions. Any doubt is 401.
+//! Every request of every client waits for one, so they are answered ahead of the router and of the layers that other
+//! answers pass. No decision is made by anything but the ticket and the route's own appid: no path, no query, no
+//! `X-Forwarded-*`, no body, no list of exceptions. Any doubt is 401.
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::cell::LazyCell;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
 use axum::response::Response;
-use hyper::header::{HeaderName, HeaderValue};
-use hyper::{HeaderMap, Uri};
+use hyper::HeaderMap;
+use hyper::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
+use tracing::Level;
 
 use super::access_token::AccessToken;
 use super::error::{ApiError, ErrorCode};
-use super::request::presented_ticket;
-use super::{App, AppState, EXT_AUTHZ_APP};
+use super::request::{MAX_HEADER_SECTION, header_section_len, presented_ticket};
+use super::{App, AppState, NO_STORE};
 use crate::keyring::Purpose;
-use crate::ticket::{OwnerClaims, Ticket};
+use crate::request_id::RequestId;
+use crate::ticket::{OwnerClaims, PhoneNumber, PlatformId, Ticket};
 
 const APPID: HeaderName = HeaderName::from_static("x-auth-appid");
 const PLATFORM: HeaderName = HeaderName::from_static("x-auth-platform");
@@ -28,71 +32,159 @@ const CLAIMS: HeaderName = HeaderName::from_static("x-auth-claims");
 const ASSERTION: HeaderName = HeaderName::from_static("x-auth-assertion");
 const EXPIRES_AT: HeaderName = HeaderName::from_static("x-auth-expires-at");
 
-/// Any ticket of the only app; of any app where that is configured.
-pub(super) async fn verify(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Result<Response, ApiError> {
-    if state.only_app().is_none() && !state.settings.any_app {
-        // A back end that reads only the openid must not meet another app's users.
-        return Err(ApiError::new(ErrorCode::AppRequired, "several apps are configured; use /v1/verify/APPID"));
+/// Which of the routes for gateways a check came by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Route {
+    Verify,
+    VerifyApp,
+    ExtAuthz,
+    ExtAuthzBelow,
+    ExtAuthzApp,
+    /// Something below them that is no route: some gateway's mistake, of which no 404 must be made.
+    None,
+}
+
+impl Route {
+    pub(super) const ALL: [Self; 6] =
+        [Self::Verify, Self::VerifyApp, Self::ExtAuthz, Self::ExtAuthzBelow, Self::ExtAuthzApp, Self::None];
+
+    /// As `/openapi.json` writes it.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Verify => "/v1/verify",
+            Self::VerifyApp => "/v1/verify/{appid}",
+            Self::ExtAuthz => "/v1/ext-authz",
+            Self::ExtAuthzBelow => "/v1/ext-authz/{path}",
+            Self::ExtAuthzApp => "/v1/ext-authz-app/{appid}/{path}",
+            Self::None => "none",
+        }
     }
-    let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
-    let app = state.app(ticket.app().as_str()).ok_or(ApiError::invalid_ticket())?;
-    identity(&state, &ticket, app)
 }
 
-/// A ticket of the app that the route names.
-pub(super) async fn verify_app(
-    State(state): State<Arc<AppState>>,
-    appid: Result<Path<String>, axum::extract::rejection::PathRejection>,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
-    let Ok(Path(appid)) = appid else { return Err(no_such_app()) };
-    verify_for(&state, &appid, &headers).await
+/// Whose tickets a check lets through.
+#[derive(Debug, Eq, PartialEq)]
+enum Wanted<'a> {
+    /// Those of the only app; of any app where that is configured.
+    Any,
+    /// Those of the app that the route names.
+    App(Cow<'a, str>),
 }
 
-/// The same, with a path behind the appid that decides nothing, not even by being no UTF-8.
-pub(super) async fn verify_app_below(
-    State(state): State<Arc<AppState>>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
-    let appid = uri.path().strip_prefix(EXT_AUTHZ_APP).and_then(|rest| rest.split('/').next());
-    verify_for(&state, appid.unwrap_or_default(), &headers).await
+/// What a request for one of the routes for gateways asks.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) struct Check<'a> {
+    route: Route,
+    wanted: Wanted<'a>,
 }
 
-async fn verify_for(state: &AppState, appid: &str, headers: &HeaderMap) -> Result<Response, ApiError> {
-    let app = state.app(appid).ok_or(no_such_app())?;
-    let ticket = state.open(|| presented_ticket(headers), Purpose::Ticket).await?;
-    if *ticket.app() != app.id {
-        return Err(ApiError::new(ErrorCode::WrongApp, "the ticket is for another app"));
+impl<'a> Check<'a> {
+    /// `None` for a path that belongs to the router.
+    pub(super) fn of(path: &'a str) -> Option<Self> {
+        if let Some(rest) = path.strip_prefix("/v1/verify") {
+            return match rest.strip_prefix('/') {
+                None if rest.is_empty() => Some(Self { route: Route::Verify, wanted: Wanted::Any }),
+                None => None,
+                Some(below) if below.is_empty() || below.contains('/') => Some(Self::nowhere()),
+                Some(appid) => Some(Self::verify_app(appid)),
+            };
+        }
+        // Envoy appends the path that it asks about. It decides nothing, not even by being no UTF-8.
+        let rest = path.strip_prefix("/v1/ext-authz")?;
+        if let Some(below) = rest.strip_prefix("-app/") {
+            let appid = below.split('/').next().unwrap_or_default();
+            return Some(Self { route: Route::ExtAuthzApp, wanted: Wanted::App(appid.into()) });
+        }
+        match rest.as_bytes() {
+            [] | [b'/'] => Some(Self { route: Route::ExtAuthz, wanted: Wanted::Any }),
+            [b'/', ..] => Some(Self { route: Route::ExtAuthzBelow, wanted: Wanted::Any }),
+            _ => None,
+        }
     }
-    identity(state, &ticket, app)
+
+    fn verify_app(appid: &'a str) -> Self {
+        match percent_decode_str(appid).decode_utf8() {
+            Ok(appid) => Self { route: Route::VerifyApp, wanted: Wanted::App(appid) },
+            Err(_) => Self::nowhere(),
+        }
+    }
+
+    /// No app has an empty id.
+    const fn nowhere() -> Self {
+        Self { route: Route::None, wanted: Wanted::App(Cow::Borrowed("")) }
+    }
+
+    /// The answer to a request with `headers`.
+    pub(super) async fn answer(&self, state: &AppState, headers: &HeaderMap) -> Response {
+        let result = self.identity(state, headers).await;
+        let request_id = LazyCell::new(|| RequestId::of(headers));
+        let response = match result {
+            Ok(identity) => {
+                let mut response = Response::new(Body::empty());
+                *response.headers_mut() = identity;
+                response
+            }
+            Err(error) => {
+                error.log(&request_id);
+                error.render(&request_id)
+            }
+        };
+        let status = response.status().as_u16();
+        state.metrics.checked(self.route, status);
+        if tracing::enabled!(Level::DEBUG) {
+            tracing::debug!(request_id = %*request_id, route = self.route.as_str(), status, "answered");
+        }
+        response
+    }
+
+    async fn identity(&self, state: &AppState, headers: &HeaderMap) -> Result<HeaderMap, ApiError> {
+        if header_section_len(headers) > MAX_HEADER_SECTION {
+            return Err(ApiError::invalid_ticket());
+        }
+        let wanted = match &self.wanted {
+            // A back end that reads only the openid must not meet another app's users.
+            Wanted::Any if state.only_app().is_none() && !state.settings.any_app => {
+                return Err(ApiError::new(ErrorCode::AppRequired, "several apps are configured; use /v1/verify/APPID"));
+            }
+            Wanted::Any => None,
+            Wanted::App(appid) => Some(state.app(appid).ok_or(NO_SUCH_APP)?),
+        };
+        let ticket = state.open(|| presented_ticket(headers), Purpose::Ticket).await?;
+        let app = match wanted {
+            None => state.app_of(&ticket)?,
+            Some(app) if app.id == *ticket.app() => app,
+            Some(_) => return Err(ApiError::new(ErrorCode::WrongApp, "the ticket is for another app")),
+        };
+        identity_headers(state, &ticket, app)
+    }
 }
 
-/// For an appid that is not configured, and for whatever else stands below the route.
-pub(super) const fn no_such_app() -> ApiError {
-    ApiError::new(ErrorCode::WrongApp, "this server has no such app")
-}
+/// For an appid that is not configured, and for whatever else stands below the routes.
+const NO_SUCH_APP: ApiError = ApiError::new(ErrorCode::WrongApp, "this server has no such app");
 
 /// All headers on every 200, empty where there is no value: a gateway then overwrites whatever a client made up.
-fn identity(state: &AppState, ticket: &Ticket, app: &App) -> Result<Response, ApiError> {
+fn identity_headers(state: &AppState, ticket: &Ticket, app: &App) -> Result<HeaderMap, ApiError> {
     let session = ticket.session();
-    let mut response = Response::new(Body::empty());
-    let headers = response.headers_mut();
-    headers.reserve(10);
+    let mut headers = HeaderMap::with_capacity(10);
     let mut put = |name: HeaderName, value: &str| {
-        // Every value was checked to be visible ASCII when it was sealed, so this never fails; if it did: 401.
-        HeaderValue::from_str(value).map(|value| headers.insert(name, value)).map_err(|_| ApiError::invalid_ticket())
+        let value = match value {
+            "" => HeaderValue::from_static(""),
+            // Every value was checked to be visible ASCII when it was sealed, so this never fails; if it did: 401.
+            _ => HeaderValue::from_str(value).map_err(|_| ApiError::invalid_ticket())?,
+        };
+        headers.insert(name, value);
+        Ok::<(), ApiError>(())
     };
     put(APPID, app.id.as_str())?;
     put(PLATFORM, app.platform.name())?;
     put(OPENID, session.openid.as_str())?;
-    put(UNIONID, session.unionid.as_ref().map_or("", |unionid| unionid.as_str()))?;
-    put(PHONE, session.phone.as_ref().map_or("", |phone| phone.as_str()))?;
+    put(UNIONID, session.unionid.as_ref().map_or("", PlatformId::as_str))?;
+    put(PHONE, session.phone.as_ref().map_or("", PhoneNumber::as_str))?;
     put(CLAIMS, session.owner_claims.as_ref().and_then(OwnerClaims::as_text).unwrap_or_default())?;
-    put(LOGIN_ID, &session.login_id.to_string())?;
-    put(EXPIRES_AT, &ticket.expires_at().as_u64().to_string())?;
+    put(LOGIN_ID, str::from_utf8(&session.login_id.to_hex()).unwrap_or_default())?;
+    put(EXPIRES_AT, itoa::Buffer::new().format(ticket.expires_at().as_u64()))?;
     put(ASSERTION, &assertion(state, ticket, app).unwrap_or_default())?;
-    Ok(response)
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    Ok(headers)
 }
 
 /// The same, signed for who must not trust the network between gateway and service.

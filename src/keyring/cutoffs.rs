@@ -35,11 +35,18 @@ impl LoginId {
         let parsed = Self(bytes);
         (parsed.to_string() == text).then_some(parsed)
     }
+
+    /// The 16 digits.
+    pub(crate) fn to_hex(self) -> [u8; 2 * Self::LEN] {
+        let mut digits = [0; 2 * Self::LEN];
+        hex::encode_to_slice(self.0, &mut digits).expect("two digits for each byte");
+        digits
+    }
 }
 
 impl fmt::Display for LoginId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        f.write_str(str::from_utf8(&self.to_hex()).map_err(|_| fmt::Error)?)
     }
 }
 

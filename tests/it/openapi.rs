@@ -27,10 +27,10 @@ fn source(file: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http").join(file)).unwrap()
 }
 
-/// The paths of `router` in `http.rs`, as the description writes them.
+/// The paths of `routes` in `http.rs`, and those of checks, as the description writes them.
 fn routes() -> BTreeSet<String> {
     let http = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http.rs")).unwrap();
-    let for_clients = http.split("pub fn admin_router").next().unwrap();
+    let for_clients = http.split("pub fn admin_routes").next().unwrap();
     let sources = http.clone() + &source("compat.rs");
     let arguments = for_clients.split(".route(").skip(1).map(|rest| rest.split(',').next().unwrap().trim());
     let path_of = |argument: &str| {
@@ -41,13 +41,10 @@ fn routes() -> BTreeSet<String> {
         let (_, rest) = sources.split_once(&format!("const {name}: &str = \"")).unwrap_or_else(|| panic!("{name}"));
         rest.split('"').next().unwrap().to_owned()
     };
-    let as_described = |path: String| match &*path {
-        "/v1/ext-authz/{*ignored}" => "/v1/ext-authz/{path}".to_owned(),
-        "/v1/ext-authz-app/{*appid_and_ignored}" => "/v1/ext-authz-app/{appid}/{path}".to_owned(),
-        _ => path,
-    };
-    // With and without the slash at the end is one route to describe.
-    arguments.map(path_of).filter(|path| path != "/v1/ext-authz/").map(as_described).collect()
+    let verify = source("verify.rs");
+    let checks = verify.lines().filter_map(|line| line.trim().strip_prefix("Self::")?.split_once(" => \"/"));
+    let checks = checks.map(|(_, rest)| format!("/{}", rest.split('"').next().unwrap()));
+    arguments.map(path_of).chain(checks).collect()
 }
 
 #[tokio::test]

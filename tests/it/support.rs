@@ -15,7 +15,8 @@ use std::time::Duration;
 use auth_ticket::clock::{Clock, FixedClock, UnixSeconds};
 use auth_ticket::hook::Hook;
 use auth_ticket::http::{
-    self, App, AppState, CompatSettings, ConnectionCount, ConnectionLimits, JwtSettings, Service, Settings, Subject,
+    self, App, AppState, CompatSettings, ConnectionCount, ConnectionLimits, JwtSettings, Routes, Service, Settings,
+    Subject,
 };
 use auth_ticket::keyring::{AppId, Purpose};
 use auth_ticket::platform::weapp::{Weapp, WeappOptions};
@@ -233,8 +234,8 @@ impl Builder {
             self.plan.ring(&apps),
             Arc::<FixedClock>::clone(&clock),
         );
-        let (address, running) = serve(http::router(Arc::clone(&state)), self.limits).await;
-        let (admin_address, admin) = serve(http::admin_router(Arc::clone(&state)), LIMITS).await;
+        let (address, running) = serve(http::routes(Arc::clone(&state)), self.limits).await;
+        let (admin_address, admin) = serve(http::admin_routes(Arc::clone(&state)), LIMITS).await;
         TestServer {
             clock,
             platform,
@@ -469,12 +470,12 @@ pub(crate) struct Running {
     server: JoinHandle<()>,
 }
 
-/// Serves `router` on a free port.
-pub(crate) async fn serve(router: Router, limits: ConnectionLimits) -> (SocketAddr, Running) {
+/// Serves `routes` on a free port.
+pub(crate) async fn serve(routes: impl Into<Routes>, limits: ConnectionLimits) -> (SocketAddr, Running) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);
-    let server = tokio::spawn(http::serve(listener, router, limits, ConnectionCount::default(), stopped));
+    let server = tokio::spawn(http::serve(listener, routes.into(), limits, ConnectionCount::default(), stopped));
     (address, Running { stop, server })
 }
 
