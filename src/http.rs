@@ -25,6 +25,7 @@ mod upstream;
 mod user_data;
 mod verify;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -63,7 +64,7 @@ use flight::Flights;
 use metrics::{Metrics, OpenedUnder};
 use request::{MAX_HEADER_SECTION, header_section_len};
 use upstream::{Asks, Breakers};
-use verify::Check;
+use verify::{Check, IdentityHeaders};
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
@@ -78,7 +79,7 @@ pub struct AppState {
     settings: Settings,
     /// What `/openapi.json` answers.
     description: Value,
-    apps: Vec<App>,
+    apps: HashMap<AppId, Served, foldhash::fast::RandomState>,
     services: Vec<Service>,
     live: ArcSwap<Live>,
     clock: Arc<dyn Clock>,
@@ -91,6 +92,13 @@ pub struct AppState {
     metrics: Metrics,
     reload_failed: AtomicBool,
     log_dial: OnceLock<LogDial>,
+}
+
+/// An app, and what checks answer for it.
+#[derive(Debug)]
+struct Served {
+    app: App,
+    identity: IdentityHeaders,
 }
 
 /// A ring, its JWT keys ready to sign, and what is counted of its keys: swapped together.
@@ -136,10 +144,11 @@ impl AppState {
             metrics.platform_paused(app.id.as_str(), false);
         }
         let breakers = Breakers::new(&apps);
+        let apps = apps.into_iter().map(|app| (app.id.clone(), Served { identity: IdentityHeaders::new(&app), app }));
         Arc::new(Self {
             description: openapi::description(&settings),
             settings,
-            apps,
+            apps: apps.collect(),
             services,
             live,
             clock,
@@ -254,7 +263,11 @@ impl AppState {
     }
 
     fn app(&self, appid: &str) -> Option<&App> {
-        self.apps.iter().find(|app| app.id.as_str() == appid)
+        self.served(appid).map(|served| &served.app)
+    }
+
+    fn served(&self, appid: &str) -> Option<&Served> {
+        self.apps.get(appid)
     }
 
     /// The app of a ticket. The ring opens none of an app that is not configured, so there always is one.
@@ -263,10 +276,8 @@ impl AppState {
     }
 
     fn only_app(&self) -> Option<&App> {
-        match self.apps.as_slice() {
-            [app] => Some(app),
-            _ => None,
-        }
+        let mut all = self.apps.values();
+        all.next().filter(|_| all.next().is_none()).map(|served| &served.app)
     }
 }
 

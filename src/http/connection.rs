@@ -93,18 +93,19 @@ async fn accept(
 }
 
 async fn run(stream: TcpStream, routes: &Routes, limits: ConnectionLimits, mut stop: watch::Receiver<bool>) {
-    // Answers are written in one piece, so there is nothing to gain from waiting for more.
+    // Answers are written in one piece, for which `write` costs less than `writev`; there is nothing to gain from waiting.
     let _ = stream.set_nodelay(true);
     let watchdog = &Watchdog::new(limits);
     let io = WatchedIo { inner: TokioIo::new(stream), watchdog };
     let service = service_fn(async |request: Request<Incoming>| {
-        watchdog.answering();
+        watchdog.now_doing(Doing::Answering);
         let response = routes.answer(request).await;
-        watchdog.waiting();
+        watchdog.now_doing(Doing::Waiting);
         Ok::<_, Infallible>(response)
     });
-    let mut connection =
-        pin!(http1::Builder::new().max_buf_size(MAX_HEAD_LEN).half_close(true).serve_connection(io, service));
+    let mut connection = pin!(
+        http1::Builder::new().max_buf_size(MAX_HEAD_LEN).half_close(true).writev(false).serve_connection(io, service)
+    );
     let mut stopping = pin!(async move {
         let _ = stop.wait_for(|stop| *stop).await;
     });
@@ -124,65 +125,79 @@ async fn run(stream: TcpStream, routes: &Routes, limits: ConnectionLimits, mut s
     }
 }
 
-/// When a connection's time is up.
-#[derive(Debug)]
-struct Watchdog {
-    start: Instant,
-    limits: ConnectionLimits,
-    /// Milliseconds after `start`, or one of the two marks below.
-    deadline_ms: AtomicU64,
-    /// 1 while the next byte that arrives is a request's first.
-    awaits_first_byte: AtomicU64,
+/// What a connection does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Doing {
+    /// A request's head arrives.
+    Receiving,
+    /// Handlers have deadlines of their own.
+    Answering,
+    /// The answer is being written; then comes the next request, or nothing.
+    Waiting,
 }
 
-/// While a request is being answered: handlers have deadlines of their own.
-const NO_DEADLINE: u64 = u64::MAX;
+impl Doing {
+    /// What the watchdog's `state` says.
+    const fn of(state: u64) -> Self {
+        match state & 3 {
+            0 => Self::Receiving,
+            1 => Self::Answering,
+            _ => Self::Waiting,
+        }
+    }
+}
+
+/// When a connection's time is up.
+///
+/// A request changes what is being done three times. It leaves the time of that to the watchdog, which looks now and then, so
+/// that no request has to ask a clock.
+#[derive(Debug)]
+struct Watchdog {
+    limits: ConnectionLimits,
+    /// Counts the changes, four for each, plus what is being done since the last one. Only the connection's own task writes.
+    state: AtomicU64,
+}
 
 impl Watchdog {
-    fn new(limits: ConnectionLimits) -> Self {
-        let deadline_ms = AtomicU64::new(millis(limits.header_timeout));
-        Self { start: Instant::now(), limits, deadline_ms, awaits_first_byte: AtomicU64::new(0) }
+    const fn new(limits: ConnectionLimits) -> Self {
+        Self { limits, state: AtomicU64::new(Doing::Receiving as u64) }
     }
 
-    /// A request's head is complete.
-    fn answering(&self) {
-        self.awaits_first_byte.store(0, Ordering::Relaxed);
-        self.deadline_ms.store(NO_DEADLINE, Ordering::Relaxed);
-    }
-
-    /// The answer is ready to be written; then comes the next request, or nothing.
-    fn waiting(&self) {
-        self.set(self.limits.idle_timeout);
-        self.awaits_first_byte.store(1, Ordering::Relaxed);
+    fn now_doing(&self, doing: Doing) {
+        let changes = self.state.load(Ordering::Relaxed) & !3;
+        self.state.store(changes.wrapping_add(4) | doing as u64, Ordering::Relaxed);
     }
 
     fn bytes_arrived(&self) {
-        if self.awaits_first_byte.swap(0, Ordering::Relaxed) == 1 {
-            self.set(self.limits.header_timeout);
+        if Doing::of(self.state.load(Ordering::Relaxed)) == Doing::Waiting {
+            self.now_doing(Doing::Receiving);
         }
     }
 
-    fn set(&self, from_now: Duration) {
-        self.deadline_ms.store(millis(self.start.elapsed() + from_now), Ordering::Relaxed);
+    const fn limit(&self, doing: Doing) -> Option<Duration> {
+        match doing {
+            Doing::Receiving => Some(self.limits.header_timeout),
+            Doing::Answering => None,
+            Doing::Waiting => Some(self.limits.idle_timeout),
+        }
     }
 
-    /// Ends when the time is up. Looks again at least every `header_timeout`, so that a deadline which came nearer
-    /// meanwhile is not missed, and nobody has to wake it.
+    /// Ends when the time is up. It looks at least every `header_timeout`, and takes what it finds to have begun right then:
+    /// a connection may live that much longer than its deadline.
     async fn overdue(&self) {
+        let (mut seen, mut since) = (self.state.load(Ordering::Relaxed), Instant::now());
         loop {
-            let now = self.start.elapsed();
-            let deadline_ms = self.deadline_ms.load(Ordering::Relaxed);
-            if millis(now) >= deadline_ms {
+            let deadline = self.limit(Doing::of(seen)).map(|limit| since + limit);
+            let next_look = Instant::now() + self.limits.header_timeout;
+            sleep_until(deadline.map_or(next_look, |deadline| deadline.min(next_look))).await;
+            let state = self.state.load(Ordering::Relaxed);
+            if state != seen {
+                (seen, since) = (state, Instant::now());
+            } else if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return;
             }
-            let next_look = now + self.limits.header_timeout;
-            sleep_until(self.start + next_look.min(Duration::from_millis(deadline_ms))).await;
         }
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A stream that tells the watchdog when bytes arrive.
@@ -213,17 +228,5 @@ impl Write for WatchedIo<'_> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
     }
 }

@@ -1,5 +1,6 @@
 //! Which mini-program: `appid` and the tag that stands for it in a ticket's header.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -38,6 +39,13 @@ impl AppId {
     pub fn tag(&self) -> AppTag {
         let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(self.0.as_bytes()));
         AppTag([a, b, c, d])
+    }
+}
+
+/// An app can be looked up by its text.
+impl Borrow<str> for AppId {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
