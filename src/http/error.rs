@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::bearer::Refusal;
 use crate::hook::CallError;
@@ -135,8 +135,25 @@ pub(super) struct ApiError {
     ticket_was_sent: bool,
     basic_was_sent: bool,
     closes_connection: bool,
-    /// For the log only. Never holds a secret, a ticket or a code.
-    cause: Option<String>,
+    cause: Option<Cause>,
+}
+
+/// For the log only. Never holds a secret, a ticket or a code.
+#[derive(Clone, Debug)]
+enum Cause {
+    /// Made into text only if somebody reads it: floods of forged tickets come here.
+    NotOpened(OpenError),
+    Told(String),
+}
+
+/// The one shape of all refusals.
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errcode: Option<i64>,
+    error: &'static str,
+    error_description: &'a str,
+    request_id: &'a RequestId,
 }
 
 impl ApiError {
@@ -207,7 +224,7 @@ impl ApiError {
     }
 
     pub(super) fn because(mut self, cause: &impl ToString) -> Self {
-        self.cause = Some(cause.to_string());
+        self.cause = Some(Cause::Told(cause.to_string()));
         self
     }
 
@@ -219,29 +236,34 @@ impl ApiError {
         &self.description
     }
 
+    fn cause(&self) -> Cow<'_, str> {
+        match &self.cause {
+            None => Cow::Borrowed(&*self.description),
+            Some(Cause::NotOpened(error)) => Cow::Owned(error.to_string()),
+            Some(Cause::Told(text)) => Cow::Borrowed(text),
+        }
+    }
+
     /// One line for the log, where the refusal is handled.
     pub(super) fn log(&self, request_id: &RequestId) {
-        let (error, cause) = (self.code.as_str(), self.cause.as_deref().unwrap_or(&self.description));
+        let error = self.code.as_str();
         match self.code {
-            ErrorCode::ServerMisconfigured => tracing::error!(%request_id, error, cause, "request refused"),
-            code if code.status().is_server_error() => {
-                tracing::warn!(%request_id, error, cause, "request refused");
+            ErrorCode::ServerMisconfigured => {
+                tracing::error!(%request_id, error, cause = &*self.cause(), "request refused");
             }
-            _ => tracing::debug!(%request_id, error, cause, "request refused"),
+            code if code.status().is_server_error() => {
+                tracing::warn!(%request_id, error, cause = &*self.cause(), "request refused");
+            }
+            _ => tracing::debug!(%request_id, error, cause = &*self.cause(), "request refused"),
         }
     }
 
     /// The answer in the one shape that all routes share.
     pub(super) fn render(&self, request_id: &RequestId) -> Response {
-        let mut body = json!({
-            "error": self.code.as_str(),
-            "error_description": self.description,
-            "request_id": request_id,
-        });
-        if let (Some(errcode), Some(fields)) = (self.errcode, body.as_object_mut()) {
-            fields.insert("errcode".to_owned(), errcode.into());
-        }
-        let mut response = Response::new(Body::from(body.to_string()));
+        let told =
+            Told { errcode: self.errcode, error: self.code.as_str(), error_description: &self.description, request_id };
+        let text = serde_json::to_string(&told).expect("texts and a number are always JSON");
+        let mut response = Response::new(Body::from(text));
         *response.status_mut() = self.code.status();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -282,7 +304,7 @@ impl From<OpenError> for ApiError {
             Refusal::TicketRevoked => ErrorCode::TicketRevoked,
             _ => ErrorCode::InvalidTicket,
         };
-        Self::new(code, refusal.description()).because(&error)
+        Self { cause: Some(Cause::NotOpened(error)), ..Self::new(code, refusal.description()) }
     }
 }
 
