@@ -16,6 +16,7 @@ mod login;
 mod metrics;
 mod openapi;
 mod phone;
+mod rates;
 mod request;
 mod session;
 mod session_key;
@@ -48,6 +49,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 pub use connection::{ConnectionLimits, serve};
 pub use metrics::ConnectionCount;
+pub use rates::Rate;
 pub use settings::{App, CompatSettings, JwtSettings, Service, Settings, Subject};
 
 pub use crate::rescan::Rescans;

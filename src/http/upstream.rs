@@ -8,9 +8,10 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::time::Instant;
 
+use super::rates::Rates;
 use super::{App, AppState};
 use crate::breaker::{Breaker, BreakerOptions, Pass, Stopped};
 use crate::keyring::AppId;
@@ -78,7 +79,7 @@ fn tell(state: &AppState, app: &App, pass: Pass, is_outage: bool) {
 ///
 /// Kept for this replica alone. A user whose data fails again and again must not use up what the platform grants the app.
 pub(super) struct Asks {
-    by_login: DefaultKeyedRateLimiter<LoginId>,
+    by_login: Rates<LoginId>,
     in_total: DefaultDirectRateLimiter,
 }
 
@@ -88,22 +89,17 @@ pub(super) const ASK_AGAIN_S: u64 = 10;
 impl Asks {
     const PER_LOGIN: Quota = Quota::per_minute(NonZeroU32::new(6).unwrap()).allow_burst(NonZeroU32::new(3).unwrap());
     const IN_TOTAL: Quota = Quota::per_second(NonZeroU32::new(50).unwrap());
-    /// From then on logins that may ask as if they never had are forgotten.
-    const MANY_LOGINS: usize = 10_000;
 
     /// Whether `login` may ask now; if so, that counts.
     pub(super) fn may_ask(&self, login: LoginId) -> bool {
-        if self.by_login.len() >= Self::MANY_LOGINS {
-            self.by_login.retain_recent();
-        }
         // In this order, so that one login does not use up what all have together.
-        self.by_login.check_key(&login).is_ok() && self.in_total.check().is_ok()
+        self.by_login.admit(&login).is_ok() && self.in_total.check().is_ok()
     }
 }
 
 impl Default for Asks {
     fn default() -> Self {
-        Self { by_login: RateLimiter::keyed(Self::PER_LOGIN), in_total: RateLimiter::direct(Self::IN_TOTAL) }
+        Self { by_login: Rates::new(Self::PER_LOGIN), in_total: RateLimiter::direct(Self::IN_TOTAL) }
     }
 }
 

@@ -51,6 +51,7 @@ const ONLY_IN: [(&[&str], &[&str]); 13] = [
             "hook.rs",
             "http/connection.rs",
             "rescan.rs",
+            "http/rates.rs",
             "http/upstream.rs",
             "platform/weapp.rs",
             "platform/weapp/access_token.rs",
