@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use auth_ticket::clock::FixedClock;
-use auth_ticket::http::{self, App, AppState, CompatSettings, JwtSettings, Routes, Settings, Subject};
+use auth_ticket::http::{self, App, AppState, ClientLimits, CompatSettings, JwtSettings, Routes, Settings, Subject};
 use auth_ticket::keyring::Purpose;
 use auth_ticket::platform::weapp::{Weapp, WeappOptions};
 use auth_ticket::secret::SecretText;
@@ -105,6 +105,7 @@ fn routes(ring: auth_ticket::keyring::KeyRing) -> anyhow::Result<Routes> {
         compat: CompatSettings::default(),
         cors_origins: Vec::new(),
         body_timeout: Duration::from_secs(10),
+        limits: ClientLimits::default(),
         issuer: None,
         jwt: JwtSettings::default(),
         hook: None,
@@ -121,7 +122,7 @@ fn request(ticket: &str) -> Request<Body> {
 
 /// A check waits for nothing, so one poll answers it.
 fn verify(routes: &Routes, request: Request<Body>) -> Response<Body> {
-    routes.answer(request).now_or_never().expect("a check waits for nothing")
+    routes.answer(request, None).now_or_never().expect("a check waits for nothing")
 }
 
 /// Runs this program for `name` under valgrind and says how many instructions one call took.

@@ -12,9 +12,11 @@ mod flight;
 mod form;
 mod identity;
 mod introspect;
+mod limits;
 mod login;
 mod metrics;
 mod openapi;
+mod peer;
 mod phone;
 mod rates;
 mod request;
@@ -28,6 +30,7 @@ mod verify;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -48,6 +51,7 @@ use tower::ServiceExt;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 pub use connection::{ConnectionLimits, serve};
+pub use limits::ClientLimits;
 pub use metrics::ConnectionCount;
 pub use rates::Rate;
 pub use settings::{App, CompatSettings, JwtSettings, Service, Settings, Subject};
@@ -63,7 +67,9 @@ use crate::request_id::RequestId;
 use crate::ticket::{OpenError, SealError, SealedTicket, Session, Ticket, UnverifiedTicket};
 use error::{ApiError, ErrorCode};
 use flight::Flights;
+use limits::{Limit, Limits};
 use metrics::{Metrics, OpenedUnder};
+use peer::Peer;
 use request::{MAX_HEADER_SECTION, header_section_len};
 use upstream::{Asks, Breakers};
 use verify::{Check, IdentityHeaders};
@@ -89,6 +95,7 @@ pub struct AppState {
     handle_flights: Flights<Arc<Session>>,
     phone_flights: Flights<Phone>,
     asks: Asks,
+    limits: Limits,
     breakers: Breakers,
     rescans: Rescans,
     metrics: Metrics,
@@ -146,6 +153,7 @@ impl AppState {
             metrics.platform_paused(app.id.as_str(), false);
         }
         let breakers = Breakers::new(&apps);
+        let limits = Limits::new(&settings.limits);
         let apps = apps.into_iter().map(|app| (app.id.clone(), Served { identity: IdentityHeaders::new(&app), app }));
         Arc::new(Self {
             description: openapi::description(&settings),
@@ -158,6 +166,7 @@ impl AppState {
             handle_flights: Flights::default(),
             phone_flights: Flights::default(),
             asks: Asks::default(),
+            limits,
             breakers,
             rescans: Rescans::default(),
             metrics,
@@ -201,6 +210,12 @@ impl AppState {
     #[must_use]
     pub fn connection_count(&self, listener: &'static str) -> ConnectionCount {
         self.metrics.connections(listener)
+    }
+
+    /// The same for the listener of clients, whose connections are limited by address, too.
+    #[must_use]
+    pub fn client_connections(&self) -> ConnectionCount {
+        self.connection_count("clients").limited(self.limits.door())
     }
 
     /// Where requests ask for a look at the keys directory.
@@ -297,8 +312,8 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// The answer to `request`.
-    pub async fn answer<B>(&self, request: Request<B>) -> Response
+    /// The answer to `request`, whose sender is at `peer`, if it came over a network.
+    pub async fn answer<B>(&self, request: Request<B>, peer: Option<IpAddr>) -> Response
     where
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -313,8 +328,12 @@ impl Routes {
             }
             return response;
         }
+        let mut request = request.map(Body::new);
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(Peer(peer));
+        }
         // In a box, because a connection has room for the larger of both for as long as it lives.
-        let answered = Box::pin(self.router.clone().oneshot(request.map(Body::new))).await;
+        let answered = Box::pin(self.router.clone().oneshot(request)).await;
         answered.unwrap_or_else(|never| match never {})
     }
 }
@@ -328,18 +347,20 @@ impl From<Router> for Routes {
 
 /// The routes for clients and gateways.
 pub fn routes(state: Arc<AppState>) -> Routes {
+    let introspection = Router::new().route("/v1/introspect", post(introspect::introspect));
     let routes = Router::new()
-        .route("/v1/introspect", post(introspect::introspect))
+        .merge(limited(introspection, &state))
         .route("/.well-known/jwks.json", get(discovery::jwks))
         .route("/.well-known/oauth-authorization-server", get(discovery::metadata))
         .route("/openapi.json", get(openapi::show))
         .route("/healthz", get(admin::alive))
         .route("/readyz", get(admin::ready_status));
-    let router = finish(routes.merge(client_routes(&state.settings)), Arc::clone(&state));
+    let router = finish(routes.merge(client_routes(&state)), Arc::clone(&state));
     Routes { checks: Some(state), router }
 }
 
-fn client_routes(settings: &Settings) -> Router<Arc<AppState>> {
+fn client_routes(state: &Arc<AppState>) -> Router<Arc<AppState>> {
+    let settings = &state.settings;
     let mut routes = Router::new()
         .route("/v1/login", post(login::login))
         .route("/v1/renew", post(session::renew))
@@ -355,11 +376,20 @@ fn client_routes(settings: &Settings) -> Router<Arc<AppState>> {
             .route(compat::LOGIN_CHECK, post(compat::login_check))
             .route(compat::PHONE, post(compat::phone));
     }
+    let routes = limited(routes, state);
     if settings.cors_origins.is_empty() {
         return routes;
     }
     // A fallback that is set after the layer would take its place, and with it preflights and the headers of a 405.
     routes.method_not_allowed_fallback(method_not_allowed).layer(cors(&settings.cors_origins))
+}
+
+/// Routes of which one address may not have too many requests in flight.
+fn limited(routes: Router<Arc<AppState>>, state: &Arc<AppState>) -> Router<Arc<AppState>> {
+    if !state.limits.limit_requests() {
+        return routes;
+    }
+    routes.route_layer(middleware::from_fn_with_state(Arc::clone(state), limits::in_flight))
 }
 
 /// For web pages of the owner. No credentials: tickets travel in headers that the page sets, never in cookies.
@@ -410,10 +440,16 @@ async fn answer(State(state): State<Arc<AppState>>, mut request: Request<Body>, 
     let style = Style::of(request.uri().path(), &state.settings);
     let route = request.extensions().get::<MatchedPath>().cloned();
     let response = if header_section_len(request.headers()) > MAX_HEADER_SECTION {
-        ApiError::new(ErrorCode::HeadersTooLarge, "the request headers are larger than 16 KiB").into_response()
+        const TOO_LARGE: ApiError =
+            ApiError::new(ErrorCode::HeadersTooLarge, "the request headers are larger than 16 KiB")
+                .at(Limit::HeaderSize);
+        TOO_LARGE.into_response()
     } else {
         next.run(request).await
     };
+    if let Some(limit) = response.extensions().get().and_then(ApiError::limit) {
+        state.metrics.limit_reached(limit);
+    }
     let mut response = style.render_error(response, &request_id);
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     state.metrics.answered(route, response.status().as_u16());

@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub(crate) use auth_ticket::http::Subject;
+pub(crate) use auth_ticket::http::{ClientLimits, Subject};
 use auth_ticket::secret::SecretText;
 
 use super::log::Format;
@@ -186,6 +186,8 @@ pub(crate) struct CorsConfig {
 pub(crate) struct LimitsConfig {
     /// Connections at once: 1 to 1,000,000.
     pub(crate) max_connections: usize,
+    /// What clients and apps may ask for.
+    pub(crate) clients: ClientLimits,
     /// For a request's header section to arrive.
     pub(crate) header_timeout: Duration,
     /// For its body.

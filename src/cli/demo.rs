@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use auth_ticket::clock::{Clock, SystemClock};
-use auth_ticket::http::{self, App, AppState, CompatSettings, ConnectionCount, JwtSettings, Settings, Subject};
+use auth_ticket::http::{
+    self, App, AppState, ClientLimits, CompatSettings, ConnectionCount, JwtSettings, Settings, Subject,
+};
 use auth_ticket::keyring::{AppId, KeySpec, KeyUse};
 use auth_ticket::keystore::{Directory, Reloader};
 use auth_ticket::platform::weapp::{Weapp, WeappOptions};
@@ -77,6 +79,7 @@ impl Demo {
             compat: CompatSettings { enabled: true, require_phone: false },
             cors_origins: Vec::new(),
             body_timeout: Duration::from_secs(10),
+            limits: ClientLimits::default(),
             issuer: None,
             jwt: JwtSettings::default(),
             hook: None,
@@ -88,7 +91,7 @@ impl Demo {
         servers.add(platform, Simulator::new(Arc::new(SystemClock)).router(), ConnectionCount::default());
         tokio::spawn(Watch::new(Arc::clone(&state), reloader, KEYS_POLL)?.run());
         servers.add(admin, http::admin_routes(Arc::clone(&state)), state.connection_count("operators"));
-        let count = state.connection_count("clients");
+        let count = state.client_connections();
         servers.add(listener, http::routes(state), count);
         serve::say(&welcome);
         servers.run().await;

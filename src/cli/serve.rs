@@ -122,6 +122,7 @@ async fn serve(config: Config, dial: Dial) -> anyhow::Result<()> {
         compat: CompatSettings { enabled: config.compat.enabled, require_phone: config.compat.require_phone },
         cors_origins: config.cors.origins,
         body_timeout: config.limits.body_timeout,
+        limits: config.limits.clients,
         issuer: config.public_url,
         jwt: JwtSettings {
             ttl_s: config.jwt.ttl_s,
@@ -147,7 +148,7 @@ async fn serve(config: Config, dial: Dial) -> anyhow::Result<()> {
     };
     let mut servers = Servers::new(limits, &STOP_SIGNALS)?;
     say(&format!("listening on http://{}", listener.local_addr()?));
-    servers.add(listener, http::routes(Arc::clone(&state)), state.connection_count("clients"));
+    servers.add(listener, http::routes(Arc::clone(&state)), state.client_connections());
     tokio::spawn(Watch::new(Arc::clone(&state), reloader, config.keys_poll)?.run());
     if let Some(listener) = admin_listener {
         say(&format!("operators on http://{}", listener.local_addr()?));

@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 
 use super::claims::{self, Event};
 use super::error::{ApiError, ErrorCode};
+use super::login::Caller;
 use super::request::{BodyKind, body_kind, json_object, read_body};
 use super::{AppState, json_answer, login};
 use crate::keyring::Purpose;
-use crate::request_id::RequestId;
 use crate::ticket::{PhoneNumber, Ticket, UnverifiedTicket};
 
 /// Code -> login handle.
@@ -34,11 +34,11 @@ pub(super) async fn login(State(state): State<Arc<AppState>>, request: Request) 
         // A route for GET takes HEAD, too, and here that would spend a code for an answer that nobody sees.
         return Err(ApiError::new(ErrorCode::MethodNotAllowed, "the route does not take this method"));
     }
-    let request_id = RequestId::of_request(&request);
+    let caller = Caller::of(&request, &state);
     let fields = Fields::of(request, &state).await?;
     let code = fields.one("code")?.ok_or(ApiError::invalid_request("code is missing"))?;
     let app = login::chosen_app(&state, fields.one("appid")?.as_deref())?;
-    let (handle, _) = login::exchange(&state, app, code, Purpose::LoginHandle, &request_id).await?;
+    let (handle, _) = login::exchange(&state, app, code, Purpose::LoginHandle, &caller).await?;
     Ok(success(&json!({ "openid": handle.text(), "unionid": null })))
 }
 

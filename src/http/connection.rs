@@ -4,6 +4,7 @@
 //! turn, waiting for a request, receiving a request's head, or being answered; each of the first two has a deadline.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +22,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::Routes;
+use super::limits::Limit;
 use super::metrics::ConnectionCount;
 
 /// Above this, hyper answers 431 by itself; well above what the router refuses with the usual error.
@@ -74,13 +76,20 @@ async fn accept(
     stop: &watch::Receiver<bool>,
 ) {
     loop {
+        if room.available_permits() == 0 {
+            count.limit_reached(Limit::MaxConnections);
+        }
         let Ok(place) = Arc::clone(room).acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((stream, _)) => {
-                let (routes, stop) = (Arc::clone(routes), stop.clone());
-                let counted = count.enter();
+            Ok((stream, peer)) => {
+                let Ok(counted) = count.enter(peer.ip()) else {
+                    // A reset leaves nothing behind to be kept for a minute, as an orderly end would.
+                    let _ = stream.set_zero_linger();
+                    continue;
+                };
+                let (routes, count, stop) = (Arc::clone(routes), count.clone(), stop.clone());
                 tokio::spawn(async move {
-                    run(stream, &routes, limits, stop).await;
+                    run(stream, peer.ip(), &routes, limits, count, stop).await;
                     drop((place, counted));
                 });
             }
@@ -92,14 +101,21 @@ async fn accept(
     }
 }
 
-async fn run(stream: TcpStream, routes: &Routes, limits: ConnectionLimits, mut stop: watch::Receiver<bool>) {
+async fn run(
+    stream: TcpStream,
+    peer: IpAddr,
+    routes: &Routes,
+    limits: ConnectionLimits,
+    count: ConnectionCount,
+    mut stop: watch::Receiver<bool>,
+) {
     // Answers are written in one piece, for which `write` costs less than `writev`; there is nothing to gain from waiting.
     let _ = stream.set_nodelay(true);
     let watchdog = &Watchdog::new(limits);
     let io = WatchedIo { inner: TokioIo::new(stream), watchdog };
     let service = service_fn(async |request: Request<Incoming>| {
         watchdog.now_doing(Doing::Answering);
-        let response = routes.answer(request).await;
+        let response = routes.answer(request, Some(peer)).await;
         watchdog.now_doing(Doing::Waiting);
         Ok::<_, Infallible>(response)
     });
@@ -115,12 +131,17 @@ async fn run(stream: TcpStream, routes: &Routes, limits: ConnectionLimits, mut s
         tokio::select! {
             biased;
             // A client that breaks off or sends no HTTP is its own affair.
-            _ = connection.as_mut() => return,
+            ended = connection.as_mut() => {
+                if ended.is_err_and(|error| error.is_parse_too_large()) {
+                    count.limit_reached(Limit::HeaderSize);
+                }
+                return;
+            }
             () = &mut stopping, if !asked_to_stop => {
                 asked_to_stop = true;
                 connection.as_mut().graceful_shutdown();
             }
-            () = &mut overdue => return,
+            limit = &mut overdue => return count.limit_reached(limit),
         }
     }
 }
@@ -174,27 +195,29 @@ impl Watchdog {
         }
     }
 
-    const fn limit(&self, doing: Doing) -> Option<Duration> {
+    const fn limit(&self, doing: Doing) -> Option<(Limit, Duration)> {
         match doing {
-            Doing::Receiving => Some(self.limits.header_timeout),
+            Doing::Receiving => Some((Limit::HeaderTimeout, self.limits.header_timeout)),
             Doing::Answering => None,
-            Doing::Waiting => Some(self.limits.idle_timeout),
+            Doing::Waiting => Some((Limit::IdleTimeout, self.limits.idle_timeout)),
         }
     }
 
-    /// Ends when the time is up. It looks at least every `header_timeout`, and takes what it finds to have begun right then:
-    /// a connection may live that much longer than its deadline.
-    async fn overdue(&self) {
+    /// Ends when the time is up, and says for what. It looks at least every `header_timeout`, and takes what it finds to have
+    /// begun right then: a connection may live that much longer than its deadline.
+    async fn overdue(&self) -> Limit {
         let (mut seen, mut since) = (self.state.load(Ordering::Relaxed), Instant::now());
         loop {
-            let deadline = self.limit(Doing::of(seen)).map(|limit| since + limit);
+            let limit = self.limit(Doing::of(seen)).map(|(limit, time)| (limit, since + time));
             let next_look = Instant::now() + self.limits.header_timeout;
-            sleep_until(deadline.map_or(next_look, |deadline| deadline.min(next_look))).await;
+            sleep_until(limit.map_or(next_look, |(_, deadline)| deadline.min(next_look))).await;
             let state = self.state.load(Ordering::Relaxed);
             if state != seen {
                 (seen, since) = (state, Instant::now());
-            } else if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                return;
+            } else if let Some((limit, deadline)) = limit
+                && deadline <= Instant::now()
+            {
+                return limit;
             }
         }
     }

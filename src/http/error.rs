@@ -11,6 +11,7 @@ use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
 
+use super::limits::Limit;
 use crate::bearer::Refusal;
 use crate::hook::CallError;
 use crate::jwt::JwtError;
@@ -135,6 +136,8 @@ pub(super) struct ApiError {
     ticket_was_sent: bool,
     basic_was_sent: bool,
     closes_connection: bool,
+    /// The limit that was reached, for operators to count.
+    limit: Option<Limit>,
     cause: Option<Cause>,
 }
 
@@ -171,6 +174,7 @@ impl ApiError {
             ticket_was_sent: code.refuses_a_ticket(),
             basic_was_sent: false,
             closes_connection: false,
+            limit: None,
             cause: None,
         }
     }
@@ -186,7 +190,8 @@ impl ApiError {
             CallError::Stopped { retry_after_s } => Some(*retry_after_s),
             _ => told.retry_after_s,
         };
-        Self { retry_after_s, ..told }.because(&format_args!("the owner's service: {error}"))
+        let limit = matches!(error, CallError::Busy).then_some(Limit::ClaimsConcurrent);
+        Self { retry_after_s, limit, ..told }.because(&format_args!("the owner's service: {error}"))
     }
 
     /// No ticket at all: a 401 whose challenge blames no token (RFC 6750 section 3.1).
@@ -223,6 +228,12 @@ impl ApiError {
         self
     }
 
+    /// It is a limit of ours that refuses.
+    pub(super) const fn at(mut self, limit: Limit) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
     pub(super) fn because(mut self, cause: &impl ToString) -> Self {
         self.cause = Some(Cause::Told(cause.to_string()));
         self
@@ -230,6 +241,10 @@ impl ApiError {
 
     pub(super) const fn code(&self) -> ErrorCode {
         self.code
+    }
+
+    pub(super) fn limit(&self) -> Option<Limit> {
+        self.limit
     }
 
     pub(super) fn description(&self) -> &str {
@@ -376,9 +391,12 @@ impl ApiError {
             _ => Cow::Owned(format!("{description}; {}", stake.remedy())),
         };
         let retry_after_s = error.retry_after_s().or(told.retry_after_s);
+        // Busy without an errcode are we ourselves.
+        let is_ours = matches!(error, E::Busy { .. }) && error.errcode().is_none();
+        let limit = is_ours.then_some(Limit::UpstreamConcurrent);
         // The number of a misconfiguration says something about the server, not about the client.
         let errcode = error.errcode().filter(|_| code != ErrorCode::ServerMisconfigured);
-        Self { description, errcode, retry_after_s, ..told }.because(error)
+        Self { description, errcode, retry_after_s, limit, ..told }.because(error)
     }
 }
 

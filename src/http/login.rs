@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::claims::{Event, Turn};
 use super::error::{ApiError, ErrorCode};
+use super::peer::Address;
 use super::request::{json_body, json_object};
 use super::{App, AppState, json_answer, upstream};
 use crate::clock::UnixSeconds;
@@ -25,12 +26,12 @@ struct LoginRequest {
 
 /// `{"code","appid"}` -> ticket object.
 pub(super) async fn login(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {
-    let request_id = RequestId::of_request(&request);
+    let caller = Caller::of(&request, &state);
     let body = json_body(request, state.settings.body_timeout).await?;
     let LoginRequest { code, appid } = json_object(&body)
         .ok_or(ApiError::invalid_request("the body is not JSON with the text code and perhaps the text appid"))?;
     let app = chosen_app(&state, appid.as_deref())?;
-    let (sealed, now) = exchange(&state, app, code, Purpose::Ticket, &request_id).await?;
+    let (sealed, now) = exchange(&state, app, code, Purpose::Ticket, &caller).await?;
     Ok(json_answer(&TicketObject::new(&sealed, now)))
 }
 
@@ -45,18 +46,32 @@ pub(super) fn chosen_app<'a>(state: &'a AppState, appid: Option<&str>) -> Result
     }
 }
 
+/// Who wants to log in, as far as it is known before.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) request_id: RequestId,
+    /// Whom the login counts for, if that matters.
+    pub(super) address: Option<Address>,
+}
+
+impl Caller {
+    pub(super) fn of(request: &Request, state: &AppState) -> Self {
+        Self { request_id: RequestId::of_request(request), address: state.limits.address_of(request) }
+    }
+}
+
 /// Spends `code` at the platform of `app` and seals what comes back for `purpose`.
 ///
 /// # Errors
-/// Every [`PlatformError`]; and before the code is spent, that there is no key to seal with.
+/// Every [`PlatformError`]; and before the code is spent, that there is no key to seal with, or a limit is reached.
 pub(super) async fn exchange(
     state: &Arc<AppState>,
     app: &App,
     code: String,
     purpose: Purpose,
-    request_id: &RequestId,
+    caller: &Caller,
 ) -> Result<(SealedTicket, UnixSeconds), ApiError> {
-    let result = log_in(state, app, code, purpose, request_id).await;
+    let result = log_in(state, app, code, purpose, caller).await;
     state.metrics.logged_in(app.id.as_str(), result.as_ref().map_or_else(|error| error.code().as_str(), |_| "ok"));
     result
 }
@@ -66,7 +81,7 @@ async fn log_in(
     app: &App,
     code: String,
     purpose: Purpose,
-    request_id: &RequestId,
+    Caller { request_id, address }: &Caller,
 ) -> Result<(SealedTicket, UnixSeconds), ApiError> {
     let code =
         Code::parse(code).map_err(|_| ApiError::invalid_request("code is not 1 to 512 printable ASCII characters"))?;
@@ -77,6 +92,7 @@ async fn log_in(
         ));
     }
     state.can_seal()?;
+    state.limits.admit_login(*address, &app.id)?;
     let (flights, asks_the_owner) = match purpose {
         Purpose::LoginHandle => (&state.handle_flights, false),
         _ => (&state.login_flights, true),

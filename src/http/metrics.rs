@@ -6,6 +6,7 @@ mod sharded;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use super::claims::Event;
+use super::limits::{Door, Limit, Place, TooMany};
 use super::verify::Route;
 use crate::clock::UnixSeconds;
 use crate::keyring::{KeyId, KeyRing, KeyState, KeyUse, Purpose};
@@ -46,6 +48,7 @@ pub(super) struct Metrics {
     /// Those of `requests` that are checks, for each of [`Route::ALL`] by each of [`CHECK_STATUSES`].
     checks: [[ShardedCounter; CHECK_STATUSES.len()]; Route::ALL.len()],
     connections: Family<OfListener, Gauge>,
+    limits_reached: Family<OfLimit, Counter>,
     keys: Family<KeysInState, Gauge>,
     can_seal: Family<OfUse, Gauge>,
     seals_until: Family<OfUse, Gauge>,
@@ -108,6 +111,11 @@ struct Request {
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct OfListener {
     listener: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct OfLimit {
+    limit: &'static str,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -204,25 +212,47 @@ impl OpenedUnder {
     }
 }
 
-/// The connections of one listener, counted.
+/// The connections of one listener, counted; and what limits them by address, if anything does.
 #[derive(Clone, Debug, Default)]
-pub struct ConnectionCount(Gauge);
+pub struct ConnectionCount {
+    open: Gauge,
+    limits_reached: Family<OfLimit, Counter>,
+    door: Option<Door>,
+}
 
 impl ConnectionCount {
-    /// Counts one until the guard is dropped.
-    pub(super) fn enter(&self) -> ConnectionGuard {
-        self.0.inc();
-        ConnectionGuard(self.0.clone())
+    /// The same, with connections let in by `door` alone.
+    pub(super) fn limited(self, door: Option<Door>) -> Self {
+        Self { door, ..self }
+    }
+
+    /// Counts one from `peer` until the guard is dropped.
+    ///
+    /// # Errors
+    /// It is one too many for its address, and is counted as that.
+    pub(super) fn enter(&self, peer: IpAddr) -> Result<ConnectionGuard, TooMany> {
+        let entered = self.door.as_ref().map_or(Ok(None), |door| door.enter(peer));
+        let place = entered.inspect_err(|TooMany| self.limit_reached(Limit::ConnectionsPerAddress))?;
+        self.open.inc();
+        Ok(ConnectionGuard { open: self.open.clone(), _place: place })
+    }
+
+    /// Counts that `limit` has kept a connection out, or ended it.
+    pub(super) fn limit_reached(&self, limit: Limit) {
+        self.limits_reached.get_or_create(&OfLimit { limit: limit.as_str() }).inc();
     }
 }
 
 /// One open connection.
 #[derive(Debug)]
-pub(super) struct ConnectionGuard(Gauge);
+pub(super) struct ConnectionGuard {
+    open: Gauge,
+    _place: Option<Place>,
+}
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        self.0.dec();
+        self.open.dec();
     }
 }
 
@@ -248,6 +278,7 @@ impl Metrics {
             requests,
             checks,
             connections: Family::default(),
+            limits_reached: Family::default(),
             keys: Family::default(),
             can_seal: Family::default(),
             seals_until: Family::default(),
@@ -281,6 +312,12 @@ impl Metrics {
         to.register_with_unit("claims_hook_latency", help, Unit::Seconds, self.hook_seconds.clone());
         to.register("http_requests", "Answers by route and status", self.requests.clone());
         to.register("connections", "Open connections", self.connections.clone());
+        let help = "Connections closed or kept waiting and requests refused, by the limit that did it";
+        to.register("limits_reached", help, self.limits_reached.clone());
+        // All there are, so that the first time shows as a change.
+        for limit in Limit::ALL {
+            drop(self.limits_reached.get_or_create(&OfLimit { limit: limit.as_str() }));
+        }
     }
 
     fn register_ring(&mut self) {
@@ -361,7 +398,12 @@ impl Metrics {
     }
 
     pub(super) fn connections(&self, listener: &'static str) -> ConnectionCount {
-        ConnectionCount(self.connections.get_or_create_owned(&OfListener { listener }))
+        let open = self.connections.get_or_create_owned(&OfListener { listener });
+        ConnectionCount { open, limits_reached: self.limits_reached.clone(), door: None }
+    }
+
+    pub(super) fn limit_reached(&self, limit: Limit) {
+        self.limits_reached.get_or_create(&OfLimit { limit: limit.as_str() }).inc();
     }
 
     pub(super) fn ring_loaded(&self, now: UnixSeconds, passed_over: usize) {

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::error::{ApiError, ErrorCode};
+use super::limits::Limit;
 use crate::bearer::{self, NotPresented};
 use crate::ticket::UnverifiedTicket;
 
@@ -83,12 +84,13 @@ pub(super) fn json_object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
 pub(super) async fn read_body(request: Request<Body>, limit: Duration) -> Result<Bytes, ApiError> {
     match timeout(limit, collect(request.into_body())).await {
         Ok(result) => result,
-        Err(_) => Err(ApiError::invalid_request("the body did not arrive in time").closing()),
+        Err(_) => Err(ApiError::invalid_request("the body did not arrive in time").at(Limit::BodyTimeout).closing()),
     }
 }
 
 async fn collect(mut body: Body) -> Result<Bytes, ApiError> {
-    const TOO_LARGE: ApiError = ApiError::new(ErrorCode::TooLarge, "the body is larger than 64 KiB");
+    const TOO_LARGE: ApiError =
+        ApiError::new(ErrorCode::TooLarge, "the body is larger than 64 KiB").at(Limit::BodySize);
     if body.size_hint().lower() > MAX_DRAINED_LEN as u64 {
         return Err(TOO_LARGE.closing());
     }

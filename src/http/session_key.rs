@@ -8,6 +8,7 @@ use hyper::HeaderMap;
 use serde_json::json;
 
 use super::error::{ApiError, ErrorCode, Stake};
+use super::limits::Limit;
 use super::login::TicketObject;
 use super::request::presented_ticket;
 use super::upstream::{self, ASK_AGAIN_S};
@@ -89,5 +90,7 @@ async fn ask(
 }
 
 const fn asked_too_often() -> ApiError {
-    ApiError::new(ErrorCode::RateLimited, "this login has asked the platform too often").after_s(ASK_AGAIN_S)
+    ApiError::new(ErrorCode::RateLimited, "this login has asked the platform too often")
+        .after_s(ASK_AGAIN_S)
+        .at(Limit::SessionKeyAsks)
 }

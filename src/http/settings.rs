@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::limits::ClientLimits;
 use crate::hook::Hook;
 use crate::keyring::AppId;
 use crate::platform::Platform;
@@ -86,6 +87,8 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// How long a request's body may take to arrive.
     pub body_timeout: Duration,
+    /// What clients and apps may ask for.
+    pub limits: ClientLimits,
     /// How clients and services reach the server, byte for byte: the issuer of JWTs.
     pub issuer: Option<String>,
     /// JWTs for services.

@@ -16,6 +16,7 @@ use tracing::Level;
 
 use super::access_token::AccessToken;
 use super::error::{ApiError, ErrorCode};
+use super::limits::Limit;
 use super::request::{MAX_HEADER_SECTION, header_section_len, presented_ticket};
 use super::{App, AppState, NO_STORE};
 use crate::keyring::Purpose;
@@ -124,6 +125,9 @@ impl<'a> Check<'a> {
                 response
             }
             Err(error) => {
+                if let Some(limit) = error.limit() {
+                    state.metrics.limit_reached(limit);
+                }
                 error.log(&request_id);
                 error.render(&request_id)
             }
@@ -138,7 +142,7 @@ impl<'a> Check<'a> {
 
     async fn identity(&self, state: &AppState, headers: &HeaderMap) -> Result<HeaderMap, ApiError> {
         if header_section_len(headers) > MAX_HEADER_SECTION {
-            return Err(ApiError::invalid_ticket());
+            return Err(ApiError::invalid_ticket().at(Limit::HeaderSize));
         }
         let wanted = match &self.wanted {
             // A back end that reads only the openid must not meet another app's users.

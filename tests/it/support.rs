@@ -15,8 +15,8 @@ use std::time::Duration;
 use auth_ticket::clock::{Clock, FixedClock, UnixSeconds};
 use auth_ticket::hook::Hook;
 use auth_ticket::http::{
-    self, App, AppState, CompatSettings, ConnectionCount, ConnectionLimits, JwtSettings, Routes, Service, Settings,
-    Subject,
+    self, App, AppState, ClientLimits, CompatSettings, ConnectionCount, ConnectionLimits, JwtSettings, Routes, Service,
+    Settings, Subject,
 };
 use auth_ticket::keyring::{AppId, Purpose};
 use auth_ticket::platform::weapp::{Weapp, WeappOptions};
@@ -59,7 +59,8 @@ const SESSION_KEY: &str = "c2Vzc2lvbi1rZXktMTYhIQ==";
 pub(crate) const LIMITS: ConnectionLimits = ConnectionLimits {
     max_connections: 1000,
     header_timeout: Duration::from_secs(20),
-    idle_timeout: Duration::from_secs(20),
+    // Above that, too, by which tests move the runtime's clock.
+    idle_timeout: Duration::from_secs(3600),
     shutdown_grace: Duration::from_secs(20),
 };
 
@@ -234,7 +235,8 @@ impl Builder {
             self.plan.ring(&apps),
             Arc::<FixedClock>::clone(&clock),
         );
-        let (address, running) = serve(http::routes(Arc::clone(&state)), self.limits).await;
+        let count = state.client_connections();
+        let (address, running) = serve_counted(http::routes(Arc::clone(&state)), self.limits, count).await;
         let (admin_address, admin) = serve(http::admin_routes(Arc::clone(&state)), LIMITS).await;
         TestServer {
             clock,
@@ -292,6 +294,7 @@ impl TestServer {
                 compat: CompatSettings::default(),
                 cors_origins: Vec::new(),
                 body_timeout: Duration::from_secs(20),
+                limits: ClientLimits::default(),
                 issuer: None,
                 jwt: JwtSettings::default(),
                 hook: None,
@@ -334,7 +337,27 @@ impl TestServer {
     }
 
     pub(crate) async fn connect(&self) -> Connection {
-        Connection::open(self.address, self.rules.clone()).await
+        self.connect_from(Ipv4Addr::LOCALHOST).await
+    }
+
+    /// The same, from another address of this machine, `127.x.y.z`.
+    pub(crate) async fn connect_from(&self, own: Ipv4Addr) -> Connection {
+        Connection::open(own, self.address, self.rules.clone()).await.unwrap()
+    }
+
+    /// Whether the server takes a request on a new connection from `own`, or closes it at once.
+    pub(crate) async fn lets_in(&self, own: Ipv4Addr) -> bool {
+        let Ok(mut connection) = Connection::open(own, self.address, self.rules.clone()).await else { return false };
+        connection.try_send(Call::get("/healthz").to_bytes()).await;
+        connection.unchecked_answer().await.is_some()
+    }
+
+    /// How often operators were told that `limit` was reached.
+    pub(crate) async fn limit_reached(&self, limit: &str) -> u64 {
+        let start = format!("auth_ticket_limits_reached_total{{limit=\"{limit}\"}} ");
+        let metrics = self.metrics().await;
+        let value = metrics.lines().find_map(|line| line.strip_prefix(&start));
+        value.unwrap_or_else(|| panic!("{limit} is not counted")).parse().unwrap()
     }
 
     /// A code that logs `name` in and was never used.
@@ -472,10 +495,18 @@ pub(crate) struct Running {
 
 /// Serves `routes` on a free port.
 pub(crate) async fn serve(routes: impl Into<Routes>, limits: ConnectionLimits) -> (SocketAddr, Running) {
+    serve_counted(routes, limits, ConnectionCount::default()).await
+}
+
+async fn serve_counted(
+    routes: impl Into<Routes>,
+    limits: ConnectionLimits,
+    count: ConnectionCount,
+) -> (SocketAddr, Running) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);
-    let server = tokio::spawn(http::serve(listener, routes.into(), limits, ConnectionCount::default(), stopped));
+    let server = tokio::spawn(http::serve(listener, routes.into(), limits, count, stopped));
     (address, Running { stop, server })
 }
 

@@ -7,8 +7,8 @@ use super::problem::{Origin, quoted};
 use super::reader::{Item, Read, Reported};
 use super::tree::Tree;
 use super::{
-    AppConfig, ClaimsConfig, CompatConfig, Config, CorsConfig, JwtConfig, LimitsConfig, PhoneConfig, ServiceConfig,
-    TicketConfig, UpstreamConfig, VerifyConfig,
+    AppConfig, ClaimsConfig, ClientLimits, CompatConfig, Config, CorsConfig, JwtConfig, LimitsConfig, PhoneConfig,
+    ServiceConfig, TicketConfig, UpstreamConfig, VerifyConfig,
 };
 
 impl Tree {
@@ -285,12 +285,27 @@ impl Tree {
         let mut duration = |name: &str, default| self.duration(&format!("limits.{name}"), default, ("100ms", "10m"));
         let (header, body) = (duration("header_timeout", "10s"), duration("body_timeout", "10s"));
         let (idle, grace) = (duration("idle_timeout", "75s"), duration("shutdown_grace", "10s"));
+        let clients = self.client_limits();
         Ok(LimitsConfig {
             max_connections: max_connections?,
+            clients: clients?,
             header_timeout: header?,
             body_timeout: body?,
             idle_timeout: idle?,
             shutdown_grace: grace?,
+        })
+    }
+
+    fn client_limits(&mut self) -> Read<ClientLimits> {
+        let per_address = self.integer("limits.max_connections_per_address", 0, 0..=1_000_000);
+        let login_rate_per_address = self.text("limits.login_rate_per_address", "", check::rate_or_off);
+        let login_rate_per_app = self.text("limits.login_rate_per_app", "", check::rate_or_off);
+        let proxies = self.list("limits.trusted_proxies", check::trusted_proxy);
+        Ok(ClientLimits {
+            max_connections_per_address: per_address?,
+            login_rate_per_address: login_rate_per_address?,
+            login_rate_per_app: login_rate_per_app?,
+            trusted_proxies: values(proxies?.unwrap_or_default()),
         })
     }
 

@@ -1,9 +1,12 @@
 //! One function for each kind of text: the value, or what is wrong with the text and what to write instead.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use auth_ticket::http::Rate;
+use ipnet::IpNet;
 use url::{Host, Url};
 
 use super::problem::{nearest, quoted};
@@ -39,6 +42,52 @@ pub(super) fn duration(text: &str, (least, most): (&str, &str)) -> Result<Durati
         return Err(format!("{} is out of range; write \"{least}\" to \"{most}\"", quoted(text)));
     }
     Ok(value)
+}
+
+/// A rate, or nothing for the empty text.
+pub(super) fn rate_or_off(text: &str) -> Result<Option<Rate>, String> {
+    if text.is_empty() { Ok(None) } else { rate(text).map(Some) }
+}
+
+/// `10/m`: a number, and the time in which there may be so many. Of one minute, one hour and so on, the unit will do.
+fn rate(text: &str) -> Result<Rate, String> {
+    let wrong = |why: &str| format!("{} {why}; write for example \"10/m\" for ten a minute", quoted(text));
+    let (count, per) = text.split_once('/').ok_or_else(|| wrong("is not a rate"))?;
+    let is_number = count.bytes().all(|byte| byte.is_ascii_digit());
+    let count = count.parse().ok().filter(|count: &NonZeroU32| is_number && count.get() <= 1_000_000);
+    let count = count.ok_or_else(|| wrong("does not begin with a number from 1 to 1000000"))?;
+    let one = if per.starts_with(|first: char| first.is_ascii_digit()) { "" } else { "1" };
+    let per = humantime::parse_duration(&format!("{one}{per}"));
+    let per = per.map_err(|_| wrong("does not end with s, m, h or another time, such as 15m, after the slash"))?;
+    if !(Duration::from_secs(1)..=Duration::from_secs(86400)).contains(&per) {
+        return Err(wrong("is for a time that is not from 1s to 1d"));
+    }
+    Ok(Rate { count, per })
+}
+
+/// The address of a proxy, or a prefix with all its addresses.
+pub(super) fn trusted_proxy(text: &str) -> Result<IpNet, String> {
+    let hint = "write for example \"10.0.0.7\" or \"10.0.0.0/8\"";
+    let single = text.parse().ok().map(|ip: IpAddr| IpNet::from(ip));
+    let network = single.or_else(|| text.parse().ok());
+    let network = network.ok_or_else(|| format!("{} is not an IP address or prefix; {hint}", quoted(text)))?;
+    let canonical = network.trunc();
+    if canonical != network {
+        return Err(format!("{} names an address within the prefix; write \"{canonical}\"", quoted(text)));
+    }
+    if network.addr().to_canonical() != network.addr() {
+        return Err(format!("{} is IPv4 written as IPv6; {hint}", quoted(text)));
+    }
+    let shortest = match network.addr() {
+        IpAddr::V4(_) => 8,
+        IpAddr::V6(ip) if ip.is_unique_local() => 7,
+        IpAddr::V6(_) => 16,
+    };
+    if network.prefix_len() < shortest {
+        let why = "holds addresses of strangers, who could then pass for anybody";
+        return Err(format!("{} {why}; write the addresses of your proxies, /{shortest} at the widest", quoted(text)));
+    }
+    Ok(network)
 }
 
 /// The path of a directory.

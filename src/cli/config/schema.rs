@@ -85,6 +85,10 @@ pub(super) const ROOT: &[Key] = &[
         "limits",
         &[
             value("max_connections", "10000"),
+            value("max_connections_per_address", "100"),
+            value("login_rate_per_address", r#""10/m""#),
+            value("login_rate_per_app", r#""100/s""#),
+            value("trusted_proxies", r#"["10.0.0.0/8"]"#),
             value("header_timeout", r#""10s""#),
             value("body_timeout", r#""10s""#),
             value("idle_timeout", r#""75s""#),

@@ -5,6 +5,7 @@ mod claims;
 mod file;
 mod keys;
 mod layers;
+mod limits;
 mod manual;
 mod secrets;
 

@@ -1,12 +1,13 @@
 //! Requests and how they are sent: as `reqwest` does it, or byte by byte.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::answer::{Answer, Asked, Rules};
@@ -125,10 +126,12 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(super) async fn open(address: SocketAddr, rules: Rules) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self { stream, rules, received: Vec::new(), continues: 0 }
+    pub(super) async fn open(own: Ipv4Addr, address: SocketAddr, rules: Rules) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((own, 0).into())?;
+        let stream = socket.connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, rules, received: Vec::new(), continues: 0 })
     }
 
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {

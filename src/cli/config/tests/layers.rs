@@ -37,12 +37,17 @@ fn numbers_switches_and_lists_are_read_from_variables() {
         ("AUTH_TICKET_PUBLIC_URL", "https://login.example.com"),
         ("AUTH_TICKET_JWT__AUDIENCES", "orders"),
         ("AUTH_TICKET_JWT__PUBLIC_AUDIENCES", ""),
+        ("AUTH_TICKET_LIMITS__LOGIN_RATE_PER_APP", ""),
+        ("AUTH_TICKET_LIMITS__TRUSTED_PROXIES", "10.0.0.7, fd00::/8"),
     ];
-    let config = parse(&format!("{APP}[jwt]\npublic_audiences = [\"stock\"]\n"), &env).unwrap();
+    let tables = "[jwt]\npublic_audiences = [\"stock\"]\n[limits]\nlogin_rate_per_app = \"10/m\"\n";
+    let config = parse(&format!("{APP}{tables}"), &env).unwrap();
     assert_eq!(config.upstream.max_concurrent, 7);
     assert!(config.compat.enabled);
     assert_eq!(config.cors.origins, ["https://a.example", "https://b.example"]);
     assert_eq!((config.jwt.audiences.len(), config.jwt.public_audiences.len()), (1, 0));
+    assert_eq!(config.limits.clients.login_rate_per_app, None);
+    assert_eq!(config.limits.clients.trusted_proxies.len(), 2);
 }
 
 #[test]
