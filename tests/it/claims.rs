@@ -287,6 +287,7 @@ async fn who_gets_no_place_is_refused_in_time() {
     one.is_error("upstream_busy");
     other.is_error("upstream_busy");
     assert_eq!(owner.asked().len(), 1);
+    assert_eq!(server.limit_reached("claims_max_concurrent").await, 1);
 }
 
 #[tokio::test]

@@ -1,5 +1,9 @@
-//! Nobody can keep a connection by doing nothing with it, and a stop is an orderly one.
+//! Nobody can keep a connection by doing nothing with it, nobody gets more than his share, and a stop is an orderly one.
 
+mod by_address;
+mod logins;
+
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -16,6 +20,12 @@ const fn ms(milliseconds: u64) -> Duration {
 /// Far more than any limit of these tests, far less than [`LIMITS`].
 const SOON: Duration = ms(3000);
 
+/// Another address of this machine than the one that tests usually call from.
+const ALICE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+const BOB: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
+/// Where the tests have their trusted proxy.
+const PROXY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 4);
+
 async fn start(limits: ConnectionLimits) -> TestServer {
     TestServer::builder().limits(limits).start().await
 }
@@ -29,6 +39,8 @@ async fn a_half_sent_head_is_closed_in_time() {
         assert!(connection.is_silent_for(ms(100)).await, "{head}");
         connection.is_closed_within(SOON).await;
     }
+    assert_eq!(server.limit_reached("header_timeout").await, 4);
+    assert_eq!(server.limit_reached("idle_timeout").await, 0);
 }
 
 #[tokio::test]
@@ -62,6 +74,7 @@ async fn a_slow_body_is_answered_and_closed_in_time() {
     let mut connection = server.connect().await;
     assert_eq!(connection.call(&call).await.field("code"), 400);
     connection.is_closed_within(SOON).await;
+    assert_eq!(server.limit_reached("body_timeout").await, 3);
 }
 
 #[tokio::test]
@@ -73,6 +86,7 @@ async fn an_idle_connection_is_closed_after_the_idle_timeout_and_not_before() {
         assert!(connection.is_silent_for(ms(250)).await);
     }
     connection.is_closed_within(SOON).await;
+    assert_eq!(server.limit_reached("idle_timeout").await, 1);
 }
 
 #[tokio::test]
@@ -101,12 +115,29 @@ async fn a_connection_beyond_the_cap_waits_until_another_ends() {
     let (mut first, mut second) = (server.connect().await, server.connect().await);
     first.call(&Call::get("/healthz")).await.is_ok();
     second.call(&Call::get("/healthz")).await.is_ok();
+    assert!(server.limit_reached("max_connections").await > 0);
     let mut third = server.connect().await;
     third.send(Call::get("/healthz").to_bytes()).await;
     assert!(third.is_silent_for(ms(200)).await);
     second.call(&Call::get("/healthz")).await.is_ok();
     drop(first);
     third.answer(&Call::get("/healthz")).await.is_ok();
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_counted() {
+    let server = TestServer::builder().compat().start().await;
+    let long = "x".repeat(70_000);
+    server.call(Call::post("/v1/login").body("application/json", &long)).await.is_error("too_large");
+    assert_eq!(server.call(Call::post("/miniLogin/login.ajax").form(&long)).await.field("code"), 413);
+    assert_eq!(server.limit_reached("body_size").await, 2);
+    server.call(Call::get("/v1/session").header("x-long", &long[..17_000])).await.is_error("headers_too_large");
+    server.call(Call::get("/v1/verify").header("x-long", &long[..17_000])).await.is_error("invalid_ticket");
+    // So long that hyper refuses it, before there is a request.
+    let mut connection = server.connect().await;
+    connection.try_send(format!("GET /healthz HTTP/1.1\r\nx-long: {}", long.repeat(3))).await;
+    assert!(connection.unchecked_answer().await.is_none_or(|answer| answer.status == 431));
+    assert_eq!(server.limit_reached("header_size").await, 3);
 }
 
 #[tokio::test]

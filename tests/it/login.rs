@@ -242,6 +242,7 @@ async fn while_too_many_exchanges_run_others_are_told_so_and_keep_their_codes() 
     }
     assert!(busy > 0);
     assert!(server.platform.exchanges() <= 2 + 20 - busy, "a busy answer means that the code was not sent");
+    assert_eq!(server.limit_reached("upstream_max_concurrent").await, busy as u64);
     server.ticket_for("alice").await;
 }
 

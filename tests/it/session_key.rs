@@ -105,6 +105,7 @@ async fn one_login_does_not_use_up_what_the_platform_grants_the_app() {
     }
     assert!(refused >= 15, "{refused}");
     assert_eq!(server.calls("checksession").await, 20 - refused);
+    assert_eq!(server.limit_reached("session_key_asks").await, refused);
     server.call(check(&alice)).await.is_ok();
 }
 
