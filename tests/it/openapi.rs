@@ -203,6 +203,39 @@ async fn what_is_answered_is_what_is_described() {
     }
 }
 
+/// One request of the same address is in flight already, and there may be one.
+#[tokio::test]
+async fn whatever_a_limit_by_address_refuses_is_described() {
+    let behind_us = |settings: &mut auth_ticket::http::Settings| {
+        settings.limits.max_connections_per_address = 1;
+        settings.limits.trusted_proxies = vec![std::net::IpAddr::from([127, 0, 0, 1]).into()];
+    };
+    let server = builder().settings(behind_us).start().await;
+    let description = description(&server).await;
+    let of_one_address = |call: Call| call.header("x-forwarded-for", "192.0.2.1");
+    let mut waiting = server.connect().await;
+    waiting.send(of_one_address(Call::login("hang")).to_bytes()).await;
+    server.platform.reached(1).await;
+    let mut limited = 0;
+    for (path, operations) in description["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let target = path.replace("{appid}", APPID).replace("{path}", "a/b?c=d");
+            let answer = server.call(of_one_address(Call::new(&method.to_uppercase(), &target))).await;
+            let is_compat = path.starts_with("/miniLogin/");
+            if answer.status == 429 || is_compat {
+                is_described(&description, operation["operationId"].as_str().unwrap(), &answer);
+                limited += 1;
+            }
+            // Checks, probes, and documents that are the same for everybody are for all.
+            let tag = operation["tags"][0].as_str().unwrap();
+            let is_free = ["gateways", "probes"].contains(&tag) || tag == "services" && method == "get";
+            assert_eq!(answer.status == 429, !is_free && !is_compat, "{method} {path}: {answer:?}");
+            assert!(!is_compat || answer.field("code") == 429, "{method} {path}: {answer:?}");
+        }
+    }
+    assert!(limited > 8, "{limited}");
+}
+
 #[tokio::test]
 async fn it_is_this_server_that_is_described() {
     let described = description(&builder().start().await).await;
