@@ -68,6 +68,44 @@ fn flags_win_over_the_environment_and_the_environment_over_the_file() {
 }
 
 #[test]
+fn limits_hold_as_configured_and_a_proxy_that_is_not_named_is_told_of_once() {
+    let platform = simulator();
+    let limited = |lines: &str| {
+        let site = Site::new(platform.address, &format!("[limits]\n{lines}"));
+        let server = site.start();
+        (site, server)
+    };
+    let rates = "login_rate_per_address = \"1/h\"\nlogin_rate_per_app = \"2/h\"\n";
+    let login = |server: &Server, code: &str, client: &str| {
+        let headers = [("Content-Type", "application/json"), ("X-Forwarded-For", client)];
+        server.post("/v1/login", &headers, &json!({ "code": code }).to_string()).status
+    };
+
+    let one_connection = "max_connections_per_address = 1\n";
+    let (_site, server) = limited(&format!("{one_connection}{rates}trusted_proxies = [\"127.0.0.1\"]\n"));
+    let _open = (TcpStream::connect(server.address).unwrap(), TcpStream::connect(server.address).unwrap());
+    assert_eq!(login(&server, "demo-alice-1", "192.0.2.1"), 200);
+    assert_eq!(login(&server, "demo-alice-2", "192.0.2.1"), 429, "its address has had one");
+    assert_eq!(login(&server, "demo-bob-1", "192.0.2.2"), 200);
+    assert_eq!(login(&server, "demo-carol-1", "192.0.2.3"), 429, "the app has had two");
+    assert!(!server.stderr().contains("trusted_proxies"), "{}", server.stderr());
+
+    let (_site, server) = limited(rates);
+    let statuses = ["1", "2", "3"].map(|n| login(&server, &format!("demo-dave-{n}"), &format!("192.0.2.{n}")));
+    assert_eq!(statuses, [200, 429, 429]);
+    until("the log tells why", || server.stderr().contains("is not among limits.trusted_proxies"));
+    assert_eq!(server.stderr().matches("trusted_proxies").count(), 1);
+
+    let (_site, server) = limited(one_connection);
+    let _open = TcpStream::connect(server.address).unwrap();
+    until("a second connection is closed", || {
+        let mut second = TcpStream::connect(server.address).unwrap();
+        second.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        !matches!(second.read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock)
+    });
+}
+
+#[test]
 fn the_secret_comes_from_a_variable_or_a_file() {
     let login = r#"{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"oGZUI0egBJY1zhBYw2KhdUfwVJJE"}"#;
     let platform = Upstream::start(move |_| Reply::Http("200 OK", login.to_owned()));
