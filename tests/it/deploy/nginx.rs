@@ -232,6 +232,7 @@ async fn what_a_client_says_about_itself_goes_no_further() {
             }
         }
         request = request.header("X-Request-Id", "spoofed").header("Authorization", "Basic kept");
+        request = request.header("X-Forwarded-For", "spoofed").header("X-Forwarded-For", "192.0.2.1");
         assert_eq!(request.send().await.unwrap().status(), 200);
     }
     let seen = seen.lock().unwrap();
@@ -239,6 +240,8 @@ async fn what_a_client_says_about_itself_goes_no_further() {
     for request in seen.iter() {
         assert!(request.contains("weixinauth: kept") && request.contains("authorization: basic kept"), "{request}");
         assert!(!request.contains("spoofed"), "{request}");
+        let forwarded: Vec<&str> = request.lines().filter_map(|line| line.strip_prefix("x-forwarded-for:")).collect();
+        assert_eq!(forwarded, [" 127.0.0.1"], "{request}");
     }
 }
 
