@@ -52,7 +52,7 @@ pub async fn serve(
     count: ConnectionCount,
     mut stop: watch::Receiver<bool>,
 ) {
-    let routes = Arc::new(routes.into());
+    let (routes, count) = (Arc::new(routes.into()), Arc::new(count));
     let room = Arc::new(Semaphore::new(limits.max_connections));
     let stopped = stop.clone();
     tokio::select! {
@@ -71,7 +71,7 @@ async fn accept(
     listener: &TcpListener,
     routes: &Arc<Routes>,
     limits: ConnectionLimits,
-    count: &ConnectionCount,
+    count: &Arc<ConnectionCount>,
     room: &Arc<Semaphore>,
     stop: &watch::Receiver<bool>,
 ) {
@@ -87,9 +87,9 @@ async fn accept(
                     let _ = stream.set_zero_linger();
                     continue;
                 };
-                let (routes, count, stop) = (Arc::clone(routes), count.clone(), stop.clone());
+                let (routes, count, stop) = (Arc::clone(routes), Arc::clone(count), stop.clone());
                 tokio::spawn(async move {
-                    run(stream, peer.ip(), &routes, limits, count, stop).await;
+                    run(stream, peer.ip(), &routes, limits, &count, stop).await;
                     drop((place, counted));
                 });
             }
@@ -106,7 +106,7 @@ async fn run(
     peer: IpAddr,
     routes: &Routes,
     limits: ConnectionLimits,
-    count: ConnectionCount,
+    count: &ConnectionCount,
     mut stop: watch::Receiver<bool>,
 ) {
     // Answers are written in one piece, for which `write` costs less than `writev`; there is nothing to gain from waiting.
