@@ -36,7 +36,7 @@ impl From<Rate> for Quota {
 pub(super) struct Rates<K: Clone + Eq + Hash>(RateLimiter<K, Recent<K>, RuntimeClock, NoOpMiddleware<Duration>>);
 
 impl<K: Clone + Eq + Hash> Rates<K> {
-    /// Keys that are remembered: 5 MB of addresses.
+    /// Keys that are remembered; addresses take less than 10 MB.
     const MOST_KEYS: usize = 100_000;
 
     pub(super) fn new(quota: impl Into<Quota>) -> Self {
