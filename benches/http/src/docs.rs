@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::figures;
 use crate::plot;
-use crate::results::{Results, target};
+use crate::results::{self, Results, target};
 
 const PAGE: &str = "docs/PERFORMANCE.md";
 const PLOT: &str = "docs/performance.svg";
@@ -43,7 +43,7 @@ const TIMES: [(&str, Option<&str>); 21] = [
 ];
 
 pub(crate) fn write() -> anyhow::Result<()> {
-    let results = Results::load()?;
+    let results: Results = results::load("results")?;
     let page = fs::read_to_string(PAGE).with_context(|| format!("{PAGE}: run it from the root of the repository"))?;
     let page = replaced(&page, "make bench", &figures::tables(&results)?)?;
     let page = replaced(&page, "make bench-criterion", &times(&target().join("criterion"))?)?;

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write};
 
+use crate::machine::Machine;
 use crate::results::{Results, Row, Sample};
 use crate::servers::{CHECKS, ISSUING, OURS, REFERENCE, WITH_REDIS};
 
@@ -56,45 +57,40 @@ pub(crate) fn ms(us: u64) -> f64 {
 /// All tables, as Markdown.
 pub(crate) fn tables(results: &Results) -> Result<String, anyhow::Error> {
     let mut out = String::new();
-    about(&mut out, results)?;
+    let samples = results.rows.iter().flat_map(|row| &row.samples);
+    let others: Vec<f64> = samples.map(|sample| sample.others.max(sample.others_at_load)).collect();
+    let Results { machine, seconds, rounds, connections, .. } = results;
+    writeln!(out, "{} {rounds} rounds of {seconds} s, {connections} connections.", about(machine, &others))?;
     checks(&mut out, results)?;
     issuing(&mut out, results)?;
     targets(&mut out, results)?;
     Ok(out)
 }
 
-fn about(out: &mut String, results: &Results) -> fmt::Result {
-    let Results { machine, seconds, rounds, connections, .. } = results;
-    let samples = || results.rows.iter().flat_map(|row| &row.samples);
-    let others = Spread::of(samples().map(|sample| sample.others * 100.0));
-    let others_at_load = Spread::of(samples().map(|sample| sample.others_at_load * 100.0));
-    let disturbed = samples().filter(|sample| sample.others.max(sample.others_at_load) > DISTURBED).count();
-    let turns = samples().count();
+/// Where figures come from, and how quiet it was: which part of a core others had in each turn.
+pub(crate) fn about(machine: &Machine, others: &[f64]) -> String {
     let siblings = if machine.shares_core { ", which are two threads of one" } else { "" };
-    writeln!(
-        out,
-        "Measured on {}: {}, {} cores{siblings}, Linux {}, {}; {}; {}. {rounds} rounds of {seconds} s, {connections} connections. \
-         Others took {:.0} % of the server's core ({:.0} % at the most) and {:.0} % of the other ({:.0} %); \
-         {disturbed} of {turns} turns were disturbed.",
+    let redis = machine.redis.as_deref().and_then(|redis| redis.split(" sha=").next());
+    let redis = redis.map(|redis| format!("; {redis}")).unwrap_or_default();
+    let part = Spread::of(others.iter().map(|part| part * 100.0));
+    let (disturbed, turns) = (others.iter().filter(|part| **part > DISTURBED).count(), others.len());
+    let verdict = if disturbed * QUIET > turns {
+        " **Provisional: the machine was not quiet.** Ratios bear that better than absolute figures do."
+    } else {
+        ""
+    };
+    format!(
+        "Measured on {}: {}, {} cores{siblings}, Linux {}, {}; {}{redis}. \
+         Others took {:.0} % of a core ({:.0} % at the most); {disturbed} of {turns} turns were disturbed.{verdict}",
         machine.date,
         machine.processor,
         machine.cores,
         machine.kernel,
         machine.rustc,
         machine.program,
-        machine.redis.split(" sha=").next().unwrap_or_default(),
-        others.median,
-        others.max,
-        others_at_load.median,
-        others_at_load.max,
-    )?;
-    if disturbed * QUIET > turns {
-        writeln!(
-            out,
-            "\n**Provisional: the machine was not quiet.** Ratios bear that better than absolute figures do."
-        )?;
-    }
-    Ok(())
+        part.median,
+        part.max,
+    )
 }
 
 fn checks(out: &mut String, results: &Results) -> anyhow::Result<()> {

@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Instant;
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::servers::SERVER_CORE;
+use crate::process::{Process, ended_ticks, own_ticks};
+use crate::servers::{LOAD_CORE, SERVER_CORE};
 
 /// Which threads the core of the server has.
 const SIBLINGS: &str = "/sys/devices/system/cpu/cpu0/topology/thread_siblings_list";
@@ -24,12 +26,12 @@ pub(crate) struct Machine {
     pub(crate) rustc: String,
     /// What `auth-ticket --version` says.
     pub(crate) program: String,
-    /// The redis-server that was measured.
-    pub(crate) redis: String,
+    /// The redis-server that was measured, if one was.
+    pub(crate) redis: Option<String>,
 }
 
 impl Machine {
-    pub(crate) fn describe(program: &str, redis_server: &str) -> anyhow::Result<Self> {
+    pub(crate) fn describe(program: &str, redis_server: Option<&str>) -> anyhow::Result<Self> {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo")?;
         let of = |field: &str| cpuinfo.lines().find(|line| line.starts_with(field))?.split(": ").nth(1);
         Ok(Self {
@@ -40,7 +42,7 @@ impl Machine {
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
             rustc: said(Command::new("rustc").arg("--version"))?,
             program: said(Command::new(program).arg("--version"))?,
-            redis: said(Command::new(redis_server).arg("--version"))?,
+            redis: redis_server.map(|program| said(Command::new(program).arg("--version"))).transpose()?,
         })
     }
 }
@@ -65,7 +67,35 @@ pub(crate) fn core_ticks(core: usize) -> anyhow::Result<u64> {
     Ok(user + nice + system + irq + softirq + stolen)
 }
 
-/// How many ticks of `/proc` make a second.
-pub(crate) fn ticks_per_second() -> u64 {
-    rustix::param::clock_ticks_per_second()
+/// Ticks of `/proc` as seconds.
+pub(crate) fn seconds(ticks: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let (ticks, per_second) = (ticks as f64, rustix::param::clock_ticks_per_second() as f64);
+    ticks / per_second
+}
+
+/// A moment from which on to tell how much of both cores others had.
+pub(crate) struct Moment {
+    at: Instant,
+    worked: u64,
+    ours: u64,
+}
+
+impl Moment {
+    /// Now; `running` are the programs of the bench that run here, this one excepted.
+    pub(crate) fn now(running: &[&Process]) -> anyhow::Result<Self> {
+        let mut ours = own_ticks()? + ended_ticks()?;
+        for process in running {
+            ours = ours + process.ticks()?;
+        }
+        let worked = core_ticks(SERVER_CORE)? + core_ticks(LOAD_CORE)?;
+        Ok(Self { at: Instant::now(), worked, ours: ours.all() })
+    }
+
+    /// Which part of both cores others had since then. `running` are the same programs, but for those that have ended.
+    pub(crate) fn others(&self, running: &[&Process]) -> anyhow::Result<f64> {
+        let now = Self::now(running)?;
+        let others = (now.worked - self.worked).saturating_sub(now.ours - self.ours);
+        Ok(seconds(others) / (2.0 * self.at.elapsed().as_secs_f64()))
+    }
 }

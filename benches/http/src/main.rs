@@ -1,33 +1,41 @@
 //! What a check costs, beside other ways to know who is asking: `make bench`.
 //!
 //! ```text
-//! http-comparison run              measure: target/bench/results.json, table.md, plot.svg
+//! http-comparison run              measure: results.json, results.md, results.svg in target/bench
+//! http-comparison layout           the same of ways to spread connections over threads: layout.json, layout.md
 //! http-comparison docs             put the last results into docs/PERFORMANCE.md
 //! http-comparison contender NAME   be one of the servers that are measured
+//! http-comparison layout-server LAYOUT WORKERS
 //! ```
 
 mod contender;
 mod docs;
 mod figures;
+mod layout;
 mod machine;
 mod plot;
 mod process;
 mod results;
 mod rounds;
 mod servers;
+mod settings;
 mod wrk;
 
 use std::env;
 
 use anyhow::{Context, bail};
 
+use settings::Settings;
+
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
-        ["run"] => rounds::run(&rounds::Settings::from_environment()?),
+        ["run"] => rounds::run(&Settings::from_environment(5, 7)?),
+        ["layout"] => layout::run(&Settings::from_environment(1, 5)?),
         ["docs"] => docs::write(),
         ["contender", name] => contender::serve(name).with_context(|| format!("contender {name}")),
-        _ => bail!("usage: http-comparison run | docs | contender NAME"),
+        ["layout-server", layout, workers] => layout::serve(layout, workers.parse()?),
+        _ => bail!("usage: http-comparison run | layout | docs"),
     }
 }

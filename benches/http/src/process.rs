@@ -44,6 +44,12 @@ pub(crate) fn ended_ticks() -> anyhow::Result<Ticks> {
     Ok(ended)
 }
 
+/// What this program has used itself.
+pub(crate) fn own_ticks() -> anyhow::Result<Ticks> {
+    let [own, _] = ticks("/proc/self/stat")?;
+    Ok(own)
+}
+
 /// Of a process itself, and of its children that have ended.
 fn ticks(path: &str) -> anyhow::Result<[Ticks; 2]> {
     let stat = fs::read_to_string(path)?;
@@ -61,10 +67,11 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// A command that runs `program` on `core` only.
-    pub(crate) fn pinned(core: usize, program: &str) -> Command {
+    /// A command that runs `program` on `cores` only.
+    pub(crate) fn pinned(cores: &[usize], program: &str) -> Command {
+        let cores: Vec<String> = cores.iter().map(usize::to_string).collect();
         let mut command = Command::new("taskset");
-        command.args(["--cpu-list", &core.to_string(), program]);
+        command.args(["--cpu-list", &cores.join(","), program]);
         command
     }
 

@@ -1,13 +1,18 @@
 //! What a run leaves behind: every sample, so that tables and plots can be made again.
 
 use std::env;
+use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::machine::Machine;
+use crate::figures::ms;
+use crate::machine::{Machine, seconds};
+use crate::process::Ticks;
+use crate::wrk::Load;
 
 /// A whole run.
 #[derive(Debug, Deserialize, Serialize)]
@@ -48,6 +53,21 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
+    /// What wrk saw, what the server and its store used meanwhile, and which part of both cores others had.
+    pub(crate) fn new(load: &Load, server: Ticks, store: Ticks, [others, others_at_load]: [f64; 2]) -> Self {
+        Self {
+            requests: load.requests,
+            duration_us: load.duration_us,
+            p50_us: load.p50_us,
+            p99_us: load.p99_us,
+            user_s: seconds(server.user),
+            system_s: seconds(server.system),
+            store_s: seconds(store.all()),
+            others,
+            others_at_load,
+        }
+    }
+
     /// Seconds for 100,000 requests.
     pub(crate) fn for_100k(&self, seconds: f64) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
@@ -74,22 +94,42 @@ impl Sample {
     }
 }
 
+impl fmt::Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:.3} s for 100,000, {:>7.0} requests/s, p99 {:.2} ms; busy {:.0} %, others {:.0} % and {:.0} %",
+            self.cpu(),
+            self.requests_per_s(),
+            ms(self.p99_us),
+            self.busy() * 100.0,
+            self.others * 100.0,
+            self.others_at_load * 100.0,
+        )
+    }
+}
+
 impl Results {
-    pub(crate) fn load() -> anyhow::Result<Self> {
-        let path = directory().join("results.json");
-        let text = fs::read_to_string(&path);
-        let text = text.with_context(|| format!("no results in {}; run make bench first", path.display()))?;
-        Ok(serde_json::from_str(&text)?)
-    }
-
-    pub(crate) fn store(&self) -> anyhow::Result<()> {
-        fs::create_dir_all(directory())?;
-        Ok(fs::write(directory().join("results.json"), serde_json::to_string_pretty(self)?)?)
-    }
-
     pub(crate) fn row(&self, name: &str) -> anyhow::Result<&Row> {
         self.rows.iter().find(|row| row.name == name).with_context(|| format!("no row {name}"))
     }
+}
+
+/// What the command `bench-NAME` has left behind; of `bench` itself, the name is `results`.
+pub(crate) fn load<T: DeserializeOwned>(name: &str) -> anyhow::Result<T> {
+    let path = directory().join(format!("{name}.json"));
+    let text = fs::read_to_string(&path).with_context(|| format!("no {}; measure first", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is of another version; measure again", path.display()))
+}
+
+/// Leaves every sample of a run behind, with its tables, and prints these.
+pub(crate) fn store(name: &str, samples: &impl Serialize, tables: &str) -> anyhow::Result<()> {
+    let directory = directory();
+    fs::create_dir_all(&directory)?;
+    fs::write(directory.join(format!("{name}.json")), serde_json::to_string_pretty(samples)?)?;
+    fs::write(directory.join(format!("{name}.md")), tables)?;
+    println!("\n{tables}\n{0}/{name}.json, {0}/{name}.md", directory.display());
+    Ok(())
 }
 
 /// Where the figures of the last run are.

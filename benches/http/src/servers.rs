@@ -73,7 +73,7 @@ pub(crate) struct Field {
 impl Field {
     /// Starts everything; `program` is the auth-ticket to measure.
     pub(crate) fn start(program: &str, scratch: &Path) -> anyhow::Result<Self> {
-        let mut simulator = Process::pinned(LOAD_CORE, program);
+        let mut simulator = Process::pinned(&[LOAD_CORE], program);
         let (simulator, platform_url) =
             Process::server(simulator.args(["simulator", "--listen", "127.0.0.1:0"])).context("the simulator")?;
         let ours = start_ours(program, scratch, &platform_url)?;
@@ -130,7 +130,7 @@ fn start_ours(program: &str, scratch: &Path, platform_url: &str) -> anyhow::Resu
     let path = |name: &str| scratch.join(name).display().to_string();
     fs::create_dir(scratch.join("keys"))?;
     fs::set_permissions(scratch.join("keys"), fs::Permissions::from_mode(0o700))?;
-    let made = Process::pinned(LOAD_CORE, program).args(["keys", "init", "--keys", &path("keys")]).output()?;
+    let made = Process::pinned(&[LOAD_CORE], program).args(["keys", "init", "--keys", &path("keys")]).output()?;
     ensure!(made.status.success(), "keys init: {}", String::from_utf8_lossy(&made.stderr));
     fs::write(scratch.join("secret"), SECRET)?;
     fs::set_permissions(scratch.join("secret"), fs::Permissions::from_mode(0o600))?;
@@ -144,7 +144,7 @@ fn start_ours(program: &str, scratch: &Path, platform_url: &str) -> anyhow::Resu
         secret = path("secret"),
     );
     fs::write(scratch.join("auth-ticket.toml"), config)?;
-    let mut command = Process::pinned(SERVER_CORE, program);
+    let mut command = Process::pinned(&[SERVER_CORE], program);
     command.args(["serve", "--config", &path("auth-ticket.toml")]);
     command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]).env_remove("RUST_LOG");
     let (process, url) = Process::server(&mut command)?;
@@ -153,7 +153,7 @@ fn start_ours(program: &str, scratch: &Path, platform_url: &str) -> anyhow::Resu
 
 fn start_contender(contender: &str, scratch: &Path) -> anyhow::Result<Server> {
     let ourselves = env::current_exe()?.display().to_string();
-    let mut command = Process::pinned(SERVER_CORE, &ourselves);
+    let mut command = Process::pinned(&[SERVER_CORE], &ourselves);
     command.args(["contender", contender]);
     let mut store = None;
     if contender == "axum-redis" {
@@ -169,7 +169,7 @@ fn start_contender(contender: &str, scratch: &Path) -> anyhow::Result<Server> {
 fn start_redis(scratch: &Path) -> anyhow::Result<(Process, String)> {
     // It cannot choose a free port itself; nobody else is likely to take this one in between.
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let mut command = Process::pinned(SERVER_CORE, "redis-server");
+    let mut command = Process::pinned(&[SERVER_CORE], "redis-server");
     command.args(["--bind", "127.0.0.1", "--port", &address.port().to_string(), "--save", "", "--appendonly", "no"]);
     let command = command.current_dir(scratch);
     Ok((Process::silent(command, || TcpStream::connect(address).is_ok())?, format!("redis://{address}")))

@@ -1,4 +1,4 @@
-//! The load: [wrk](https://github.com/wg/wrk), one thread on a core of its own.
+//! The load: [wrk](https://github.com/wg/wrk), one thread on each core that it is given.
 
 use std::path::Path;
 use std::time::Duration;
@@ -30,12 +30,20 @@ pub(crate) struct Load {
     failures: u64,
 }
 
+impl Load {
+    pub(crate) fn duration_s(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+        let duration_us = self.duration_us as f64;
+        duration_us / 1e6
+    }
+}
+
 /// Sends `request` to the server at `url` over `connections` for some whole seconds.
 ///
 /// # Errors
 /// One answer with a status above 399, or one that did not come, makes the figures worthless.
 pub(crate) fn run(
-    core: usize,
+    cores: &[usize],
     scratch: &Path,
     url: &str,
     request: &Request,
@@ -44,8 +52,8 @@ pub(crate) fn run(
 ) -> anyhow::Result<Load> {
     let script = scratch.join("wrk.lua");
     std::fs::write(&script, SCRIPT)?;
-    let mut command = Process::pinned(core, "wrk");
-    command.args(["--threads", "1", "--connections", &connections.to_string()]);
+    let mut command = Process::pinned(cores, "wrk");
+    command.args(["--threads", &cores.len().to_string(), "--connections", &connections.to_string()]);
     command.args(["--duration", &format!("{}s", duration.as_secs()), "--script"]).arg(&script);
     for (name, value) in &request.headers {
         command.args(["--header", &format!("{name}: {value}")]);
