@@ -11,12 +11,21 @@ BENCH_PACKAGES := wrk libluajit-5.1-2 redis-server redis-tools libjemalloc2 libl
 BENCH_ENV = PATH="$(abspath $(BENCH_TOOLS))/usr/bin:$$PATH" VALGRIND_LIB=$(abspath $(BENCH_TOOLS))/usr/libexec/valgrind \
     LD_LIBRARY_PATH=$(abspath $(BENCH_TOOLS))/usr/lib/$(shell uname -m)-linux-gnu
 
-.PHONY: bench bench-criterion bench-instructions bench-profile bench-docs bench-lint bench-tools
+BENCH_LOADS := bench-memory bench-start bench-logins bench-flood bench-outage bench-layout
 
-bench: bench-tools ## Measure /v1/verify beside other servers (BENCH_SECONDS=5 BENCH_ROUNDS=7)
-	$(CARGO) build --release --locked
-	$(CARGO) build --release --locked $(BENCH_HTTP)
+.PHONY: bench bench-criterion bench-instructions bench-profile bench-docs bench-lint bench-tools bench-programs $(BENCH_LOADS)
+
+bench: bench-programs bench-tools ## Measure /v1/verify beside other servers (BENCH_SECONDS=5 BENCH_ROUNDS=7)
 	@$(BENCH_ENV) $(BENCH_TARGET)/bench/build/release/http-comparison run
+
+bench-memory: ## Measure what an idle connection costs
+bench-start: ## Measure how soon a server is ready, with a hundred keys
+bench-logins: ## Measure logins by how many come at once, while the platform takes 50 ms for each
+bench-flood: ## Measure whether memory comes back after thousands of logins
+bench-outage: ## Measure checks and logins while the platform hangs
+bench-layout: bench-tools ## Measure ways to spread connections over threads
+$(BENCH_LOADS): bench-programs
+	@$(BENCH_ENV) $(BENCH_TARGET)/bench/build/release/http-comparison $(@:bench-%=%)
 
 bench-criterion: ## Time opening, sealing and loading beside the bare primitives
 	$(CARGO) bench --locked --bench ticket --bench keyring
@@ -39,6 +48,10 @@ bench-docs: ## Put the last figures of all the above into docs/PERFORMANCE.md
 bench-lint: ## Check format and lints of benches/http, which `make lint` leaves out: it would build its contenders
 	$(CARGO) fmt --check --manifest-path benches/http/Cargo.toml
 	$(CARGO) clippy --locked $(BENCH_HTTP) -- -D warnings
+
+bench-programs:
+	$(CARGO) build --release --locked
+	$(CARGO) build --release --locked $(BENCH_HTTP)
 
 bench-tools:
 	@mkdir -p $(BENCH_TOOLS)/download

@@ -8,13 +8,14 @@ use std::path::Path;
 
 use anyhow::Context;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
-use crate::figures;
-use crate::plot;
-use crate::results::{self, Results, target};
+use crate::results::{self, target};
+use crate::{figures, flood, layout, logins, memory, outage, plot, start};
 
 const PAGE: &str = "docs/PERFORMANCE.md";
 const PLOT: &str = "docs/performance.svg";
+const LOGINS_PLOT: &str = "docs/performance-logins.svg";
 const INSTRUCTIONS: &str = "benches/instructions.txt";
 
 /// Rows of the table of criterion's figures, each with the one that it is a multiple of, if any.
@@ -42,18 +43,47 @@ const TIMES: [(&str, Option<&str>); 21] = [
     ("raw/base64url decode", None),
 ];
 
+/// The sections of the page: the command that each is from, and its text, if the command has been run.
+type Section = (&'static str, fn() -> anyhow::Result<Option<String>>);
+
+const SECTIONS: [Section; 9] = [
+    ("make bench", || tables("results", figures::tables)),
+    ("make bench-criterion", || {
+        let directory = target().join("criterion");
+        directory.exists().then(|| times(&directory)).transpose()
+    }),
+    ("make bench-instructions", || Ok(Some(format!("```text\n{}```\n", fs::read_to_string(INSTRUCTIONS)?)))),
+    ("make bench-memory", || tables("memory", memory::tables)),
+    ("make bench-start", || tables("start", start::tables)),
+    ("make bench-logins", || tables("logins", logins::tables)),
+    ("make bench-flood", || tables("flood", flood::tables)),
+    ("make bench-outage", || tables("outage", outage::tables)),
+    ("make bench-layout", || tables("layout", layout::tables)),
+];
+
+/// Puts the last figures of every command into the page. Those of a command that has not been run since stay as they are.
 pub(crate) fn write() -> anyhow::Result<()> {
-    let results: Results = results::load("results")?;
-    let page = fs::read_to_string(PAGE).with_context(|| format!("{PAGE}: run it from the root of the repository"))?;
-    let page = replaced(&page, "make bench", &figures::tables(&results)?)?;
-    let page = replaced(&page, "make bench-criterion", &times(&target().join("criterion"))?)?;
-    let counts =
-        fs::read_to_string(INSTRUCTIONS).with_context(|| format!("{INSTRUCTIONS}: make bench-instructions"))?;
-    let page = replaced(&page, "make bench-instructions", &format!("```text\n{counts}```\n"))?;
+    let mut page =
+        fs::read_to_string(PAGE).with_context(|| format!("{PAGE}: run it from the root of the repository"))?;
+    for (command, text) in SECTIONS {
+        match text()? {
+            Some(text) => page = replaced(&page, command, &text)?,
+            None => println!("left as it is: {command}"),
+        }
+    }
     fs::write(PAGE, page)?;
-    plot::draw(&results, Path::new(PLOT))?;
-    println!("{PAGE}, {PLOT}");
+    if let Some(results) = results::load("results")? {
+        plot::draw(&results, Path::new(PLOT))?;
+    }
+    if let Some(results) = results::load("logins")? {
+        logins::draw(&results, Path::new(LOGINS_PLOT))?;
+    }
+    println!("{PAGE}, {PLOT}, {LOGINS_PLOT}");
     Ok(())
+}
+
+fn tables<T: DeserializeOwned>(name: &str, tables: fn(&T) -> anyhow::Result<String>) -> anyhow::Result<Option<String>> {
+    results::load(name)?.as_ref().map(tables).transpose()
 }
 
 /// `page` with `text` between the two comments that name `source`.

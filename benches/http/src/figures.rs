@@ -2,7 +2,6 @@
 
 use std::fmt::{self, Write};
 
-use crate::machine::Machine;
 use crate::results::{Results, Row, Sample};
 use crate::servers::{CHECKS, ISSUING, OURS, REFERENCE, WITH_REDIS};
 
@@ -28,6 +27,17 @@ impl Spread {
             if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) };
         Self { median, min: sorted[0], max: sorted[sorted.len() - 1] }
     }
+}
+
+/// What so many percent of the figures do not exceed; 0 of none.
+pub(crate) fn percentile(figures: impl IntoIterator<Item = f64>, percent: f64) -> f64 {
+    let mut sorted: Vec<f64> = figures.into_iter().collect();
+    sorted.sort_by(f64::total_cmp);
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let rank = (sorted.len() as f64 * percent / 100.0).ceil();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to the number of figures")]
+    let rank = rank as usize;
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
 impl fmt::Display for Spread {
@@ -57,21 +67,18 @@ pub(crate) fn ms(us: u64) -> f64 {
 /// All tables, as Markdown.
 pub(crate) fn tables(results: &Results) -> Result<String, anyhow::Error> {
     let mut out = String::new();
-    let samples = results.rows.iter().flat_map(|row| &row.samples);
-    let others: Vec<f64> = samples.map(|sample| sample.others.max(sample.others_at_load)).collect();
+    let others = results.rows.iter().flat_map(|row| &row.samples).map(|of| of.others.max(of.others_at_load));
     let Results { machine, seconds, rounds, connections, .. } = results;
-    writeln!(out, "{} {rounds} rounds of {seconds} s, {connections} connections.", about(machine, &others))?;
+    writeln!(out, "{machine} {rounds} rounds of {seconds} s, {connections} connections. {}", quietness(others))?;
     checks(&mut out, results)?;
     issuing(&mut out, results)?;
     targets(&mut out, results)?;
     Ok(out)
 }
 
-/// Where figures come from, and how quiet it was: which part of a core others had in each turn.
-pub(crate) fn about(machine: &Machine, others: &[f64]) -> String {
-    let siblings = if machine.shares_core { ", which are two threads of one" } else { "" };
-    let redis = machine.redis.as_deref().and_then(|redis| redis.split(" sha=").next());
-    let redis = redis.map(|redis| format!("; {redis}")).unwrap_or_default();
+/// How quiet it was: which part of a core others had in each turn.
+pub(crate) fn quietness(others: impl IntoIterator<Item = f64>) -> String {
+    let others: Vec<f64> = others.into_iter().collect();
     let part = Spread::of(others.iter().map(|part| part * 100.0));
     let (disturbed, turns) = (others.iter().filter(|part| **part > DISTURBED).count(), others.len());
     let verdict = if disturbed * QUIET > turns {
@@ -80,17 +87,46 @@ pub(crate) fn about(machine: &Machine, others: &[f64]) -> String {
         ""
     };
     format!(
-        "Measured on {}: {}, {} cores{siblings}, Linux {}, {}; {}{redis}. \
-         Others took {:.0} % of a core ({:.0} % at the most); {disturbed} of {turns} turns were disturbed.{verdict}",
-        machine.date,
-        machine.processor,
-        machine.cores,
-        machine.kernel,
-        machine.rustc,
-        machine.program,
-        part.median,
-        part.max,
+        "Others took {:.0} % of a core ({:.0} % at the most); {disturbed} of {turns} turns were disturbed.{verdict}",
+        part.median, part.max
     )
+}
+
+/// What is promised, beside what was measured.
+pub(crate) struct Verdict {
+    what: &'static str,
+    limit: f64,
+    at_most: bool,
+    measured: Spread,
+}
+
+impl Verdict {
+    pub(crate) const fn at_most(what: &'static str, limit: f64, measured: Spread) -> Self {
+        Self { what, limit, at_most: true, measured }
+    }
+
+    pub(crate) const fn at_least(what: &'static str, limit: f64, measured: Spread) -> Self {
+        Self { what, limit, at_most: false, measured }
+    }
+}
+
+/// A table of verdicts; the median decides.
+pub(crate) fn verdicts(out: &mut String, of: &str, verdicts: &[Verdict]) -> fmt::Result {
+    writeln!(out, "\n| {of} | wanted | measured | |\n| --- | --- | --- | --- |")?;
+    for Verdict { what, limit, at_most, measured } in verdicts {
+        let holds = if *at_most { measured.median <= *limit } else { measured.median >= *limit };
+        let (bound, verdict) =
+            (if *at_most { "at most" } else { "at least" }, if holds { "holds" } else { "does not hold" });
+        writeln!(out, "| {what} | {bound} {limit} | {measured} | {verdict} |")?;
+    }
+    Ok(())
+}
+
+/// KiB as MiB.
+pub(crate) fn mib(kib: u64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let kib = kib as f64;
+    kib / 1024.0
 }
 
 fn checks(out: &mut String, results: &Results) -> anyhow::Result<()> {
@@ -149,19 +185,17 @@ fn issuing(out: &mut String, results: &Results) -> fmt::Result {
 
 fn targets(out: &mut String, results: &Results) -> anyhow::Result<()> {
     let (ours, reference, redis) = (results.row(OURS)?, results.row(REFERENCE)?, results.row(WITH_REDIS)?);
-    out.push_str("\n| of `/v1/verify` | wanted | measured | |\n| --- | --- | --- | --- |\n");
     let user = |sample: &Sample| sample.for_100k(sample.user_s);
     let p99 = |sample: &Sample| ms(sample.p99_us);
-    for (what, limit, measured) in [
-        ("CPU, x bare axum", 0.95, ours.ratio(reference, Sample::cpu)),
-        ("user part, x bare axum", 1.0, ours.ratio(reference, user)),
-        ("p99, x bare axum", 0.5, ours.ratio(reference, p99)),
-    ] {
-        let verdict = if measured.median <= limit { "holds" } else { "does not hold" };
-        writeln!(out, "| {what} | at most {limit} | {measured} | {verdict} |")?;
-    }
-    let ahead = redis.ratio(ours, Sample::cpu);
-    let verdict = if ahead.median >= 2.0 { "holds" } else { "does not hold" };
-    writeln!(out, "| CPU of {WITH_REDIS}, x ours | at least 2 | {ahead} | {verdict} |")?;
+    verdicts(
+        out,
+        "of `/v1/verify`",
+        &[
+            Verdict::at_most("CPU, x bare axum", 0.95, ours.ratio(reference, Sample::cpu)),
+            Verdict::at_most("user part, x bare axum", 1.0, ours.ratio(reference, user)),
+            Verdict::at_most("p99, x bare axum", 0.5, ours.ratio(reference, p99)),
+            Verdict::at_least("CPU of axum + Redis session, x ours", 2.0, redis.ratio(ours, Sample::cpu)),
+        ],
+    )?;
     Ok(())
 }

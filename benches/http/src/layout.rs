@@ -21,6 +21,7 @@ use crate::settings::Settings;
 use crate::wrk::{self, Request};
 
 pub(crate) use server::serve;
+pub(crate) use table::tables;
 
 /// Names of the layouts: of the program, and of the tables.
 const LAYOUTS: [(&str, &str); 4] = [
@@ -109,7 +110,7 @@ pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
     }
     let Settings { seconds, rounds, .. } = *settings;
     let results = Results { machine, seconds, rounds, rows, spreads };
-    results::store("layout", &results, &table::tables(&results)?)
+    results::store("layout", &results, &tables(&results)?)
 }
 
 const fn cores(workers: usize) -> &'static [usize] {
@@ -142,7 +143,8 @@ fn spread(layout: &str, url: &str, workers: usize, connections: usize) -> anyhow
     let (mut busiest, mut idle) = (Vec::new(), 0);
     for _ in 0..TRIES {
         let mut counts = vec![0_usize; workers];
-        let streams: Vec<TcpStream> = (0..connections).map(|_| TcpStream::connect(address)).collect::<Result<_, _>>()?;
+        let streams: Vec<TcpStream> =
+            (0..connections).map(|_| TcpStream::connect(address)).collect::<Result<_, _>>()?;
         for stream in &streams {
             counts[worker_of(stream)?] += 1;
         }

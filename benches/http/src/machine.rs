@@ -1,5 +1,6 @@
 //! What the run was made on, and how quiet it was there.
 
+use std::fmt;
 use std::fs;
 use std::process::Command;
 use std::time::Instant;
@@ -44,6 +45,18 @@ impl Machine {
             program: said(Command::new(program).arg("--version"))?,
             redis: redis_server.map(|program| said(Command::new(program).arg("--version"))).transpose()?,
         })
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { date, processor, cores, kernel, rustc, program, .. } = self;
+        let siblings = if self.shares_core { ", which are two threads of one" } else { "" };
+        write!(f, "Measured on {date}: {processor}, {cores} cores{siblings}, Linux {kernel}, {rustc}; {program}")?;
+        match &self.redis {
+            Some(redis) => write!(f, "; {}.", redis.split(" sha=").next().unwrap_or_default()),
+            None => f.write_str("."),
+        }
     }
 }
 

@@ -17,17 +17,17 @@ const NAMES: i32 = 218;
 const LEFT: (i32, i32) = (230, 610);
 const RIGHT: (i32, i32) = (680, 930);
 
-const INK: RGBColor = RGBColor(0x1f, 0x24, 0x28);
+pub(crate) const INK: RGBColor = RGBColor(0x1f, 0x24, 0x28);
 const FAINT: RGBColor = RGBColor(0xd8, 0xde, 0xe4);
-const MUTED: RGBColor = RGBColor(0x59, 0x63, 0x6e);
-const USER: RGBColor = RGBColor(0x1b, 0x6e, 0xc2);
+pub(crate) const MUTED: RGBColor = RGBColor(0x59, 0x63, 0x6e);
+pub(crate) const USER: RGBColor = RGBColor(0x1b, 0x6e, 0xc2);
 const SYSTEM: RGBColor = RGBColor(0x8f, 0xbf, 0xe8);
-const STORE: RGBColor = RGBColor(0xd1, 0x5a, 0x3a);
+pub(crate) const STORE: RGBColor = RGBColor(0xd1, 0x5a, 0x3a);
 const LATENCY: RGBColor = RGBColor(0x3c, 0x8d, 0x6b);
 
 /// plotters writes 1/1.24 of the size that it is given into the file.
 const TEXT: f64 = 14.0 * 1.24;
-const SMALL: f64 = 12.0 * 1.24;
+pub(crate) const SMALL: f64 = 12.0 * 1.24;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 

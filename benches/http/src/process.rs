@@ -61,7 +61,7 @@ fn ticks(path: &str) -> anyhow::Result<[Ticks; 2]> {
     Ok([Ticks { user, system }, Ticks { user: ended_user, system: ended_system }])
 }
 
-/// A program that runs on one core until this is dropped.
+/// A program that runs until this is dropped.
 pub(crate) struct Process {
     child: Child,
 }
@@ -115,16 +115,46 @@ impl Process {
 
     /// Processor time used so far, by all of its threads.
     pub(crate) fn ticks(&self) -> anyhow::Result<Ticks> {
-        let [own, _] = ticks(&format!("/proc/{}/stat", self.child.id()))?;
+        let [own, _] = ticks(&self.proc("stat"))?;
         Ok(own)
     }
 
     /// Memory that it holds, in KiB.
     pub(crate) fn resident_kib(&self) -> anyhow::Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        // What `status` says may lag behind by some pages for each thread.
+        self.kib("smaps_rollup", "Rss:")
+    }
+
+    /// The most memory that it has held since it started or `forget_peak` was called.
+    pub(crate) fn peak_kib(&self) -> anyhow::Result<u64> {
+        self.kib("status", "VmHWM:")
+    }
+
+    pub(crate) fn forget_peak(&self) -> anyhow::Result<()> {
+        // proc_pid_clear_refs(5).
+        Ok(fs::write(self.proc("clear_refs"), "5")?)
+    }
+
+    fn kib(&self, file: &str, field: &str) -> anyhow::Result<u64> {
+        let text = fs::read_to_string(self.proc(file))?;
+        let line = text.lines().find_map(|line| line.strip_prefix(field));
         let number = line.and_then(|rest| rest.split_ascii_whitespace().next()?.parse().ok());
-        number.ok_or_else(|| anyhow!("/proc/PID/status has no VmRSS"))
+        number.ok_or_else(|| anyhow!("/proc/PID/{file} has no {field}"))
+    }
+
+    /// How many files and connections it has open.
+    pub(crate) fn open_files(&self) -> anyhow::Result<usize> {
+        Ok(fs::read_dir(self.proc("fd"))?.count())
+    }
+
+    fn proc(&self, file: &str) -> String {
+        format!("/proc/{}/{file}", self.child.id())
+    }
+}
+
+impl From<Child> for Process {
+    fn from(child: Child) -> Self {
+        Self { child }
     }
 }
 

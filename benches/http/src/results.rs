@@ -115,11 +115,14 @@ impl Results {
     }
 }
 
-/// What the command `bench-NAME` has left behind; of `bench` itself, the name is `results`.
-pub(crate) fn load<T: DeserializeOwned>(name: &str) -> anyhow::Result<T> {
+/// What the command `bench-NAME` has left behind, if it was run; of `bench` itself, the name is `results`.
+pub(crate) fn load<T: DeserializeOwned>(name: &str) -> anyhow::Result<Option<T>> {
     let path = directory().join(format!("{name}.json"));
-    let text = fs::read_to_string(&path).with_context(|| format!("no {}; measure first", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is of another version; measure again", path.display()))
+    if !path.exists() {
+        return Ok(None);
+    }
+    let results = serde_json::from_slice(&fs::read(&path)?);
+    results.with_context(|| format!("{} is from another version; measure again", path.display()))
 }
 
 /// Leaves every sample of a run behind, with its tables, and prints these.

@@ -34,12 +34,7 @@ pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
             let at = (at + round) % field.scenarios.len();
             let sample = turn(&field.scenarios[at], Duration::from_secs(settings.seconds))
                 .with_context(|| field.scenarios[at].name)?;
-            println!(
-                "round {}/{}  {:<32} {sample}",
-                round + 1,
-                settings.rounds,
-                field.scenarios[at].name,
-            );
+            println!("round {}/{}  {:<32} {sample}", round + 1, settings.rounds, field.scenarios[at].name);
             samples[at].push(sample);
         }
     }

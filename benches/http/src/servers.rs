@@ -1,20 +1,16 @@
 //! What is measured: the servers, and what is sent to them.
 
 use std::env;
-use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use serde::Deserialize;
 
 use crate::contender::REDIS_URL;
+use crate::ours::{Ours, SECRET, Simulator, log_in};
 use crate::process::{self, Process, Ticks};
 use crate::wrk::Request;
 
-const APPID: &str = "wx0123456789abcdef";
-const SECRET: &str = "0123456789abcdef0123456789abcdef";
 /// Numbers of the two cores: one for the server with all that it needs, one for what stands for the rest of the world.
 pub(crate) const SERVER_CORE: usize = 0;
 pub(crate) const LOAD_CORE: usize = 1;
@@ -67,16 +63,14 @@ pub(crate) struct Field {
     pub(crate) servers: Vec<Server>,
     pub(crate) scenarios: Vec<Scenario>,
     /// Stands for the platform, so it runs where the load comes from.
-    simulator: Process,
+    simulator: Simulator,
 }
 
 impl Field {
     /// Starts everything; `program` is the auth-ticket to measure.
     pub(crate) fn start(program: &str, scratch: &Path) -> anyhow::Result<Self> {
-        let mut simulator = Process::pinned(&[LOAD_CORE], program);
-        let (simulator, platform_url) =
-            Process::server(simulator.args(["simulator", "--listen", "127.0.0.1:0"])).context("the simulator")?;
-        let ours = start_ours(program, scratch, &platform_url)?;
+        let simulator = Simulator::start(program)?;
+        let ours = Ours::set_up(program, scratch.join("ours"), Some(&simulator.url), "")?.start()?;
         let ticket = log_in(&ours.url)?;
         let mut field = Self { servers: vec![ours], scenarios: our_scenarios(&ticket), simulator };
         for (name, contender, has_session) in CONTENDERS {
@@ -98,7 +92,7 @@ impl Field {
 
     /// Of what runs where the load comes from, wrk included once it has ended.
     pub(crate) fn load_ticks(&self) -> anyhow::Result<Ticks> {
-        Ok(self.simulator.ticks()? + process::ended_ticks()?)
+        Ok(self.simulator.process.ticks()? + process::ended_ticks()?)
     }
 
     /// Whether the answer is that of a server which did what it is measured for.
@@ -126,32 +120,8 @@ impl Field {
     }
 }
 
-fn start_ours(program: &str, scratch: &Path, platform_url: &str) -> anyhow::Result<Server> {
-    let path = |name: &str| scratch.join(name).display().to_string();
-    fs::create_dir(scratch.join("keys"))?;
-    fs::set_permissions(scratch.join("keys"), fs::Permissions::from_mode(0o700))?;
-    let made = Process::pinned(&[LOAD_CORE], program).args(["keys", "init", "--keys", &path("keys")]).output()?;
-    ensure!(made.status.success(), "keys init: {}", String::from_utf8_lossy(&made.stderr));
-    fs::write(scratch.join("secret"), SECRET)?;
-    fs::set_permissions(scratch.join("secret"), fs::Permissions::from_mode(0o600))?;
-    let config = format!(
-        "public_url = \"https://login.example.com\"\n\
-         keys_dir = {keys:?}\n\
-         [[app]]\nappid = \"{APPID}\"\nplatform = \"weapp\"\nsecret_file = {secret:?}\nbase_url = \"{platform_url}\"\n\
-         [[service]]\nid = \"orders\"\nsecret_file = {secret:?}\n\
-         [jwt]\naudiences = [\"orders\"]\n",
-        keys = path("keys"),
-        secret = path("secret"),
-    );
-    fs::write(scratch.join("auth-ticket.toml"), config)?;
-    let mut command = Process::pinned(&[SERVER_CORE], program);
-    command.args(["serve", "--config", &path("auth-ticket.toml")]);
-    command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]).env_remove("RUST_LOG");
-    let (process, url) = Process::server(&mut command)?;
-    Ok(Server { process, url, store: None })
-}
-
-fn start_contender(contender: &str, scratch: &Path) -> anyhow::Result<Server> {
+/// Starts one of the servers that `contender` knows.
+pub(crate) fn start_contender(contender: &str, scratch: &Path) -> anyhow::Result<Server> {
     let ourselves = env::current_exe()?.display().to_string();
     let mut command = Process::pinned(&[SERVER_CORE], &ourselves);
     command.args(["contender", contender]);
@@ -201,16 +171,6 @@ fn our_scenarios(ticket: &str) -> Vec<Scenario> {
 
 fn bearer(ticket: &str) -> (&'static str, String) {
     ("Authorization", format!("Bearer {ticket}"))
-}
-
-fn log_in(url: &str) -> anyhow::Result<String> {
-    #[derive(Deserialize)]
-    struct TicketObject {
-        ticket: String,
-    }
-    let body = serde_json::json!({"code": "slow-0-alice"});
-    let answer = ureq::post(format!("{url}/v1/login")).send_json(body).context("cannot log in")?;
-    Ok(answer.into_body().read_json::<TicketObject>()?.ticket)
 }
 
 /// `name=value`, as a browser would send it back.

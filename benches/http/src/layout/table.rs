@@ -1,54 +1,56 @@
-//! From samples of layouts to tables.
+//! From samples of layouts to tables: a line for each layout, a column for each thing that it is put to.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use super::{CASES, Evenness, LAYOUTS, Results};
-use crate::figures::{Spread, about, ms};
+use crate::figures::{Spread, ms, quietness};
 use crate::results::{Row, Sample};
 
 /// All tables, as Markdown.
-pub(super) fn tables(results: &Results) -> anyhow::Result<String> {
+pub(crate) fn tables(results: &Results) -> anyhow::Result<String> {
     let mut out = String::new();
-    let samples: Vec<&Sample> = results.rows.iter().flat_map(|row| &row.samples).collect();
-    let others: Vec<f64> = samples.iter().map(|sample| sample.others).collect();
-    writeln!(out, "{} {} rounds of {} s.", about(&results.machine, &others), results.rounds, results.seconds)?;
-    for case in CASES {
-        let rows: Vec<&Row> = results.rows.iter().filter(|row| row.group == case.name).collect();
-        let reference = rows[0];
-        writeln!(
-            out,
-            "\n| {} | CPU s for 100,000 | x the first | p50 ms | p99 ms | x the first | requests/s |\n\
-             | --- | --- | --- | --- | --- | --- | --- |",
-            case.name
-        )?;
-        for row in rows {
-            writeln!(
-                out,
-                "| {} | {} | {} | {:.2} | {} | {} | {:.0} |",
-                row.name,
-                row.spread(Sample::cpu),
-                row.ratio(reference, Sample::cpu),
-                row.spread(|sample| ms(sample.p50_us)).median,
-                row.spread(|sample| ms(sample.p99_us)),
-                row.ratio(reference, |sample| ms(sample.p99_us)),
-                row.spread(Sample::requests_per_s).median,
-            )?;
-        }
-    }
-    evenness(&mut out, &results.spreads)?;
+    let others = results.rows.iter().flat_map(|row| &row.samples).map(|sample| sample.others);
+    let Results { machine, seconds, rounds, rows, spreads } = results;
+    writeln!(out, "{machine} {rounds} rounds of {seconds} s. {}", quietness(others))?;
+    table(&mut out, "CPU s for 100,000, and x the first line", rows, |row, first| {
+        format!("{:.2}, x {}", row.spread(Sample::cpu).median, row.ratio(first, Sample::cpu))
+    })?;
+    let p99 = |sample: &Sample| ms(sample.p99_us);
+    table(&mut out, "p99 ms, and x the first line", rows, |row, first| {
+        format!("{:.2}, x {}", row.spread(p99).median, row.ratio(first, p99))
+    })?;
+    table(&mut out, "p50 ms", rows, |row, _| format!("{:.2}", row.spread(|sample| ms(sample.p50_us)).median))?;
+    table(&mut out, "requests/s", rows, |row, _| format!("{:.0}", row.spread(Sample::requests_per_s).median))?;
+    evenness(&mut out, spreads)?;
     Ok(out)
 }
 
-fn evenness(out: &mut String, spreads: &[Evenness]) -> std::fmt::Result {
-    out.push_str("\n| connections on workers | even would be |");
-    for (_, name) in &LAYOUTS[1..] {
-        write!(out, " {name} |")?;
+/// `cell` is given a row, and that of the first layout in the same case.
+fn table(out: &mut String, title: &str, rows: &[Row], cell: impl Fn(&Row, &Row) -> String) -> fmt::Result {
+    let cases = CASES.map(|case| case.name);
+    writeln!(out, "\n| {title} | {} |", cases.join(" | "))?;
+    writeln!(out, "|{}", " --- |".repeat(cases.len() + 1))?;
+    for (_, layout) in LAYOUTS {
+        write!(out, "| {layout} |")?;
+        for case in cases {
+            let of = |name: &str| rows.iter().find(|row| row.group == case && row.name == name);
+            if let (Some(row), Some(first)) = (of(layout), of(LAYOUTS[0].1)) {
+                write!(out, " {} |", cell(row, first))?;
+            }
+        }
+        out.push('\n');
     }
-    out.push_str("\n| --- | --- | --- | --- | --- |\n");
-    let first = &LAYOUTS[1].1;
-    for Evenness { workers, connections, .. } in spreads.iter().filter(|spread| spread.layout == *first) {
+    Ok(())
+}
+
+fn evenness(out: &mut String, spreads: &[Evenness]) -> fmt::Result {
+    let layouts = LAYOUTS.map(|(_, name)| name);
+    writeln!(out, "\n| connections, on workers | even would be | {} |", layouts[1..].join(" | "))?;
+    writeln!(out, "| --- | --- | --- | --- | --- |")?;
+    for first in spreads.iter().filter(|spread| spread.layout == layouts[1]) {
+        let (workers, connections) = (first.workers, first.connections);
         write!(out, "| {connections} on {workers} | {} |", connections / workers)?;
-        for spread in spreads.iter().filter(|spread| (spread.workers, spread.connections) == (*workers, *connections)) {
+        for spread in spreads.iter().filter(|spread| (spread.workers, spread.connections) == (workers, connections)) {
             let busiest = Spread::of(spread.busiest.iter().map(|count| f64::from(u32::try_from(*count).unwrap_or(0))));
             let idle = 100 * spread.idle / spread.busiest.len();
             write!(out, " {:.0}, at worst {:.0}; {idle} % |", busiest.median, busiest.max)?;
