@@ -111,7 +111,7 @@ fn routes(ring: auth_ticket::keyring::KeyRing) -> anyhow::Result<Routes> {
         hook: None,
     };
     let app = App { id: app(), platform: Box::new(platform), subject: Subject::Openid };
-    Ok(http::routes(AppState::new(settings, vec![app], Vec::new(), ring, Arc::new(FixedClock::new(NOW)))))
+    Ok(http::routes(AppState::new(settings, vec![app], Vec::new(), ring, Arc::new(FixedClock::new(NOW)))?))
 }
 
 /// As a gateway sends it.

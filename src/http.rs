@@ -60,7 +60,7 @@ pub use crate::rescan::Rescans;
 
 use crate::bearer;
 use crate::clock::{Clock, UnixSeconds};
-use crate::jwt::Signers;
+use crate::jwt::{JwtError, Signers};
 use crate::keyring::{AppId, KeyRing, KeyUse, Purpose};
 use crate::platform::Phone;
 use crate::request_id::RequestId;
@@ -117,17 +117,6 @@ struct Live {
     opened: OpenedUnder,
 }
 
-impl Live {
-    fn new(ring: KeyRing, metrics: &Metrics) -> Self {
-        // Start-up has refused keys that cannot sign; should a later one be such a key, tickets go on without JWTs.
-        let signers = Signers::new(&ring).unwrap_or_else(|error| {
-            tracing::error!("no JWTs: {error}");
-            Signers::default()
-        });
-        Self { opened: metrics.for_ring(&ring), ring, signers }
-    }
-}
-
 impl Deref for Live {
     type Target = KeyRing;
 
@@ -138,16 +127,19 @@ impl Deref for Live {
 
 impl AppState {
     /// The state of a server for `apps`, with `ring` to begin with. The ring must have been made for these apps.
-    #[must_use]
+    ///
+    /// # Errors
+    /// A JWT key of the ring cannot be used.
     pub fn new(
         settings: Settings,
         apps: Vec<App>,
         services: Vec<Service>,
         ring: KeyRing,
         clock: Arc<dyn Clock>,
-    ) -> Arc<Self> {
+    ) -> Result<Arc<Self>, JwtError> {
         let metrics = Metrics::new();
-        let live = ArcSwap::from_pointee(Live::new(ring, &metrics));
+        let signers = Signers::new(&ring)?;
+        let live = ArcSwap::from_pointee(Live { opened: metrics.for_ring(&ring), ring, signers });
         metrics.ring_loaded(clock.now(), 0);
         for app in &apps {
             metrics.platform_paused(app.id.as_str(), false);
@@ -155,7 +147,7 @@ impl AppState {
         let breakers = Breakers::new(&apps);
         let limits = Limits::new(&settings.limits);
         let apps = apps.into_iter().map(|app| (app.id.clone(), Served { identity: IdentityHeaders::new(&app), app }));
-        Arc::new(Self {
+        Ok(Arc::new(Self {
             description: openapi::description(&settings),
             settings,
             apps: apps.collect(),
@@ -172,12 +164,17 @@ impl AppState {
             metrics,
             reload_failed: AtomicBool::new(false),
             log_dial: OnceLock::new(),
-        })
+        }))
     }
 
     /// Puts another ring in the place of the present one. Requests that run finish with the one they began with.
     pub fn swap_ring(&self, ring: KeyRing) {
-        self.live.store(Arc::new(Live::new(ring, &self.metrics)));
+        // Start-up has refused keys that cannot sign; should a later one be such a key, tickets go on without JWTs.
+        let signers = Signers::new(&ring).unwrap_or_else(|error| {
+            tracing::error!("no JWTs: {error}");
+            Signers::default()
+        });
+        self.live.store(Arc::new(Live { opened: self.metrics.for_ring(&ring), ring, signers }));
     }
 
     /// Tells operators how many files the first ring's directory has that were left alone.

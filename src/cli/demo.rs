@@ -85,7 +85,7 @@ impl Demo {
             hook: None,
         };
         let apps = vec![App { id, platform: Box::new(weapp), subject: Subject::Openid }];
-        let state = AppState::new(settings, apps, Vec::new(), ring, Arc::new(SystemClock));
+        let state = AppState::new(settings, apps, Vec::new(), ring, Arc::new(SystemClock))?;
 
         let welcome = welcome(listener.local_addr()?, admin.local_addr()?, &platform_url, keys.path());
         servers.add(platform, Simulator::new(Arc::new(SystemClock)).router(), ConnectionCount::default());

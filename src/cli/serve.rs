@@ -11,7 +11,6 @@ use auth_ticket::hook::{Hook, HookOptions};
 use auth_ticket::http::{
     self, App, AppState, CompatSettings, ConnectionCount, ConnectionLimits, JwtSettings, Routes, Service, Settings,
 };
-use auth_ticket::jwt::Signers;
 use auth_ticket::keyring::{AppId, KeyRing, KeyUse};
 use auth_ticket::keystore::{Directory, Reloader};
 use auth_ticket::platform::weapp::{Weapp, WeappOptions};
@@ -99,7 +98,6 @@ async fn serve(config: Config, dial: Dial) -> anyhow::Result<()> {
         tracing::warn!("{file}");
     }
     warn_of_ring(&ring, &policy, now);
-    Signers::new(&ring).context("the JWT keys cannot be used")?;
     let signs_for = match (config.jwt.audiences.as_slice(), &config.verify.assertion_audience) {
         (_, Some(_)) => Some("verify.assertion_audience"),
         ([], None) => None,
@@ -138,7 +136,8 @@ async fn serve(config: Config, dial: Dial) -> anyhow::Result<()> {
         idle_timeout: config.limits.idle_timeout,
         shutdown_grace: config.limits.shutdown_grace,
     };
-    let state = AppState::new(settings, apps, services, ring, Arc::new(SystemClock));
+    let state =
+        AppState::new(settings, apps, services, ring, Arc::new(SystemClock)).context("the JWT keys cannot be used")?;
     state.files_passed_over(passed_over.len());
     state.set_log_dial(move |directives| dial.turn(directives));
     let listener = bind(config.listen, "--listen").await?;

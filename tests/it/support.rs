@@ -234,7 +234,8 @@ impl Builder {
             services,
             self.plan.ring(&apps),
             Arc::<FixedClock>::clone(&clock),
-        );
+        )
+        .unwrap();
         let count = state.client_connections();
         let (address, running) = serve_counted(http::routes(Arc::clone(&state)), self.limits, count).await;
         let (admin_address, admin) = serve(http::admin_routes(Arc::clone(&state)), LIMITS).await;
