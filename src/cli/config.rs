@@ -44,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) allow_group_read: bool,
     /// How often the directory of keys is looked at.
     pub(crate) keys_poll: Duration,
+    /// Threads that answer requests; 0 is one for each processor.
+    pub(crate) workers: usize,
     /// `[ticket]`
     pub(crate) ticket: TicketConfig,
     /// `[[app]]`, at least one; appids and their tags differ.

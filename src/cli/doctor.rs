@@ -54,7 +54,7 @@ impl Doctor {
             Some(config.ticket.ttl_s),
         );
         let apps = std::mem::take(&mut config.apps);
-        serve::runtime()?.block_on(async {
+        serve::runtime(0)?.block_on(async {
             for app in apps {
                 let base_url = app.base_url.clone().unwrap_or_else(|| Weapp::DEFAULT_BASE_URL.to_owned());
                 let subject = format!("app {}", app.appid);

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use anyhow::Context;
 use auth_ticket::clock::{Clock, SystemClock, UnixSeconds};
@@ -76,13 +77,18 @@ impl Serve {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        runtime()?.block_on(serve(config, dial))
+        runtime(config.workers)?.block_on(serve(config, dial))
     }
 }
 
-/// The runtime that a server runs in.
-pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
+/// The runtime that a server runs in, with so many threads; 0 is one for each processor.
+///
+/// Idle threads take work from busy ones. A runtime for each thread, whose connections stay with it, is measured beside that
+/// in `docs/PERFORMANCE.md`, section 8.
+pub(crate) fn runtime(workers: usize) -> anyhow::Result<tokio::runtime::Runtime> {
+    let threads = if workers == 0 { available_parallelism().map_or(1, usize::from) } else { workers };
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(threads).thread_name("worker").enable_all().build().context("cannot start the runtime")
 }
 
 async fn serve(config: Config, dial: Dial) -> anyhow::Result<()> {

@@ -20,6 +20,7 @@ impl Tree {
         let keys_dir = self.text("keys_dir", "keys", check::directory);
         let allow_group_read = self.boolean("allow_group_read", false);
         let keys_poll = self.duration("keys_poll", "5s", ("100ms", "10m"));
+        let workers = self.integer("workers", 0, 0..=1024);
         let ticket = self.ticket();
         let apps = self.apps(file, &mut warnings);
         let services = self.services(apps.as_deref().ok());
@@ -40,6 +41,7 @@ impl Tree {
             keys_dir: keys_dir?,
             allow_group_read: allow_group_read?,
             keys_poll: keys_poll?,
+            workers: workers?,
             ticket: ticket?,
             apps: apps?,
             services: services?,

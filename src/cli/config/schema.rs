@@ -36,6 +36,7 @@ pub(super) const ROOT: &[Key] = &[
     value("keys_dir", r#""keys""#),
     value("allow_group_read", "false"),
     value("keys_poll", r#""5s""#),
+    value("workers", "0"),
     table("ticket", &[value("ttl", r#""2h""#), value("max_session", r#""30d""#)]),
     tables(
         "app",

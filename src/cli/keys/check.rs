@@ -46,7 +46,7 @@ impl Check {
         let mut findings = Findings::default();
         let ring = check_directory(&mut findings, &self.keys.directory(), ttl_s);
         if !self.replicas.is_empty() {
-            serve::runtime()?.block_on(check_replicas(&mut findings, ring.as_ref(), &self.replicas))?;
+            serve::runtime(0)?.block_on(check_replicas(&mut findings, ring.as_ref(), &self.replicas))?;
         }
         findings.conclude(self.json)
     }

@@ -68,6 +68,23 @@ fn flags_win_over_the_environment_and_the_environment_over_the_file() {
 }
 
 #[test]
+fn so_many_threads_answer_requests() {
+    let platform = simulator();
+    let workers = |server: &Server| {
+        let threads = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+        let names = threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("comm")).unwrap());
+        names.filter(|name| name == "worker\n").count()
+    };
+    for count in [1, 3] {
+        let site = Site::new(platform.address, "");
+        let server = Server::start(site.command().env("AUTH_TICKET_WORKERS", count.to_string()));
+        assert_eq!(server.verify("x").status, 401);
+        // At times there is one more of the same name, which reads the keys directory.
+        until("as many as configured", || (count..=count + 1).contains(&workers(&server)));
+    }
+}
+
+#[test]
 fn limits_hold_as_configured_and_a_proxy_that_is_not_named_is_told_of_once() {
     let platform = simulator();
     let limited = |lines: &str| {

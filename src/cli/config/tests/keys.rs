@@ -14,6 +14,7 @@ fn everything_but_one_app_may_be_left_out() {
     assert_eq!(config.public_url, None);
     assert_eq!(config.keys_dir, Path::new("keys"));
     assert!(!config.allow_group_read);
+    assert_eq!(config.workers, 0);
     assert_eq!((config.ticket.ttl_s, config.ticket.max_session_s), (7200, 30 * 86400));
     let [app] = config.apps.as_slice() else { panic!("one app") };
     assert_eq!((app.appid.as_str(), app.platform, app.subject), ("wx1", Platform::Weapp, Subject::Openid));
@@ -40,6 +41,7 @@ fn every_key_can_be_set() {
         public_url = "http://localhost:8080"
         keys_dir = "/var/lib/keys"
         allow_group_read = true
+        workers = 4
         ticket = { ttl = "1h 30m", max_session = "90m" }
         [[app]]
         appid = "wx1"
@@ -83,6 +85,7 @@ fn every_key_can_be_set() {
     assert_eq!(config.verify.assertion_audience.as_deref(), Some("gateway"));
     assert_eq!(config.cors.origins, ["https://h5.example.com", "http://127.0.0.1:10086"]);
     assert_eq!(config.limits.body_timeout, Duration::from_millis(1500));
+    assert_eq!(config.workers, 4);
     assert!(config.allow_group_read && config.jwt.phone && config.verify.any_app && config.compat.enabled);
 }
 
@@ -91,6 +94,8 @@ fn every_key_can_be_set() {
 fn a_mistake_at_the_top_level_is_answered_with_the_remedy() {
     for (line, expected) in [
         ("listen = 8080", "listen: is an integer; write text in quotes, for example listen = \"0.0.0.0:8080\""),
+        ("workers = 1025", "workers: 1025 is not a whole number from 0 to 1024"),
+        ("workers = \"auto\"", "workers: is text; write a whole number without quotes, for example workers = 0"),
         ("listen = \"\"", "listen: \"\" is not an address; write an IP and a port, for example \"0.0.0.0:8080\" or"),
         ("listen = \":8080\"", "listen: \":8080\" is not an address;"),
         ("listen = \"example.com:80\"", "listen: \"example.com:80\" is not an address; write an IP"),
