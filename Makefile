@@ -5,7 +5,7 @@ CARGO_DENY_VERSION := 0.20.2
 ADVISORIES := https://github.com/RustSec/advisory-db
 
 .DEFAULT_GOAL := help
-include deploy/checks.mk tests/drill.mk tests/consumers.mk benches/bench.mk
+include deploy/checks.mk tests/drill.mk tests/consumers.mk tests/soak.mk benches/bench.mk
 .PHONY: help run build test lint deny
 
 help: ## List what can be made

@@ -9,7 +9,7 @@
 //!
 //! `cargo test drill` is the short form, `make drill` the long one (`DRILL=full`), with its tables.
 
-mod clients;
+pub(crate) mod clients;
 mod copier;
 pub(crate) mod http;
 pub(crate) mod process;

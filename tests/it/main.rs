@@ -32,6 +32,7 @@ mod rotation;
 mod session;
 mod session_key;
 mod simulator;
+mod soak;
 mod support;
 mod trouble;
 mod user_data;

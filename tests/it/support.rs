@@ -25,7 +25,7 @@ use auth_ticket::simulator::Simulator;
 use auth_ticket::ticket::{LoginId, PlatformId, Policy, Session, SessionKey};
 use axum::Router;
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -485,6 +485,11 @@ pub(crate) fn session(openid: &str, auth_time: UnixSeconds) -> Session {
         login_id: LoginId::parse("00112233445566aa").unwrap(),
         auth_time,
     }
+}
+
+/// `stream` to a server of any kind; its answers are checked for everything but secrets.
+pub(crate) fn connection(stream: TcpStream) -> Connection {
+    Connection::over(stream, Rules { secrets: Secrets::default(), compat: false, cors: false })
 }
 
 /// A server that somebody serves.

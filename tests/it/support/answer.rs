@@ -200,6 +200,13 @@ impl Answer {
         self
     }
 
+    /// Whether it is what the HTTP library says by itself, and then ends the connection: to what is no request that it
+    /// can read, it knows no route whose shape of errors it could use.
+    pub(crate) fn is_bare(&self) -> bool {
+        let known = |(name, _): &(String, _)| matches!(&**name, "connection" | "content-length" | "date");
+        matches!(self.status, 400 | 414 | 431) && self.body.is_empty() && self.headers.iter().all(known)
+    }
+
     pub(crate) fn body_text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }

@@ -115,6 +115,15 @@ pub(super) async fn send(client: &reqwest::Client, address: SocketAddr, call: &C
     Answer { status, headers, body }.checked(&call.asked(), rules)
 }
 
+/// How a connection ended.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// Between answers.
+    Closed,
+    /// In the middle of one.
+    CutOff,
+}
+
 /// A connection on which everything goes as it is written here.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -129,9 +138,18 @@ impl Connection {
     pub(super) async fn open(own: Ipv4Addr, address: SocketAddr, rules: Rules) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind((own, 0).into())?;
-        let stream = socket.connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream, rules, received: Vec::new(), continues: 0 })
+        Ok(Self::over(socket.connect(address).await?, rules))
+    }
+
+    /// On a stream that somebody else has opened.
+    pub(super) fn over(stream: TcpStream, rules: Rules) -> Self {
+        stream.set_nodelay(true).unwrap();
+        Self { stream, rules, received: Vec::new(), continues: 0 }
+    }
+
+    /// Breaks it off: the other side gets a reset, and what was under way is lost.
+    pub(crate) fn reset(self) {
+        self.stream.set_zero_linger().unwrap();
     }
 
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -152,13 +170,28 @@ impl Connection {
     pub(crate) async fn answer(&mut self, call: &Call) -> Answer {
         let asked = call.asked();
         let answer = within_5_s("an answer", self.read_answer(&asked)).await;
-        answer.unwrap_or_else(|| panic!("closed without an answer to {asked:?}")).checked(&asked, &self.rules)
+        answer.unwrap_or_else(|end| panic!("no answer to {asked:?}: {end:?}")).checked(&asked, &self.rules)
+    }
+
+    /// The next answer within `patience`, which is to `call`; none where the connection ends before it is whole. What
+    /// was said before there was a request has no shape of ours, and is not checked.
+    #[track_caller]
+    pub(crate) fn try_answer(&mut self, call: &Call, patience: Duration) -> impl Future<Output = Option<Answer>> {
+        let (caller, asked) = (std::panic::Location::caller(), call.asked());
+        async move {
+            let answer = timeout(patience, self.read_answer(&asked)).await;
+            let answer = answer.unwrap_or_else(|_| panic!("{caller}: neither answered nor closed: {asked:?}")).ok()?;
+            Some(if answer.is_bare() { answer } else { answer.checked(&asked, &self.rules) })
+        }
     }
 
     /// The next answer without any check, for what ends before there is a request.
     pub(crate) async fn unchecked_answer(&mut self) -> Option<Answer> {
         let asked = Asked { method: "GET".to_owned(), path: "/".to_owned() };
-        within_5_s("an answer", self.read_answer(&asked)).await
+        match within_5_s("an answer", self.read_answer(&asked)).await {
+            Err(End::CutOff) => panic!("cut off: {}", String::from_utf8_lossy(&self.received)),
+            answer => answer.ok(),
+        }
     }
 
     /// Whether the server says or ends anything within `duration`.
@@ -177,15 +210,14 @@ impl Connection {
         }
     }
 
-    async fn read_answer(&mut self, asked: &Asked) -> Option<Answer> {
+    async fn read_answer(&mut self, asked: &Asked) -> Result<Answer, End> {
         let (status, headers) = loop {
             let head_len = loop {
                 if let Some(at) = self.received.windows(4).position(|window| window == b"\r\n\r\n") {
                     break at + 4;
                 }
                 if !self.read_more().await {
-                    assert!(self.received.is_empty(), "cut off: {}", String::from_utf8_lossy(&self.received));
-                    return None;
+                    return Err(if self.received.is_empty() { End::Closed } else { End::CutOff });
                 }
             };
             let head: Vec<u8> = self.received.drain(..head_len).collect();
@@ -200,10 +232,12 @@ impl Connection {
             _ => 0,
         };
         while self.received.len() < length {
-            assert!(self.read_more().await, "the body is cut off");
+            if !self.read_more().await {
+                return Err(End::CutOff);
+            }
         }
         let body = self.received.drain(..length).collect();
-        Some(Answer { status, headers, body })
+        Ok(Answer { status, headers, body })
     }
 
     /// Reads whatever comes next; false at the end.

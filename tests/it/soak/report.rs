@@ -1,0 +1,112 @@
+//! The tables of a soak.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use auth_ticket::clock::{Clock, SystemClock};
+
+use super::measure::Latencies;
+use super::stage::{Footprint, Stage};
+use crate::drill::say;
+use crate::process::support::{Outcome, auth_ticket};
+
+/// What one round came to.
+pub(super) struct Round {
+    pub(super) quiet: Latencies,
+    pub(super) abused: Latencies,
+    pub(super) after: Footprint,
+}
+
+impl Round {
+    fn times_quiet(&self) -> f64 {
+        self.abused.at(990).as_secs_f64() / self.quiet.at(990).as_secs_f64()
+    }
+}
+
+/// All rounds, and what the server held before, between and after.
+pub(super) struct Report {
+    before: Footprint,
+    rounds: Vec<Round>,
+    after: Option<Footprint>,
+}
+
+impl Report {
+    pub(super) fn new(before: Footprint) -> Self {
+        Self { before, rounds: Vec::new(), after: None }
+    }
+
+    pub(super) fn add(&mut self, round: Round) {
+        self.rounds.push(round);
+    }
+
+    pub(super) fn end(&mut self, after: Footprint) {
+        self.after = Some(after);
+    }
+
+    /// The 99th percentile under abuse by the quiet one before it: the median of all rounds.
+    pub(super) fn times_quiet(&self) -> f64 {
+        let mut times: Vec<f64> = self.rounds.iter().map(Round::times_quiet).collect();
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    }
+
+    /// Prints the tables, and leaves them in the file that `make soak` names.
+    pub(super) fn show(&self, stage: &Stage) {
+        let text = format!("{}\n\n{}\n{}", self.machine(stage), self.table(), stage.tally.tables());
+        say(&text);
+        if let Some(file) = std::env::var_os("SOAK_REPORT") {
+            std::fs::write(Path::new(&file), text).unwrap();
+        }
+    }
+
+    fn machine(&self, stage: &Stage) -> String {
+        let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+        let model = model.map_or("a processor", |(_, model)| model);
+        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let cores = cpus.lines().filter(|line| line.starts_with("processor")).count();
+        let version = Outcome::of(&mut auth_ticket(&["--version"])).stdout;
+        let checks: usize = self.rounds.iter().map(|round| round.quiet.len() + round.abused.len()).sum();
+        format!(
+            "Measured on {}: {model}, {cores} cores, Linux {}; {}. {} rounds of {} s without and {} s with abuse, after \
+             {} s of warm-up; {checks} checks were timed, {} a second.",
+            &SystemClock.now().to_string()[..10],
+            kernel.trim(),
+            version.trim(),
+            self.rounds.len(),
+            stage.form.quiet.as_secs(),
+            stage.form.abuse.as_secs(),
+            stage.form.warm_up.as_secs(),
+            stage.form.measured_per_s,
+        )
+    }
+
+    fn table(&self) -> String {
+        let mut out = "| round | quiet p50 | quiet p99 | abused p50 | abused p99 | p99 x quiet | MiB after it | \
+                       descriptors | threads |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+            .to_owned();
+        let held = |footprint: &Footprint| {
+            let Footprint { rss_kib, descriptors, threads } = footprint;
+            format!("{}.{} | {descriptors} | {threads} |", rss_kib >> 10, (rss_kib % 1024) * 10 / 1024)
+        };
+        let _ = writeln!(out, "| warm-up | | | | | | {}", held(&self.before));
+        for (number, round) in self.rounds.iter().enumerate() {
+            let Round { quiet, abused, after } = round;
+            let _ = writeln!(
+                out,
+                "| {} | {:.2?} | {:.2?} | {:.2?} | {:.2?} | {:.2} | {}",
+                number + 1,
+                quiet.at(500),
+                quiet.at(990),
+                abused.at(500),
+                abused.at(990),
+                round.times_quiet(),
+                held(after)
+            );
+        }
+        if let Some(after) = &self.after {
+            let _ = writeln!(out, "| cool-down, and the median | | | | | {:.2} | {}", self.times_quiet(), held(after));
+        }
+        out
+    }
+}

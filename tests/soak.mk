@@ -1,0 +1,23 @@
+# Included by the Makefile, and explained in docs/PERFORMANCE.md. The short form is part of the tests. With two cores and
+# taskset, the server has one core and everybody else the others.
+
+CARGO ?= cargo
+SOAK_REPORT := $(abspath $(or $(CARGO_TARGET_DIR),target))/soak.md
+SOAK_BINARY := $(abspath $(or $(CARGO_TARGET_DIR),target))/release/auth-ticket
+SOAK_LAST_CORE := $(shell expr $$(nproc) - 1)
+SOAK_IS_PINNED := $(and $(filter-out 0,$(SOAK_LAST_CORE)),$(wildcard /usr/bin/taskset))
+
+.PHONY: soak soak-docs
+
+soak: ## Abuse a server for ten minutes, with tables (SOAK_SEED=1 repeats a run's choices)
+	$(CARGO) build --release --locked
+	$(CARGO) test --test it --locked --no-run
+	SOAK=full SOAK_BINARY=$(SOAK_BINARY) SOAK_REPORT=$(SOAK_REPORT) $(if $(SOAK_IS_PINNED),SOAK_SERVER_CORE=0 taskset -c 1-$(SOAK_LAST_CORE)) \
+	    $(CARGO) test --quiet --test it --locked soak:: -- --nocapture
+
+soak-docs: ## Put the tables of the last soak into docs/PERFORMANCE.md
+	@awk -v report=$(SOAK_REPORT) '\
+	    /^<!-- end of make soak -->/ { while ((getline line < report) > 0) print line; print ""; inside = 0 } \
+	    !inside { print } \
+	    /^<!-- from make soak -->/ { print ""; inside = 1 }' docs/PERFORMANCE.md >$(SOAK_REPORT).new
+	@mv $(SOAK_REPORT).new docs/PERFORMANCE.md
