@@ -11,6 +11,7 @@
 
 mod abuse;
 mod broken;
+mod core;
 mod forged;
 mod form;
 mod ledger;
@@ -84,7 +85,8 @@ async fn abuse_and_trouble_leave_good_clients_alone_and_nothing_behind() {
     assert!(after.rss_kib <= before.rss_kib + MORE_RSS_KIB, "memory: {before:?} {after:?}");
     soak.stage.check_log();
     if form.is_full {
-        let times = report.times_quiet();
+        let times =
+            report.times_quiet().expect("others have kept the server's core busy, so p99 says nothing about it");
         assert!(times <= MOST_TIMES_QUIET, "p99 of good checks under abuse is {times:.2} x the quiet one");
     }
     soak.stage.end();

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::core::{Others, Watch, prefer_this_thread};
 use super::ledger::Worth;
 use super::stage::Stage;
 use crate::drill::clients::Dice;
@@ -15,22 +16,28 @@ use crate::process::support::{APPID, DEADLINE};
 use crate::support::Call;
 
 /// Latencies of good checks, in order.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Latencies(Vec<Duration>);
+#[derive(Clone, Debug)]
+pub(super) struct Latencies {
+    took: Vec<Duration>,
+    /// Where it is known.
+    pub(super) others: Option<Others>,
+}
 
 impl Latencies {
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.took.len()
     }
 
     /// That which so many in a thousand do not exceed.
     pub(super) fn at(&self, permille: usize) -> Duration {
-        self.0.get(self.0.len() * permille / 1000).or(self.0.last()).copied().unwrap_or_default()
+        self.took.get(self.took.len() * permille / 1000).or(self.took.last()).copied().unwrap_or_default()
     }
 }
 
 /// A client at work, in a thread of its own: the runtime's timers count in milliseconds.
 pub(super) struct Client {
+    stage: Arc<Stage>,
+    watch: Option<Watch>,
     over: Arc<AtomicBool>,
     thread: JoinHandle<Vec<Duration>>,
 }
@@ -39,9 +46,11 @@ impl Client {
     /// There must be a good ticket.
     pub(super) fn start(stage: &Arc<Stage>) -> Self {
         let over = Arc::new(AtomicBool::new(false));
-        let (stage, is_over) = (Arc::clone(stage), Arc::clone(&over));
-        let thread = std::thread::spawn(move || measure(&stage, &is_over));
-        Self { over, thread }
+        let thread = std::thread::spawn({
+            let (stage, is_over) = (Arc::clone(stage), Arc::clone(&over));
+            move || measure(&stage, &is_over)
+        });
+        Self { watch: Watch::begin(stage), stage: Arc::clone(stage), over, thread }
     }
 
     pub(super) fn is_at_work(&self) -> bool {
@@ -52,12 +61,15 @@ impl Client {
         self.over.store(true, Ordering::Relaxed);
         let mut took = self.thread.join().expect("good checks were refused");
         took.sort_unstable();
-        Latencies(took)
+        Latencies { took, others: self.watch.and_then(|watch| watch.others(&self.stage)) }
     }
 }
 
 /// Each latency is measured from when the request should have been sent: if the one before was late, this one is, too.
 fn measure(stage: &Stage, over: &AtomicBool) -> Vec<Duration> {
+    if stage.form.is_full {
+        prefer_this_thread();
+    }
     let (mut dice, mut took) = (Dice(stage.seed | 1), Vec::new());
     let mut stream = TcpStream::connect(stage.server.address).unwrap();
     stream.set_nodelay(true).unwrap();

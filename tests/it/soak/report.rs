@@ -5,6 +5,7 @@ use std::path::Path;
 
 use auth_ticket::clock::{Clock, SystemClock};
 
+use super::core::Others;
 use super::measure::Latencies;
 use super::stage::{Footprint, Stage};
 use crate::drill::say;
@@ -20,6 +21,16 @@ pub(super) struct Round {
 impl Round {
     fn times_quiet(&self) -> f64 {
         self.abused.at(990).as_secs_f64() / self.quiet.at(990).as_secs_f64()
+    }
+
+    /// Whether others took so much of the server's core that the round tells about them.
+    fn is_disturbed(&self) -> bool {
+        self.others().is_some_and(Others::disturb)
+    }
+
+    fn others(&self) -> Option<Others> {
+        let (quiet, abused) = (self.quiet.others?, self.abused.others?);
+        Some(if quiet > abused { quiet } else { abused })
     }
 }
 
@@ -43,11 +54,13 @@ impl Report {
         self.after = Some(after);
     }
 
-    /// The 99th percentile under abuse by the quiet one before it: the median of all rounds.
-    pub(super) fn times_quiet(&self) -> f64 {
-        let mut times: Vec<f64> = self.rounds.iter().map(Round::times_quiet).collect();
+    /// The 99th percentile under abuse by the quiet one before it: the median of the rounds that nobody disturbed, if
+    /// those are at least half of all.
+    pub(super) fn times_quiet(&self) -> Option<f64> {
+        let calm = self.rounds.iter().filter(|round| !round.is_disturbed());
+        let mut times: Vec<f64> = calm.map(Round::times_quiet).collect();
         times.sort_by(f64::total_cmp);
-        times[times.len() / 2]
+        (times.len() * 2 >= self.rounds.len()).then(|| times[times.len() / 2])
     }
 
     /// Prints the tables, and leaves them in the file that `make soak` names.
@@ -82,30 +95,33 @@ impl Report {
     }
 
     fn table(&self) -> String {
-        let mut out = "| round | quiet p50 | quiet p99 | abused p50 | abused p99 | p99 x quiet | MiB after it | \
-                       descriptors | threads |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+        let mut out = "| round | quiet p50 | quiet p99 | abused p50 | abused p99 | p99 x quiet | \
+                       others on the core | MiB after it | descriptors | threads |\n\
+                       | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
             .to_owned();
         let held = |footprint: &Footprint| {
             let Footprint { rss_kib, descriptors, threads } = footprint;
             format!("{}.{} | {descriptors} | {threads} |", rss_kib >> 10, (rss_kib % 1024) * 10 / 1024)
         };
-        let _ = writeln!(out, "| warm-up | | | | | | {}", held(&self.before));
+        let _ = writeln!(out, "| warm-up | | | | | | | {}", held(&self.before));
         for (number, round) in self.rounds.iter().enumerate() {
             let Round { quiet, abused, after } = round;
             let _ = writeln!(
                 out,
-                "| {} | {:.2?} | {:.2?} | {:.2?} | {:.2?} | {:.2} | {}",
+                "| {} | {:.2?} | {:.2?} | {:.2?} | {:.2?} | {:.2} | {} | {}",
                 number + 1,
                 quiet.at(500),
                 quiet.at(990),
                 abused.at(500),
                 abused.at(990),
                 round.times_quiet(),
+                round.others().map_or_else(String::new, |others| format!("{:.0} %", others.0 * 100.0)),
                 held(after)
             );
         }
         if let Some(after) = &self.after {
-            let _ = writeln!(out, "| cool-down, and the median | | | | | {:.2} | {}", self.times_quiet(), held(after));
+            let times = self.times_quiet().map_or_else(|| "disturbed".to_owned(), |times| format!("{times:.2}"));
+            let _ = writeln!(out, "| cool-down, and the median | | | | | {times} | | {}", held(after));
         }
         out
     }

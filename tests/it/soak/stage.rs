@@ -184,7 +184,7 @@ impl Stage {
 
 /// The server's program, on a core of its own where `make soak` names one.
 fn command(form: &Form) -> Command {
-    let mut command = match std::env::var_os("SOAK_SERVER_CORE").filter(|core| !core.is_empty()) {
+    let mut command = match super::core::of_server() {
         None => Command::new(&form.binary),
         Some(core) => {
             let mut command = Command::new("/usr/bin/taskset");
