@@ -29,6 +29,8 @@ pub(super) struct Form {
     /// How long the platform is in trouble, and how long it is well after that, each time.
     pub(super) trouble: Duration,
     pub(super) fine: Duration,
+    /// How often the server looks at its keys: less than the lead of a rotation.
+    pub(super) keys_poll: Duration,
     /// Between two things that happen to the keys.
     pub(super) keys_pause: Duration,
     /// The server's own limits.
@@ -56,6 +58,7 @@ impl Form {
                 cool_down: s(30),
                 trouble: s(8),
                 fine: s(4),
+                keys_poll: s(1),
                 keys_pause: s(1),
                 header_timeout: s(5),
                 body_timeout: s(5),
@@ -74,6 +77,7 @@ impl Form {
                 cool_down: s(1),
                 trouble: Duration::from_millis(3500),
                 fine: Duration::from_millis(500),
+                keys_poll: Duration::from_millis(200),
                 keys_pause: Duration::from_millis(200),
                 header_timeout: s(3),
                 body_timeout: s(3),

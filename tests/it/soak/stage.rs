@@ -23,9 +23,6 @@ use crate::drill::within;
 use crate::process::support::{APPID, Keys, Outcome, Server, Site, address_in, auth_ticket, call, simulator, until};
 use crate::support::{Connection, OTHER_APPID, connection, session};
 
-/// How often the server looks at its keys.
-pub(super) const POLL: &str = "200ms";
-
 /// Everything that runs, and what all know.
 pub(super) struct Stage {
     pub(super) form: Form,
@@ -74,7 +71,11 @@ impl Stage {
         let site = Site::with_keys(keys, road.address, &tables);
         let mut command = command(&form);
         command.args(["serve", "--admin-listen", "127.0.0.1:0", "--config"]).arg(&site.config);
-        command.env_clear().env("RUST_LOG", "info").env("WX_SECRET", Site::SECRET).env("AUTH_TICKET_KEYS_POLL", POLL);
+        command
+            .env_clear()
+            .env("RUST_LOG", "info")
+            .env("WX_SECRET", Site::SECRET)
+            .env("AUTH_TICKET_KEYS_POLL", format!("{}ms", form.keys_poll.as_millis()));
         let server = Server::start(&mut command);
         until("the operators' address is announced", || server.stdout().lines().count() == 2);
         let admin = address_in(server.stdout().lines().nth(1).unwrap());
