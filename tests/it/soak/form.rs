@@ -75,7 +75,7 @@ impl Form {
                 quiet: s(2),
                 abuse: s(11),
                 cool_down: s(1),
-                trouble: Duration::from_millis(3500),
+                trouble: s(3),
                 fine: Duration::from_millis(500),
                 keys_poll: Duration::from_millis(200),
                 keys_pause: Duration::from_millis(200),

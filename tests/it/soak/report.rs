@@ -1,14 +1,12 @@
 //! The tables of a soak.
 
 use std::fmt::Write;
-use std::path::Path;
 
 use auth_ticket::clock::{Clock, SystemClock};
 
 use super::core::Others;
 use super::measure::Latencies;
 use super::stage::{Footprint, Stage};
-use crate::drill::say;
 use crate::process::support::{Outcome, auth_ticket};
 
 /// What one round came to.
@@ -63,13 +61,9 @@ impl Report {
         (times.len() * 2 >= self.rounds.len()).then(|| times[times.len() / 2])
     }
 
-    /// Prints the tables, and leaves them in the file that `make soak` names.
-    pub(super) fn show(&self, stage: &Stage) {
-        let text = format!("{}\n\n{}\n{}", self.machine(stage), self.table(), stage.tally.tables());
-        say(&text);
-        if let Some(file) = std::env::var_os("SOAK_REPORT") {
-            std::fs::write(Path::new(&file), text).unwrap();
-        }
+    /// The tables.
+    pub(super) fn text(&self, stage: &Stage) -> String {
+        format!("{}\n\n{}\n{}", self.machine(stage), self.table(), stage.tally.tables())
     }
 
     fn machine(&self, stage: &Stage) -> String {
