@@ -5,6 +5,9 @@
 //! random, and in some of them two names get into each other's way. A check is one request through all routes, with
 //! everything but sockets and hyper's reading and writing of HTTP; what it allocates, it also frees.
 
+#[path = "shared/bare.rs"]
+#[expect(dead_code, reason = "benches/ticket.rs seals, too")]
+mod bare;
 #[path = "shared/forged.rs"]
 mod forged;
 #[path = "shared/usual.rs"]
@@ -30,6 +33,7 @@ use futures_util::FutureExt;
 use hyper::{Request, Response, StatusCode};
 use mimalloc::MiMalloc;
 
+use bare::Parts;
 use usual::{NOW, POLICY, app, keys, ring, session, ticket};
 
 /// The program's.
@@ -37,8 +41,21 @@ use usual::{NOW, POLICY, app, keys, ring, session, ticket};
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 const CALLS: usize = 1000;
-const NAMES: [&str; 7] =
-    ["parse only", "open", "open, last bit flipped", "open, unknown kid", "seal", "verify", "verify, last bit flipped"];
+const NAMES: [&str; 9] = [
+    "raw xaes open",
+    "raw base64url decode",
+    "parse only",
+    "open",
+    "open, last bit flipped",
+    "open, unknown kid",
+    "seal",
+    "verify",
+    "verify, last bit flipped",
+];
+/// What must not touch the heap.
+const WITHOUT_HEAP: [&str; 4] = ["parse only", "open", "open, last bit flipped", "open, unknown kid"];
+/// How the heap is asked for memory.
+const ALLOCATORS: [&str; 5] = ["malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc"];
 
 /// The function whose instructions are counted. valgrind knows it by its name.
 #[inline(never)]
@@ -58,7 +75,8 @@ fn twice<I, T>(input: impl Fn() -> I, work: impl Fn(I) -> T) {
 }
 
 fn call(name: &str) -> anyhow::Result<()> {
-    let ring = ring(keys(1), None);
+    let keys = keys(1);
+    let ring = ring(keys.clone(), None);
     let usual = ticket(&ring);
     let text = match name {
         "open, last bit flipped" | "verify, last bit flipped" => forged::last_bit_flipped(&usual),
@@ -68,6 +86,13 @@ fn call(name: &str) -> anyhow::Result<()> {
     let session = session();
     let open = |()| UnverifiedTicket::parse(text.as_bytes())?.open(&ring, Purpose::Ticket, NOW, &POLICY);
     match name {
+        "raw xaes open" => {
+            let parts = Parts::of(&text, keys.first().context("a key")?);
+            let cipher = parts.cipher();
+            ensure!(parts.open(&cipher), "it does not open");
+            twice(|| (), |()| parts.open(&cipher));
+        }
+        "raw base64url decode" => twice(|| (), |()| bare::decode(&text)),
         "parse only" => twice(|| (), |()| UnverifiedTicket::parse(text.as_bytes())),
         "open" => {
             ensure!(open(()).is_ok(), "it does not open");
@@ -125,7 +150,8 @@ fn verify(routes: &Routes, request: Request<Body>) -> Response<Body> {
     routes.answer(request, None).now_or_never().expect("a check waits for nothing")
 }
 
-/// Runs this program for `name` under valgrind and says how many instructions one call took.
+/// Runs this program for `name` under valgrind and says how many instructions one call took; refuses what must not touch
+/// the heap and does.
 fn count(name: &str, directory: &Path) -> anyhow::Result<u64> {
     let profile = directory.join(format!("callgrind.{}", name.replace([' ', ','], "-")));
     let output = Command::new("valgrind")
@@ -137,12 +163,28 @@ fn count(name: &str, directory: &Path) -> anyhow::Result<u64> {
         .context("cannot run valgrind")?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "valgrind: {said}");
+    if WITHOUT_HEAP.contains(&name) {
+        let allocators = allocators(&profile)?;
+        ensure!(allocators.is_empty(), "{name:?} calls {allocators:?}");
+    }
     let total = said.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse::<u64>().ok());
     let calls = u64::try_from(CALLS)?;
     match total.with_context(|| format!("valgrind counted nothing: {said}"))? / calls {
         0 => bail!("valgrind did not find the function to count"),
         instructions => Ok(instructions),
     }
+}
+
+/// The functions of [`ALLOCATORS`] that the profile has counted instructions in.
+#[expect(clippy::disallowed_methods, reason = "what valgrind wrote")]
+fn allocators(profile: &Path) -> anyhow::Result<Vec<&'static str>> {
+    let profile = fs::read_to_string(profile)?;
+    let named = |allocator: &str| {
+        profile
+            .lines()
+            .any(|line| line.split_once("fn=(").is_some_and(|(_, name)| name.ends_with(&format!(") {allocator}"))))
+    };
+    Ok(ALLOCATORS.into_iter().filter(|allocator| named(allocator)).collect())
 }
 
 #[expect(clippy::print_stdout, reason = "the figures")]

@@ -3,6 +3,8 @@
 //! `cargo bench --bench ticket`; `cargo bench --bench ticket -- open` for one part. The bare ones work on the same bytes
 //! under the same subkey; that they come to the same result is checked before anything is timed.
 
+#[path = "shared/bare.rs"]
+mod bare;
 #[path = "shared/forged.rs"]
 mod forged;
 #[path = "shared/usual.rs"]
@@ -10,22 +12,13 @@ mod usual;
 
 use std::hint::black_box;
 
-use auth_ticket::keyring::{Key, KeyRing, Purpose, text};
-use auth_ticket::seal::{NONCE_LEN, TAG_LEN, draw_nonce};
+use auth_ticket::keyring::{Key, KeyRing, Purpose};
+use auth_ticket::seal::draw_nonce;
 use auth_ticket::ticket::{OpenError, Ticket, UnverifiedTicket};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use criterion::Criterion;
-use hkdf::Hkdf;
-use sha2::Sha256;
-use xaes_256_gcm::aead::{AeadInOut, KeyInit};
-use xaes_256_gcm::{Nonce, Tag, Xaes256Gcm};
 
+use bare::Parts;
 use usual::{NOW, POLICY, app, keys, ring, session};
-
-/// `docs/TICKET.md` section 2.
-const HEADER_LEN: usize = 9;
-const MAX_LEN: usize = 768;
 
 /// Opens as a check does: text in, ticket out.
 fn open(ring: &KeyRing, text: &str) -> Result<Ticket, OpenError> {
@@ -55,90 +48,18 @@ fn bench_seal(criterion: &mut Criterion, ring: &KeyRing) {
     });
 }
 
-/// A ticket taken apart, with the subkey that it is under.
-struct Parts {
-    subkey: [u8; 32],
-    aad: Vec<u8>,
-    nonce: Nonce,
-    sealed: Vec<u8>,
-    tag: Tag,
-}
-
-impl Parts {
-    fn of(ticket: &str, key: &Key) -> Self {
-        let bytes = URL_SAFE_NO_PAD.decode(ticket).expect("a ticket");
-        let (header, rest) = bytes.split_at(HEADER_LEN);
-        let (nonce, rest) = rest.split_at(NONCE_LEN);
-        let (sealed, tag) = rest.split_at(rest.len() - TAG_LEN);
-        Self {
-            subkey: subkey(&secret(key)),
-            aad: [b"auth-ticket/v1", header].concat(),
-            nonce: Nonce::try_from(nonce).expect("24 bytes"),
-            sealed: sealed.to_vec(),
-            tag: Tag::try_from(tag).expect("16 bytes"),
-        }
-    }
-
-    fn cipher(&self) -> Xaes256Gcm {
-        Xaes256Gcm::new(&black_box(self.subkey).into())
-    }
-
-    /// In a buffer of the stack, as it is done with tickets.
-    fn open(&self, cipher: &Xaes256Gcm) -> bool {
-        let mut buffer = [0; MAX_LEN];
-        let buffer = buffer.get_mut(..self.sealed.len()).expect("there is room");
-        buffer.copy_from_slice(black_box(&self.sealed));
-        let opened = cipher.decrypt_inout_detached(&self.nonce, &self.aad, (&mut *buffer).into(), &self.tag);
-        black_box(buffer);
-        opened.is_ok()
-    }
-
-    fn seal(&self, cipher: &Xaes256Gcm) -> Tag {
-        let mut buffer = [0; MAX_LEN];
-        let buffer = buffer.get_mut(..self.sealed.len()).expect("there is room");
-        buffer.copy_from_slice(black_box(&self.sealed));
-        let tag = cipher.encrypt_inout_detached(&self.nonce, &self.aad, (&mut *buffer).into());
-        black_box(buffer);
-        tag.expect("it is short")
-    }
-}
-
-/// What is in the key's file.
-fn secret(key: &Key) -> [u8; 32] {
-    let file: serde_json::Value = serde_json::from_str(&text::encode(key)).expect("JSON");
-    let mut secret = [0; 32];
-    hex::decode_to_slice(file.get("secret").and_then(serde_json::Value::as_str).expect("text"), &mut secret)
-        .expect("64 hex digits");
-    secret
-}
-
-/// `docs/TICKET.md` section 3.
-fn subkey(secret: &[u8; 32]) -> [u8; 32] {
-    let mut subkey = [0; 32];
-    let info = [b"auth-ticket/v1/ticket\0", app().as_str().as_bytes()].concat();
-    Hkdf::<Sha256>::new(None, black_box(secret)).expand(&info, &mut subkey).expect("32 bytes are few");
-    subkey
-}
-
 fn bench_raw(criterion: &mut Criterion, key: &Key, ticket: &str) {
     let parts = Parts::of(ticket, key);
     let cipher = parts.cipher();
     assert!(parts.open(&cipher), "the same bytes under the same subkey");
-    let secret = secret(key);
+    let secret = bare::secret(key);
     // XAES derives a key from each nonce; what depends on its own key alone, a ring has computed beforehand.
     criterion.bench_function("raw/xaes open", |bencher| bencher.iter(|| parts.open(&cipher)));
     criterion.bench_function("raw/xaes key setup and open", |bencher| bencher.iter(|| parts.open(&parts.cipher())));
     criterion.bench_function("raw/xaes seal", |bencher| bencher.iter(|| parts.seal(&cipher)));
     criterion.bench_function("raw/nonce", |bencher| bencher.iter(draw_nonce));
-    criterion.bench_function("raw/hkdf subkey", |bencher| bencher.iter(|| subkey(&secret)));
-    criterion.bench_function("raw/base64url decode", |bencher| {
-        bencher.iter(|| {
-            let mut buffer = [0; MAX_LEN];
-            let decoded = URL_SAFE_NO_PAD.decode_slice(black_box(ticket), &mut buffer);
-            black_box(&buffer);
-            decoded
-        });
-    });
+    criterion.bench_function("raw/hkdf subkey", |bencher| bencher.iter(|| bare::subkey(&secret)));
+    criterion.bench_function("raw/base64url decode", |bencher| bencher.iter(|| bare::decode(ticket)));
 }
 
 fn main() {
