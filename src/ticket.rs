@@ -7,14 +7,12 @@
 //! What a stranger sent is an [`UnverifiedTicket`]; [`UnverifiedTicket::open`] is the only way from there to a
 //! [`Ticket`]. The kid and the app's tag say which subkey opens it, or there is none: no second key is ever tried.
 
+mod base64url;
 mod claims;
 pub mod inspect;
 mod wire;
 
 use std::fmt;
-
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 pub use crate::keyring::cutoffs::LoginId;
 pub use claims::{ClaimError, OwnerClaims, PhoneNumber, PlatformId, SessionKey};
@@ -206,7 +204,7 @@ impl Session {
         let tag = key.seal_key.seal(nonce, &aad(&header), plaintext);
         let (tag_place, _) = after.split_at_mut(TAG_LEN);
         tag_place.copy_from_slice(&tag);
-        let text = URL_SAFE_NO_PAD.encode(bytes.get(..MIN_BYTES + claims_len).unwrap_or_default());
+        let text = base64url::encode(bytes.get(..MIN_BYTES + claims_len).unwrap_or_default());
         Ok(SealedTicket { text, kid: key.kid, expires_at, session_expires_at })
     }
 }
@@ -221,9 +219,7 @@ impl UnverifiedTicket {
             return Err(OpenError::NotATicket("longer than 1,024 characters"));
         }
         let mut bytes = [0; MAX_BYTES];
-        let len = URL_SAFE_NO_PAD
-            .decode_slice(text, &mut bytes)
-            .map_err(|_| OpenError::NotATicket("no canonical base64url"))?;
+        let len = base64url::decode(text, &mut bytes).ok_or(OpenError::NotATicket("no canonical base64url"))?;
         if len < MIN_BYTES {
             return Err(OpenError::NotATicket("too short"));
         }
@@ -312,7 +308,7 @@ impl UnverifiedTicket {
 impl Drop for UnverifiedTicket {
     /// After opening, the buffer holds the claims in the clear.
     fn drop(&mut self) {
-        crate::secret::wipe(&mut self.bytes);
+        crate::secret::wipe(self.bytes.get_mut(..self.len).unwrap_or_default());
     }
 }
 
