@@ -10,9 +10,11 @@ mod plan;
 pub mod text;
 mod view;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+
+use foldhash::{HashMap, HashMapExt};
 
 pub use app::{AppId, AppIdError, AppTag};
 pub use cutoffs::Cutoffs;
@@ -158,9 +160,21 @@ pub struct KeyRing {
     /// Ordered by (use, `seal_from`, kid): the order in which keys of a use take over from each other.
     keys: Vec<RingKey>,
     apps: Vec<AppId>,
-    subkeys: HashMap<(KeyId, AppTag), Subkeys>,
+    /// By what a ticket's header names. Nobody can crowd the table: it holds our own keys and apps and nothing of a stranger's,
+    /// so a fast hash will do.
+    subkeys: HashMap<SubkeyName, Subkeys>,
     cutoffs: Arc<Cutoffs>,
     fingerprint: Fingerprint,
+}
+
+/// Kid and app tag as one number, which is hashed in one step.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+struct SubkeyName(u64);
+
+impl SubkeyName {
+    const fn new(KeyId([a, b, c, d]): KeyId, AppTag([e, f, g, h]): AppTag) -> Self {
+        Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    }
 }
 
 /// What one ticket key means for one app.
@@ -204,7 +218,10 @@ impl KeyRing {
             }
             for (app_index, app) in apps.iter().enumerate() {
                 let by_purpose = Purpose::ALL.map(|purpose| SealKey::new(&ring_key.key.subkey(app, purpose)));
-                subkeys.insert((ring_key.key.kid(), app.tag()), Subkeys { key_index, app_index, by_purpose });
+                subkeys.insert(
+                    SubkeyName::new(ring_key.key.kid(), app.tag()),
+                    Subkeys { key_index, app_index, by_purpose },
+                );
             }
         }
         Ok(Self { keys, apps, subkeys, cutoffs: cutoffs.unwrap_or_default(), fingerprint })
@@ -250,7 +267,7 @@ impl KeyRing {
 
     pub(crate) fn to_seal(&self, app: &AppId, purpose: Purpose, now: UnixSeconds) -> Option<ChosenKey<'_>> {
         let key = &self.sealing_key(KeyUse::Ticket, now)?.key;
-        self.chosen(self.subkeys.get(&(key.kid(), app.tag()))?, purpose)
+        self.chosen(self.subkeys.get(&SubkeyName::new(key.kid(), app.tag()))?, purpose)
     }
 
     pub(crate) fn to_open(
@@ -260,7 +277,8 @@ impl KeyRing {
         purpose: Purpose,
         now: UnixSeconds,
     ) -> Result<ChosenKey<'_>, NoOpeningKey> {
-        let chosen = self.subkeys.get(&(kid, app)).and_then(|found| Some((found, self.chosen(found, purpose)?)));
+        let chosen =
+            self.subkeys.get(&SubkeyName::new(kid, app)).and_then(|found| Some((found, self.chosen(found, purpose)?)));
         let Some((found, chosen)) = chosen else {
             let known = self.keys_of(KeyUse::Ticket).find(|ring_key| ring_key.key.kid() == kid);
             return Err(match known {

@@ -168,7 +168,8 @@ impl Session {
     /// Whether a cut-off of `ring` refuses it.
     #[must_use]
     pub fn is_cut_off(&self, ring: &KeyRing, app: &AppId) -> bool {
-        ring.cutoffs().cuts_off(app, self.openid.as_str(), self.login_id, self.auth_time)
+        let cutoffs = ring.cutoffs();
+        !cutoffs.is_empty() && cutoffs.cuts_off(app, self.openid.as_str(), self.login_id, self.auth_time)
     }
 
     fn seal_with_nonce(

@@ -2,8 +2,9 @@
 
 pub mod list;
 
-use std::collections::{HashMap, HashSet};
 use std::fmt;
+
+use foldhash::{HashMap, HashSet};
 
 use super::AppId;
 use crate::clock::UnixSeconds;
@@ -51,6 +52,9 @@ impl fmt::Display for LoginId {
 }
 
 /// Who is cut off, ready to be asked at every check in constant time.
+///
+/// Its tables hash fast rather than safe from crowding: their content is the operator's choice, login ids are drawn by us,
+/// openids by the platforms, and what is looked up comes from authentic tickets.
 #[derive(Debug, Default)]
 pub struct Cutoffs {
     logins: HashSet<LoginId>,
