@@ -6,7 +6,7 @@
 use std::fmt;
 
 use xaes_256_gcm::aead::{AeadInOut, KeyInit};
-use xaes_256_gcm::{Nonce, Tag, Xaes256Gcm};
+use xaes_256_gcm::{Nonce, Xaes256Gcm};
 
 use crate::secret::KeyBytes;
 
@@ -42,9 +42,7 @@ impl SealKey {
         buffer: &mut [u8],
         tag: &[u8; TAG_LEN],
     ) -> Result<(), Unauthentic> {
-        self.0
-            .decrypt_inout_detached(&Nonce::from(*nonce), aad, buffer.into(), &Tag::from(*tag))
-            .map_err(|_| Unauthentic)
+        self.0.decrypt_inout_detached(nonce.into(), aad, buffer.into(), tag.into()).map_err(|_| Unauthentic)
     }
 }
 

@@ -263,24 +263,26 @@ impl UnverifiedTicket {
     /// # Errors
     /// [`OpenError`], the first that holds.
     pub fn open(
-        self,
-        ring: &KeyRing,
-        purpose: Purpose,
-        now: UnixSeconds,
-        policy: &Policy,
-    ) -> Result<Ticket, OpenError> {
-        let ticket = self.unseal(ring, purpose, now, policy)?;
-        ticket.check_time(now)?;
-        if ticket.session().is_cut_off(ring, &ticket.app) { Err(OpenError::Revoked) } else { Ok(ticket) }
-    }
-
-    /// Proves authenticity and form. What comes back may be expired or cut off.
-    fn unseal(
         mut self,
         ring: &KeyRing,
         purpose: Purpose,
         now: UnixSeconds,
         policy: &Policy,
+    ) -> Result<Ticket, OpenError> {
+        self.unseal(ring, purpose, now, policy, |app, claims, session_end| {
+            claims.check_time(now, session_end)?;
+            if claims.session.is_cut_off(ring, app) { Err(OpenError::Revoked) } else { Ok(()) }
+        })
+    }
+
+    /// Proves authenticity and form, then lets `check` decide about what may be expired or cut off.
+    fn unseal(
+        &mut self,
+        ring: &KeyRing,
+        purpose: Purpose,
+        now: UnixSeconds,
+        policy: &Policy,
+        check: impl FnOnce(&AppId, &Claims, UnixSeconds) -> Result<(), OpenError>,
     ) -> Result<Ticket, OpenError> {
         let (kid, app_tag) = (self.unverified_kid(), self.unverified_app_tag());
         // The key is looked up before the AEAD runs, so a ticket under an unknown key costs no decryption.
@@ -289,20 +291,21 @@ impl UnverifiedTicket {
             NoOpeningKey::DeadKey => OpenError::DeadKey(kid),
             NoOpeningKey::UnknownApp => OpenError::UnknownApp(app_tag),
         })?;
-        let (nonce, sealed, tag) = self.parts().ok_or(OpenError::NotATicket("too short"))?;
-        key.seal_key
-            .open(&nonce, &aad(&header(kid, app_tag)), sealed, &tag)
-            .map_err(|seal::Unauthentic| OpenError::Unauthentic)?;
-        let claims = wire::decode(sealed, key.max_ttl_s).map_err(|wire::Malformed(what)| OpenError::Malformed(what))?;
+        let (header, nonce, sealed, tag) = self.parts().ok_or(OpenError::NotATicket("too short"))?;
+        key.seal_key.open(nonce, &aad(header), sealed, tag).map_err(|seal::Unauthentic| OpenError::Unauthentic)?;
+        let mut claims = Claims::none();
+        wire::decode(sealed, key.max_ttl_s, &mut claims).map_err(|wire::Malformed(what)| OpenError::Malformed(what))?;
         let session_expires_at = claims.session.auth_time.plus(policy.max_session_s);
+        check(key.app, &claims, session_expires_at)?;
         Ok(Ticket { app: key.app.clone(), claims, session_expires_at })
     }
 
-    fn parts(&mut self) -> Option<([u8; NONCE_LEN], &mut [u8], [u8; TAG_LEN])> {
-        let bytes = self.bytes.get_mut(HEADER_LEN..self.len)?;
-        let (nonce, rest) = bytes.split_first_chunk_mut::<NONCE_LEN>()?;
-        let (sealed, tag) = rest.split_last_chunk_mut::<TAG_LEN>()?;
-        Some((*nonce, sealed, *tag))
+    /// Header, nonce, ciphertext and tag, where they lie.
+    fn parts(&mut self) -> Option<(&[u8; HEADER_LEN], &[u8; NONCE_LEN], &mut [u8], &[u8; TAG_LEN])> {
+        let (header, rest) = self.bytes.get_mut(..self.len)?.split_first_chunk_mut()?;
+        let (nonce, rest) = rest.split_first_chunk_mut()?;
+        let (sealed, tag) = rest.split_last_chunk_mut()?;
+        Some((header, nonce, sealed, tag))
     }
 }
 
@@ -316,6 +319,22 @@ impl Drop for UnverifiedTicket {
 impl fmt::Debug for UnverifiedTicket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "UnverifiedTicket(kid {}, {} bytes)", self.unverified_kid(), self.len)
+    }
+}
+
+impl Claims {
+    const fn end(&self) -> UnixSeconds {
+        self.issued_at.plus(self.lifetime_s)
+    }
+
+    fn check_time(&self, now: UnixSeconds, session_end: UnixSeconds) -> Result<(), OpenError> {
+        if self.issued_at > now.plus(LEEWAY_S) {
+            return Err(OpenError::FromTheFuture { ahead_s: self.issued_at.since(now) });
+        }
+        if now >= self.end().plus(LEEWAY_S) || now >= session_end {
+            return Err(OpenError::Expired { late_s: now.since(self.end().min(session_end)) });
+        }
+        Ok(())
     }
 }
 
@@ -347,24 +366,13 @@ impl Ticket {
     /// Its end, leeway not counted; never later than the session's.
     #[must_use]
     pub fn expires_at(&self) -> UnixSeconds {
-        self.claims.issued_at.plus(self.claims.lifetime_s).min(self.session_expires_at)
+        self.claims.end().min(self.session_expires_at)
     }
 
     /// The end of its session, as configured now.
     #[must_use]
     pub const fn session_expires_at(&self) -> UnixSeconds {
         self.session_expires_at
-    }
-
-    fn check_time(&self, now: UnixSeconds) -> Result<(), OpenError> {
-        let Claims { issued_at, lifetime_s, .. } = self.claims;
-        if issued_at > now.plus(LEEWAY_S) {
-            return Err(OpenError::FromTheFuture { ahead_s: issued_at.since(now) });
-        }
-        if now >= issued_at.plus(lifetime_s).plus(LEEWAY_S) || now >= self.session_expires_at {
-            return Err(OpenError::Expired { late_s: now.since(self.expires_at()) });
-        }
-        Ok(())
     }
 
     /// Seals what it carries into a new ticket. Login id, auth time and every known claim stay; unknown ones are dropped.

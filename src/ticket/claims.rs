@@ -12,10 +12,10 @@ use crate::secret::{KEY_16_LEN, Key16, SecretText, Zeroizing};
 #[error("{0}")]
 pub struct ClaimError(pub(crate) &'static str);
 
-/// Up to `N` bytes, in place.
+/// Up to `N` bytes, at most 255, in place.
 #[derive(Clone, Copy, Eq, PartialEq)]
 struct Inline<const N: usize> {
-    len: usize,
+    len: u8,
     bytes: [u8; N],
 }
 
@@ -23,11 +23,11 @@ impl<const N: usize> Inline<N> {
     fn new(content: &[u8]) -> Option<Self> {
         let mut bytes = [0; N];
         bytes.get_mut(..content.len())?.copy_from_slice(content);
-        Some(Self { len: content.len(), bytes })
+        Some(Self { len: u8::try_from(content.len()).ok()?, bytes })
     }
 
     fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
     }
 
     /// For content that was checked to be ASCII when it was taken.
@@ -64,16 +64,22 @@ impl PlatformId {
         self.0.as_ascii()
     }
 
-    pub(crate) fn unpack(packed: [u8; Self::PACKED_LEN]) -> Self {
-        let mut bytes = [0; Self::MAX_LEN];
-        let len = URL_SAFE_NO_PAD.encode_slice(packed, &mut bytes).unwrap_or_default();
-        Self(Inline { len, bytes })
+    /// The place for one; no id itself.
+    pub(crate) fn none() -> Self {
+        Self(Inline { len: 0, bytes: [0; Self::MAX_LEN] })
+    }
+
+    /// Becomes, from [`PlatformId::none`], the id that these bytes stand for.
+    pub(crate) fn unpack(&mut self, packed: &[u8; Self::PACKED_LEN]) {
+        let len = URL_SAFE_NO_PAD.encode_slice(packed, &mut self.0.bytes).unwrap_or_default();
+        self.0.len = u8::try_from(len).unwrap_or_default();
     }
 
     /// The 21 bytes that it decodes to, if it is 28 characters of canonical base64url.
     pub(crate) fn pack(&self) -> Option<[u8; Self::PACKED_LEN]> {
+        let text: &[u8; Self::PACKED_LEN / 3 * 4] = self.0.as_bytes().try_into().ok()?;
         let mut packed = [0; Self::PACKED_LEN];
-        let len = URL_SAFE_NO_PAD.decode_slice(self.0.as_bytes(), &mut packed).ok()?;
+        let len = URL_SAFE_NO_PAD.decode_slice(text, &mut packed).ok()?;
         (len == Self::PACKED_LEN).then_some(packed)
     }
 }
@@ -124,8 +130,8 @@ impl SessionKey {
         )))
     }
 
-    pub(crate) fn unpack(bytes: [u8; KEY_16_LEN]) -> Self {
-        Self(SessionKeyForm::Packed(Key16::from_bytes(bytes)))
+    pub(crate) fn unpack(bytes: &[u8; KEY_16_LEN]) -> Self {
+        Self(SessionKeyForm::Packed(Key16::from_bytes(*bytes)))
     }
 
     pub(crate) fn wire(&self) -> SessionKeyWire<'_> {
@@ -250,7 +256,11 @@ mod tests {
         ] {
             let id = PlatformId::parse(text).unwrap();
             assert_eq!(id.pack().is_some(), packs, "{text}");
-            assert_eq!(id.pack().map_or(id, PlatformId::unpack).as_str(), text);
+            if let Some(packed) = id.pack() {
+                let mut unpacked = PlatformId::none();
+                unpacked.unpack(&packed);
+                assert_eq!(unpacked.as_str(), text);
+            }
         }
     }
 

@@ -400,6 +400,10 @@ fn malformed_claims_are_refused_behind_the_seal_too() {
     assert_eq!(with(6, "18408181818100"), issued_at, "64: [[[[0]]]]");
     assert_eq!(with(6, "1840a100a100a100a100f6"), issued_at, "64: maps, 4 deep");
     assert_eq!(with(6, "1840fb3ff0000000000000"), issued_at, "64: 1.0");
+    assert_eq!(with(6, "18401818"), issued_at, "64: 24");
+    assert_eq!(with(6, "1840190100"), issued_at, "64: 256");
+    assert_eq!(with(6, "18401a00010000"), issued_at, "64: 65,536");
+    assert_eq!(with(6, "18401b0000000100000000"), issued_at, "64: 4,294,967,296");
     assert_eq!(with(6, "1b7fffffffffffffff00"), issued_at, "2^63-1: 0");
     for (entries, more, what) in [
         (6, "1840818181818100", "nested 5 deep"),
@@ -407,7 +411,12 @@ fn malformed_claims_are_refused_behind_the_seal_too() {
         (6, "18409f00ff", "array of indefinite length"),
         (6, "18407f6161ff", "text of indefinite length"),
         (6, "1840bf0000ff", "map of indefinite length"),
-        (6, "18401800", "a number not in its shortest form"),
+        (6, "18401817", "23 in a byte of its own"),
+        (6, "18401900ff", "255 in two bytes"),
+        (6, "18401a0000ffff", "65,535 in four bytes"),
+        (6, "18401b00000000ffffffff", "4,294,967,295 in eight bytes"),
+        (6, "1840581700", "a length not in its shortest form"),
+        (6, "18401c", "a reserved head"),
         (6, "19004000", "a key not in its shortest form"),
         (6, "18409bffffffffffffffff", "array of 2^64-1"),
         (6, "1840", "cut off after a key"),
@@ -512,7 +521,7 @@ proptest! {
 
     #[test]
     fn no_bytes_behind_the_seal_make_decoding_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = wire::decode(&bytes, 86400);
+        let _ = wire::decode(&bytes, 86400, &mut Claims::none());
     }
 
     /// One byte changed in good claims: whatever is still accepted has exactly one spelling.
@@ -521,7 +530,8 @@ proptest! {
         let mut bytes = claims_bytes(&session, NOW, 60);
         let index = at.index(bytes.len());
         bytes[index] = byte;
-        if let Ok(claims) = wire::decode(&bytes, 86400) {
+        let mut claims = Claims::none();
+        if wire::decode(&bytes, 86400, &mut claims).is_ok() {
             let again = claims_bytes(&claims.session, claims.issued_at, claims.lifetime_s);
             // A known optional claim may have turned into a skipped one above 63; then the rest must still agree.
             prop_assert!(again == bytes || again.len() < bytes.len());

@@ -13,10 +13,22 @@ use super::claims::SessionKeyWire;
 use super::{LoginId, OwnerClaims, PhoneNumber, PlatformId, Session, SessionKey};
 use crate::clock::UnixSeconds;
 
+/// How many claims are required.
+const REQUIRED: u64 = 5;
 /// Claims up to here must be known to be accepted; those above may be skipped.
 const LAST_CRITICAL: u64 = 63;
 /// How deep arrays and maps may nest inside a skipped claim.
 const MAX_NESTING: u8 = 4;
+
+/// Major types (RFC 8949 section 3.1).
+const UINT: u8 = 0;
+const BYTES: u8 = 2;
+const TEXT: u8 = 3;
+const ARRAY: u8 = 4;
+const MAP: u8 = 5;
+const TAG: u8 = 6;
+
+const CUT_OFF: Malformed = Malformed("the claims are cut off");
 
 /// Why bytes are no claims.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -40,6 +52,25 @@ pub(super) struct Claims {
     pub(super) session: Session,
     pub(super) issued_at: UnixSeconds,
     pub(super) lifetime_s: u64,
+}
+
+impl Claims {
+    /// None yet: the place that [`decode`] fills. No constant, which would be copied to where this is written.
+    pub(super) fn none() -> Self {
+        Self {
+            session: Session {
+                openid: PlatformId::none(),
+                unionid: None,
+                session_key: None,
+                phone: None,
+                owner_claims: None,
+                login_id: LoginId([0; 8]),
+                auth_time: UnixSeconds::new(0),
+            },
+            issued_at: UnixSeconds::new(0),
+            lifetime_s: 0,
+        }
+    }
 }
 
 /// Writes the claims to the front of `out` and returns how many bytes they are.
@@ -97,108 +128,146 @@ fn write_id<W: cbor::Write>(out: &mut Encoder<W>, id: &PlatformId) -> Result<(),
 }
 
 /// Reads claims that fill `bytes` exactly; `max_ttl_s` is the longest life that their key allows.
-pub(super) fn decode(bytes: &[u8], max_ttl_s: u64) -> Result<Claims, Malformed> {
-    let mut reader = Reader(Decoder::new(bytes));
-    let (mut openid, mut unionid, mut session_key, mut phone, mut owner_claims) = (None, None, None, None, None);
-    let (mut issued_at, mut login_id, mut lifetime_s, mut auth_age_s) = (None, None, None, None);
-    let mut previous = None;
-    for _ in 0..reader.map()? {
+///
+/// They are read into `claims`, which must be [`Claims::none`] and is worth nothing after an error: to move them costs as
+/// much as to read them.
+pub(super) fn decode(bytes: &[u8], max_ttl_s: u64, claims: &mut Claims) -> Result<(), Malformed> {
+    let Claims { session, issued_at, lifetime_s } = claims;
+    let mut reader = Reader(bytes);
+    let entries = reader.number_of(MAP)?;
+    // Keys ascend, and no lower ones are known than those of the required claims: they come first, in this order.
+    reader.required(2)?.id(&mut session.openid)?;
+    *issued_at = UnixSeconds::new(reader.required(6)?.uint()?);
+    session.login_id = LoginId(*reader.required(7)?.bytes_of("the login id is not 8 bytes long")?);
+    *lifetime_s = reader.required(8)?.uint()?;
+    if *lifetime_s == 0 || *lifetime_s > max_ttl_s {
+        return Err(Malformed("the lifetime is 0 or longer than the key allows"));
+    }
+    let auth_age_s = reader.required(9)?.uint()?;
+    if auth_age_s > issued_at.as_u64() {
+        return Err(Malformed("the login would be before 1970"));
+    }
+    session.auth_time = issued_at.minus(auth_age_s);
+    let mut previous = 9;
+    for _ in REQUIRED..entries {
         let claim = reader.uint()?;
-        if previous.is_some_and(|previous| claim <= previous) {
+        if claim <= previous {
             return Err(Malformed("the claims are not in ascending order"));
         }
-        previous = Some(claim);
+        previous = claim;
         match claim {
-            2 => openid = Some(reader.id()?),
-            6 => issued_at = Some(reader.uint()?),
-            7 => login_id = Some(LoginId(reader.bytes_of("the login id is not 8 bytes long")?)),
-            8 => lifetime_s = Some(reader.uint()?),
-            9 => auth_age_s = Some(reader.uint()?),
-            10 => session_key = Some(reader.session_key()?),
-            11 => unionid = Some(reader.id()?),
-            12 => phone = Some(PhoneNumber::parse(reader.text()?)?),
-            13 => owner_claims = Some(OwnerClaims::new(reader.bytes()?)?),
+            10 => session.session_key = Some(reader.session_key()?),
+            11 => reader.id(session.unionid.insert(PlatformId::none()))?,
+            12 => session.phone = Some(PhoneNumber::parse(reader.text()?)?),
+            13 => session.owner_claims = Some(OwnerClaims::new(reader.bytes()?)?),
             0..=LAST_CRITICAL => return Err(Malformed("an unknown claim that must be known")),
             _ => reader.skip(0)?,
         }
     }
-    if reader.0.position() != bytes.len() {
+    if entries < REQUIRED || !reader.0.is_empty() {
         return Err(Malformed("something follows the claims"));
     }
-    let missing = Malformed("a required claim is missing");
-    let issued_at = UnixSeconds::new(issued_at.ok_or(missing)?);
-    let auth_age_s = auth_age_s.ok_or(missing)?;
-    if auth_age_s > issued_at.as_u64() {
-        return Err(Malformed("the login would be before 1970"));
-    }
-    let lifetime_s = lifetime_s.ok_or(missing)?;
-    if lifetime_s == 0 || lifetime_s > max_ttl_s {
-        return Err(Malformed("the lifetime is 0 or longer than the key allows"));
-    }
-    let session = Session {
-        openid: openid.ok_or(missing)?,
-        unionid,
-        session_key,
-        phone,
-        owner_claims,
-        login_id: login_id.ok_or(missing)?,
-        auth_time: issued_at.minus(auth_age_s),
-    };
-    Ok(Claims { session, issued_at, lifetime_s })
+    Ok(())
 }
 
-/// A decoder that takes no second spelling: definite lengths and shortest heads only.
-struct Reader<'a>(Decoder<'a>);
+/// Reads CBOR that has one spelling: definite lengths and shortest heads only. Holds what is not read yet.
+struct Reader<'a>(&'a [u8]);
+
+#[expect(clippy::inline_always, reason = "inlined, what is not read yet stays in registers: a tenth of an open")]
+impl<'a> Reader<'a> {
+    /// What the next item begins with: its major type and the number that belongs to it, a value or a length.
+    #[inline(always)]
+    fn head(&mut self) -> Result<(u8, u64), Malformed> {
+        let [first] = *self.take_chunk()?;
+        let number = match first & 0x1f {
+            small @ 0..=23 => u64::from(small),
+            24 => self.number::<1>(24)?,
+            25 => self.number::<2>(0x100)?,
+            26 => self.number::<4>(0x1_0000)?,
+            27 => self.number::<8>(0x1_0000_0000)?,
+            _ => return Err(Malformed("an indefinite length")),
+        };
+        Ok((first >> 5, number))
+    }
+
+    /// A number in `N` bytes. Below `least`, fewer would have done.
+    #[inline(always)]
+    fn number<const N: usize>(&mut self, least: u64) -> Result<u64, Malformed> {
+        let number = self.take_chunk::<N>()?.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte));
+        if number < least { Err(Malformed("a number is not in its shortest form")) } else { Ok(number) }
+    }
+
+    #[inline(always)]
+    fn number_of(&mut self, major: u8) -> Result<u64, Malformed> {
+        match self.head()? {
+            (found, number) if found == major => Ok(number),
+            _ => Err(Malformed("an item of another type than was expected")),
+        }
+    }
+
+    #[inline(always)]
+    fn take(&mut self, len: u64) -> Result<&'a [u8], Malformed> {
+        let split = usize::try_from(len).ok().and_then(|len| self.0.split_at_checked(len));
+        let (taken, rest) = split.ok_or(CUT_OFF)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    #[inline(always)]
+    fn take_chunk<const N: usize>(&mut self) -> Result<&'a [u8; N], Malformed> {
+        let (chunk, rest) = self.0.split_first_chunk().ok_or(CUT_OFF)?;
+        self.0 = rest;
+        Ok(chunk)
+    }
+
+    #[inline(always)]
+    fn uint(&mut self) -> Result<u64, Malformed> {
+        self.number_of(UINT)
+    }
+
+    #[inline(always)]
+    fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
+        let len = self.number_of(BYTES)?;
+        self.take(len)
+    }
+
+    /// The reader behind the key `claim`, which has to come next.
+    #[inline(always)]
+    fn required(&mut self, claim: u64) -> Result<&mut Self, Malformed> {
+        if self.uint()? == claim { Ok(self) } else { Err(Malformed("a required claim is missing")) }
+    }
+}
 
 impl<'a> Reader<'a> {
-    fn uint(&mut self) -> Result<u64, Malformed> {
-        let start = self.0.position();
-        let value = self.0.u64()?;
-        self.shortest(start, value)?;
-        Ok(value)
-    }
-
-    fn map(&mut self) -> Result<u64, Malformed> {
-        let start = self.0.position();
-        let entries = self.0.map()?.ok_or(Malformed("a map of indefinite length"))?;
-        self.shortest(start, entries)?;
-        Ok(entries)
-    }
-
-    fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
-        let start = self.0.position();
-        let bytes = self.0.bytes()?;
-        self.shortest(start + bytes.len(), bytes.len() as u64)?;
-        Ok(bytes)
-    }
-
     fn text(&mut self) -> Result<&'a str, Malformed> {
-        let start = self.0.position();
-        let text = self.0.str()?;
-        self.shortest(start + text.len(), text.len() as u64)?;
-        Ok(text)
+        let len = self.number_of(TEXT)?;
+        str::from_utf8(self.take(len)?).map_err(|_| Malformed("text that is no UTF-8"))
     }
 
-    fn bytes_of<const N: usize>(&mut self, otherwise: &'static str) -> Result<[u8; N], Malformed> {
+    fn bytes_of<const N: usize>(&mut self, otherwise: &'static str) -> Result<&'a [u8; N], Malformed> {
         self.bytes()?.try_into().map_err(|_| Malformed(otherwise))
     }
 
-    fn id(&mut self) -> Result<PlatformId, Malformed> {
-        if self.0.datatype()? == Type::Bytes {
-            let packed: [u8; PlatformId::PACKED_LEN] = self.bytes_of("a packed id is not 21 bytes long")?;
-            return Ok(PlatformId::unpack(packed));
+    /// The major type of the next item, if there is one.
+    fn next_major(&self) -> Option<u8> {
+        self.0.first().map(|first| first >> 5)
+    }
+
+    fn id(&mut self, id: &mut PlatformId) -> Result<(), Malformed> {
+        if self.next_major() == Some(BYTES) {
+            id.unpack(self.bytes_of("a packed id is not 21 bytes long")?);
+            return Ok(());
         }
-        let id = PlatformId::parse(self.text()?)?;
+        *id = PlatformId::parse(self.text()?)?;
         if id.pack().is_some() {
             return Err(Malformed("an id that has to be packed is not"));
         }
-        Ok(id)
+        Ok(())
     }
 
     fn session_key(&mut self) -> Result<SessionKey, Malformed> {
-        if self.0.datatype()? == Type::Bytes {
-            let bytes: [u8; SessionKey::PACKED_LEN] = self.bytes_of("a packed session_key is not 16 bytes long")?;
-            return Ok(SessionKey::unpack(bytes));
+        if self.next_major() == Some(BYTES) {
+            return Ok(SessionKey::unpack(self.bytes_of("a packed session_key is not 16 bytes long")?));
         }
         let session_key = SessionKey::parse(self.text()?)?;
         if session_key.is_usual() {
@@ -209,21 +278,14 @@ impl<'a> Reader<'a> {
 
     /// Passes one value of an unknown claim: definite lengths, no tags, arrays and maps at most [`MAX_NESTING`] deep.
     fn skip(&mut self, depth: u8) -> Result<(), Malformed> {
-        let start = self.0.position();
-        let items = match self.0.datatype()? {
-            Type::Array => {
-                let items = self.0.array()?.ok_or(Malformed("an array of indefinite length"))?;
-                self.shortest(start, items)?;
-                items
-            }
-            Type::Map => self.map()?.checked_mul(2).ok_or(Malformed("a map that cannot be"))?,
-            Type::Bytes => return self.bytes().map(drop),
-            Type::String => return self.text().map(drop),
-            Type::U8 | Type::U16 | Type::U32 | Type::U64 => return self.uint().map(drop),
-            Type::Tag | Type::Break | Type::BytesIndef | Type::StringIndef | Type::ArrayIndef | Type::MapIndef => {
-                return Err(Malformed("a tag or an indefinite length"));
-            }
-            _ => return Ok(self.0.skip()?),
+        let items = match self.next_major().ok_or(CUT_OFF)? {
+            UINT => return self.uint().map(drop),
+            BYTES => return self.bytes().map(drop),
+            TEXT => return self.text().map(drop),
+            ARRAY => self.number_of(ARRAY)?,
+            MAP => self.number_of(MAP)?.checked_mul(2).ok_or(Malformed("a map that cannot be"))?,
+            TAG => return Err(Malformed("a tag")),
+            _ => return self.skip_other(),
         };
         if depth == MAX_NESTING {
             return Err(Malformed("nested too deeply"));
@@ -234,19 +296,13 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The head that was read from `start` to here is the shortest that can say `value`.
-    fn shortest(&self, start: usize, value: u64) -> Result<(), Malformed> {
-        let shortest = match value {
-            0..=23 => 1,
-            24..=0xff => 2,
-            0x100..=0xffff => 3,
-            0x1_0000..=0xffff_ffff => 5,
-            _ => 9,
-        };
-        if self.0.position() - start == shortest {
-            Ok(())
-        } else {
-            Err(Malformed("a number is not in its shortest form"))
+    /// Passes a negative number, a simple value or a floating-point number.
+    fn skip_other(&mut self) -> Result<(), Malformed> {
+        let mut decoder = Decoder::new(self.0);
+        if decoder.datatype()? == Type::Break {
+            return Err(Malformed("an indefinite length"));
         }
+        decoder.skip()?;
+        self.take(decoder.position() as u64).map(drop)
     }
 }
