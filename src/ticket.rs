@@ -8,6 +8,7 @@
 //! [`Ticket`]. The kid and the app's tag say which subkey opens it, or there is none: no second key is ever tried.
 
 mod base64url;
+mod buffer;
 mod claims;
 pub mod inspect;
 mod wire;
@@ -20,6 +21,7 @@ pub use claims::{ClaimError, OwnerClaims, PhoneNumber, PlatformId, SessionKey};
 use crate::clock::{LEEWAY_S, UnixSeconds};
 use crate::keyring::{AppId, AppTag, KeyId, KeyRing, NoOpeningKey, Purpose};
 use crate::seal::{self, NONCE_LEN, TAG_LEN};
+use buffer::Buffer;
 use wire::Claims;
 
 /// Longest ticket that is looked at, in characters.
@@ -141,8 +143,7 @@ pub struct SealedTicket {
 
 /// Text of the form that tickets have; whether it is one, only [`UnverifiedTicket::open`] tells.
 pub struct UnverifiedTicket {
-    bytes: [u8; MAX_BYTES],
-    len: usize,
+    bytes: Buffer,
 }
 
 impl Session {
@@ -215,16 +216,17 @@ impl UnverifiedTicket {
     ///
     /// # Errors
     /// [`OpenError::NotATicket`] or [`OpenError::UnknownVersion`].
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "otherwise its bytes are moved twice more: a fiftieth of an open")]
     pub fn parse(text: &[u8]) -> Result<Self, OpenError> {
         if text.len() > MAX_TICKET_LEN {
             return Err(OpenError::NotATicket("longer than 1,024 characters"));
         }
-        let mut bytes = [0; MAX_BYTES];
-        let len = base64url::decode(text, &mut bytes).ok_or(OpenError::NotATicket("no canonical base64url"))?;
-        if len < MIN_BYTES {
+        let mut claimed = Self { bytes: Buffer::for_text(text.len()) };
+        claimed.bytes.decode(text).ok_or(OpenError::NotATicket("no canonical base64url"))?;
+        if claimed.len_bytes() < MIN_BYTES {
             return Err(OpenError::NotATicket("too short"));
         }
-        let claimed = Self { bytes, len };
         match claimed.unverified_version() {
             VERSION => Ok(claimed),
             other => Err(OpenError::UnknownVersion(other)),
@@ -233,29 +235,33 @@ impl UnverifiedTicket {
 
     /// The first byte.
     #[must_use]
-    pub const fn unverified_version(&self) -> u8 {
-        let [version, ..] = self.bytes;
+    pub fn unverified_version(&self) -> u8 {
+        let [version, ..] = self.header();
         version
     }
 
     /// The key that it says it was sealed with.
     #[must_use]
-    pub const fn unverified_kid(&self) -> KeyId {
-        let [_, a, b, c, d, ..] = self.bytes;
+    pub fn unverified_kid(&self) -> KeyId {
+        let [_, a, b, c, d, ..] = self.header();
         KeyId([a, b, c, d])
     }
 
     /// The tag of the app that it says it was sealed for.
     #[must_use]
-    pub const fn unverified_app_tag(&self) -> AppTag {
-        let [_, _, _, _, _, a, b, c, d, ..] = self.bytes;
+    pub fn unverified_app_tag(&self) -> AppTag {
+        let [_, _, _, _, _, a, b, c, d, ..] = self.header();
         AppTag([a, b, c, d])
+    }
+
+    fn header(&self) -> [u8; HEADER_LEN] {
+        self.bytes.as_slice().first_chunk().copied().unwrap_or_default()
     }
 
     /// Length in bytes, before base64url.
     #[must_use]
-    pub const fn len_bytes(&self) -> usize {
-        self.len
+    pub fn len_bytes(&self) -> usize {
+        self.bytes.as_slice().len()
     }
 
     /// Opens it as a thing of `purpose`: proves authenticity, then form, then time, then cut-offs, in this order.
@@ -302,23 +308,16 @@ impl UnverifiedTicket {
 
     /// Header, nonce, ciphertext and tag, where they lie.
     fn parts(&mut self) -> Option<(&[u8; HEADER_LEN], &[u8; NONCE_LEN], &mut [u8], &[u8; TAG_LEN])> {
-        let (header, rest) = self.bytes.get_mut(..self.len)?.split_first_chunk_mut()?;
+        let (header, rest) = self.bytes.as_mut_slice().split_first_chunk_mut()?;
         let (nonce, rest) = rest.split_first_chunk_mut()?;
         let (sealed, tag) = rest.split_last_chunk_mut()?;
         Some((header, nonce, sealed, tag))
     }
 }
 
-impl Drop for UnverifiedTicket {
-    /// After opening, the buffer holds the claims in the clear.
-    fn drop(&mut self) {
-        crate::secret::wipe(self.bytes.get_mut(..self.len).unwrap_or_default());
-    }
-}
-
 impl fmt::Debug for UnverifiedTicket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "UnverifiedTicket(kid {}, {} bytes)", self.unverified_kid(), self.len)
+        write!(f, "UnverifiedTicket(kid {}, {} bytes)", self.unverified_kid(), self.len_bytes())
     }
 }
 
