@@ -121,8 +121,14 @@ impl fmt::Debug for SecretText {
 pub(crate) const KEY_16_LEN: usize = 16;
 
 /// 16 bytes of key material: the usual `session_key`, decoded.
-#[derive(Zeroize, ZeroizeOnDrop)]
 pub(crate) struct Key16([u8; KEY_16_LEN]);
+
+impl Drop for Key16 {
+    /// As a slice, in one store: an array, which is what the derived `drop` sees, is wiped byte by byte.
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
 
 impl Key16 {
     pub(crate) fn from_bytes(bytes: [u8; KEY_16_LEN]) -> Self {
