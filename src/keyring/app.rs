@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-/// A mini-program's `appid`, 1 to 128 visible ASCII characters. Cheap to clone.
+/// A mini-program's `appid`, 1 to 128 visible ASCII characters, with its tag. Cheap to clone.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct AppId(Arc<str>);
+pub struct AppId {
+    text: Arc<str>,
+    tag: AppTag,
+}
 
 /// Not 1 to 128 visible ASCII characters.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -25,20 +28,19 @@ impl AppId {
     /// Empty, too long, or with a character that is not visible ASCII.
     pub fn parse(text: &str) -> Result<Self, AppIdError> {
         let fits = (1..=Self::MAX_LEN).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
-        fits.then(|| Self(text.into())).ok_or(AppIdError)
+        fits.then(|| Self { text: text.into(), tag: AppTag::of(text) }).ok_or(AppIdError)
     }
 
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// First 4 bytes of SHA-256 over the text.
     #[must_use]
-    pub fn tag(&self) -> AppTag {
-        let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(self.0.as_bytes()));
-        AppTag([a, b, c, d])
+    pub const fn tag(&self) -> AppTag {
+        self.tag
     }
 }
 
@@ -51,7 +53,7 @@ impl Borrow<str> for AppId {
 
 impl fmt::Display for AppId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -62,6 +64,11 @@ pub struct AppTag(pub(crate) [u8; Self::LEN]);
 impl AppTag {
     /// Length in bytes.
     pub const LEN: usize = 4;
+
+    fn of(appid: &str) -> Self {
+        let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(appid.as_bytes()));
+        Self([a, b, c, d])
+    }
 }
 
 impl fmt::Display for AppTag {
