@@ -172,8 +172,8 @@ pub struct KeyRing {
 struct SubkeyName(u64);
 
 impl SubkeyName {
-    const fn new(KeyId([a, b, c, d]): KeyId, AppTag([e, f, g, h]): AppTag) -> Self {
-        Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    fn new(kid: KeyId, app: AppTag) -> Self {
+        Self(u64::from(u32::from_be_bytes(kid.0)) << 32 | u64::from(u32::from_be_bytes(app.0)))
     }
 }
 

@@ -146,6 +146,14 @@ pub struct UnverifiedTicket {
     bytes: Buffer,
 }
 
+/// The parts of a ticket, where they lie.
+struct Parts<'a> {
+    header: &'a [u8; HEADER_LEN],
+    nonce: &'a [u8; NONCE_LEN],
+    sealed: &'a mut [u8],
+    tag: &'a [u8; TAG_LEN],
+}
+
 impl Session {
     /// Seals `self` for `app` under the key of `ring` that seals at `now`.
     ///
@@ -297,7 +305,7 @@ impl UnverifiedTicket {
             NoOpeningKey::DeadKey => OpenError::DeadKey(kid),
             NoOpeningKey::UnknownApp => OpenError::UnknownApp(app_tag),
         })?;
-        let (header, nonce, sealed, tag) = self.parts().ok_or(OpenError::NotATicket("too short"))?;
+        let Parts { header, nonce, sealed, tag } = self.parts().ok_or(OpenError::NotATicket("too short"))?;
         key.seal_key.open(nonce, &aad(header), sealed, tag).map_err(|seal::Unauthentic| OpenError::Unauthentic)?;
         let mut claims = Claims::none();
         wire::decode(sealed, key.max_ttl_s, &mut claims).map_err(|wire::Malformed(what)| OpenError::Malformed(what))?;
@@ -306,12 +314,11 @@ impl UnverifiedTicket {
         Ok(Ticket { app: key.app.clone(), claims, session_expires_at })
     }
 
-    /// Header, nonce, ciphertext and tag, where they lie.
-    fn parts(&mut self) -> Option<(&[u8; HEADER_LEN], &[u8; NONCE_LEN], &mut [u8], &[u8; TAG_LEN])> {
+    fn parts(&mut self) -> Option<Parts<'_>> {
         let (header, rest) = self.bytes.as_mut_slice().split_first_chunk_mut()?;
         let (nonce, rest) = rest.split_first_chunk_mut()?;
         let (sealed, tag) = rest.split_last_chunk_mut()?;
-        Some((header, nonce, sealed, tag))
+        Some(Parts { header, nonce, sealed, tag })
     }
 }
 

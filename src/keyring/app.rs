@@ -2,12 +2,13 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 /// A mini-program's `appid`, 1 to 128 visible ASCII characters, with its tag. Cheap to clone.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct AppId {
     text: Arc<str>,
     tag: AppTag,
@@ -44,10 +45,17 @@ impl AppId {
     }
 }
 
+/// As its text, which the tag follows from.
+impl Hash for AppId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
 /// An app can be looked up by its text.
 impl Borrow<str> for AppId {
     fn borrow(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 

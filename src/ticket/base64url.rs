@@ -41,7 +41,7 @@ mod tests {
     fn any_byte_at_any_place_is_taken_or_refused_as_without_vectors() {
         // All tails, with and without whole blocks of 32 characters before them.
         for len in (0..12).chain(60..74).chain(180..184).chain([1023, 1024]) {
-            let text = encode(&vec![0xa5; 768])[..len].as_bytes().to_vec();
+            let text = encode(&[0xa5; 768]).as_bytes()[..len].to_vec();
             for at in (0..len).rev().take(100) {
                 for byte in 0..=255 {
                     let mut bent = text.clone();

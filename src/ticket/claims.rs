@@ -107,8 +107,6 @@ pub(crate) enum SessionKeyWire<'a> {
 impl SessionKey {
     /// Longest key, in bytes of text.
     pub const MAX_LEN: usize = 256;
-    /// Bytes of the usual key, once decoded.
-    pub(crate) const PACKED_LEN: usize = KEY_16_LEN;
 
     /// Takes a key as the platform wrote it.
     ///
