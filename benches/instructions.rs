@@ -13,6 +13,7 @@ mod forged;
 #[path = "shared/usual.rs"]
 mod usual;
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::hint::black_box;
@@ -54,8 +55,6 @@ const NAMES: [&str; 9] = [
 ];
 /// What must not touch the heap.
 const WITHOUT_HEAP: [&str; 4] = ["parse only", "open", "open, last bit flipped", "open, unknown kid"];
-/// How the heap is asked for memory.
-const ALLOCATORS: [&str; 5] = ["malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc"];
 
 /// The function whose instructions are counted. valgrind knows it by its name.
 #[inline(never)]
@@ -175,16 +174,13 @@ fn count(name: &str, directory: &Path) -> anyhow::Result<u64> {
     }
 }
 
-/// The functions of [`ALLOCATORS`] that the profile has counted instructions in.
+/// The functions of the allocator that the profile has counted instructions in.
 #[expect(clippy::disallowed_methods, reason = "what valgrind wrote")]
-fn allocators(profile: &Path) -> anyhow::Result<Vec<&'static str>> {
+fn allocators(profile: &Path) -> anyhow::Result<BTreeSet<String>> {
     let profile = fs::read_to_string(profile)?;
-    let named = |allocator: &str| {
-        profile
-            .lines()
-            .any(|line| line.split_once("fn=(").is_some_and(|(_, name)| name.ends_with(&format!(") {allocator}"))))
-    };
-    Ok(ALLOCATORS.into_iter().filter(|allocator| named(allocator)).collect())
+    let functions = profile.lines().filter_map(|line| line.split_once("fn=(")?.1.split_once(") "));
+    let functions = functions.map(|(_, name)| name).filter(|name| name.trim_start_matches('_').starts_with("mi_"));
+    Ok(functions.map(str::to_owned).collect())
 }
 
 #[expect(clippy::print_stdout, reason = "the figures")]

@@ -173,7 +173,8 @@ struct SubkeyName(u64);
 
 impl SubkeyName {
     fn new(kid: KeyId, app: AppTag) -> Self {
-        Self(u64::from(u32::from_be_bytes(kid.0)) << 32 | u64::from(u32::from_be_bytes(app.0)))
+        let [kid, app] = [kid.0, app.0].map(|bytes| u64::from(u32::from_be_bytes(bytes)));
+        Self((kid << 32) | app)
     }
 }
 

@@ -146,7 +146,7 @@ pub struct UnverifiedTicket {
     bytes: Buffer,
 }
 
-/// The parts of a ticket, where they lie.
+/// What a ticket consists of, where it lies.
 struct Parts<'a> {
     header: &'a [u8; HEADER_LEN],
     nonce: &'a [u8; NONCE_LEN],

@@ -45,17 +45,17 @@ impl AppId {
     }
 }
 
-/// As its text, which the tag follows from.
-impl Hash for AppId {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.text.hash(state);
-    }
-}
-
 /// An app can be looked up by its text.
 impl Borrow<str> for AppId {
     fn borrow(&self) -> &str {
         &self.text
+    }
+}
+
+/// As its text hashes, so that the two find each other.
+impl Hash for AppId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
     }
 }
 
