@@ -239,6 +239,11 @@ impl ApiError {
         self
     }
 
+    /// Whether a ticket was refused because the ring does not hold its key, which a look at the keys may change.
+    pub(super) const fn is_of_unknown_key(&self) -> bool {
+        matches!(self.cause, Some(Cause::NotOpened(OpenError::UnknownKey(_))))
+    }
+
     pub(super) const fn code(&self) -> ErrorCode {
         self.code
     }

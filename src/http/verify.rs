@@ -140,7 +140,15 @@ impl<'a> Check<'a> {
         response
     }
 
+    /// Under an unknown kid, once more after a look at the keys.
     async fn identity(&self, state: &AppState, headers: &HeaderMap) -> Result<HeaderMap, ApiError> {
+        match self.identity_now(state, headers) {
+            Err(error) if error.is_of_unknown_key() && state.rescans.ask().await => self.identity_now(state, headers),
+            result => result,
+        }
+    }
+
+    fn identity_now(&self, state: &AppState, headers: &HeaderMap) -> Result<HeaderMap, ApiError> {
         if header_section_len(headers) > MAX_HEADER_SECTION {
             return Err(ApiError::invalid_ticket().at(Limit::HeaderSize));
         }
@@ -152,7 +160,7 @@ impl<'a> Check<'a> {
             Wanted::Any => None,
             Wanted::App(appid) => Some(state.served(appid).ok_or(NO_SUCH_APP)?),
         };
-        let ticket = state.open(|| presented_ticket(headers), Purpose::Ticket).await?;
+        let ticket = state.open_now(presented_ticket(headers)?, Purpose::Ticket)?;
         let served = match wanted {
             // The ring opens none of an app that is not configured, so there always is one.
             None => state.served(ticket.app().as_str()).ok_or(ApiError::invalid_ticket())?,
@@ -190,9 +198,9 @@ impl IdentityHeaders {
         let values: [&[u8]; 8] = [
             // A copy as well: one that all threads share would have them all count who holds it.
             ticket.app().as_str().as_bytes(),
-            session.openid.as_str().as_bytes(),
-            session.unionid.as_ref().map_or("", PlatformId::as_str).as_bytes(),
-            session.phone.as_ref().map_or("", PhoneNumber::as_str).as_bytes(),
+            session.openid.as_bytes(),
+            session.unionid.as_ref().map_or(b"", PlatformId::as_bytes),
+            session.phone.as_ref().map_or(b"", PhoneNumber::as_bytes),
             session.owner_claims.as_ref().and_then(OwnerClaims::as_text).unwrap_or_default().as_bytes(),
             &session.login_id.to_hex(),
             expires_at.format(ticket.expires_at().as_u64()).as_bytes(),

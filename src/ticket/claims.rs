@@ -64,6 +64,11 @@ impl PlatformId {
         self.0.as_ascii()
     }
 
+    #[cfg(feature = "server")]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
     /// The place for one; no id itself.
     pub(crate) fn none() -> Self {
         Self(Inline { len: 0, bytes: [0; Self::MAX_LEN] })
@@ -183,6 +188,11 @@ impl PhoneNumber {
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_ascii()
+    }
+
+    #[cfg(feature = "server")]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
 
