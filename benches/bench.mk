@@ -11,7 +11,7 @@ BENCH_PACKAGES := wrk libluajit-5.1-2 redis-server redis-tools libjemalloc2 libl
 BENCH_ENV = PATH="$(abspath $(BENCH_TOOLS))/usr/bin:$$PATH" VALGRIND_LIB=$(abspath $(BENCH_TOOLS))/usr/libexec/valgrind \
     LD_LIBRARY_PATH=$(abspath $(BENCH_TOOLS))/usr/lib/$(shell uname -m)-linux-gnu
 
-BENCH_LOADS := bench-memory bench-start bench-logins bench-flood bench-outage bench-layout
+BENCH_LOADS := bench-memory bench-start bench-logins bench-flood bench-outage bench-layout bench-requests
 
 .PHONY: bench bench-criterion bench-instructions bench-profile bench-docs bench-lint bench-tools bench-programs $(BENCH_LOADS)
 
@@ -23,6 +23,7 @@ bench-start: ## Measure how soon a server is ready, with a hundred keys
 bench-logins: ## Measure logins by how many come at once, while the platform takes 50 ms for each
 bench-flood: ## Measure whether memory comes back after thousands of logins
 bench-outage: ## Measure checks and logins while the platform hangs
+bench-requests: bench-tools ## Count the instructions of a whole request beside other servers
 bench-layout: bench-tools ## Measure ways to spread connections over threads
 $(BENCH_LOADS): bench-programs
 	@$(BENCH_ENV) $(BENCH_TARGET)/bench/build/release/http-comparison $(@:bench-%=%)

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::results::{self, target};
-use crate::{figures, flood, layout, logins, memory, outage, plot, start};
+use crate::{figures, flood, layout, logins, memory, outage, plot, requests, start};
 
 const PAGE: &str = "docs/PERFORMANCE.md";
 const PLOT: &str = "docs/performance.svg";
@@ -46,13 +46,14 @@ const TIMES: [(&str, Option<&str>); 21] = [
 /// The sections of the page: the command that each is from, and its text, if the command has been run.
 type Section = (&'static str, fn() -> anyhow::Result<Option<String>>);
 
-const SECTIONS: [Section; 9] = [
+const SECTIONS: [Section; 10] = [
     ("make bench", || tables("results", figures::tables)),
     ("make bench-criterion", || {
         let directory = target().join("criterion");
         directory.exists().then(|| times(&directory)).transpose()
     }),
     ("make bench-instructions", || Ok(Some(format!("```text\n{}```\n", fs::read_to_string(INSTRUCTIONS)?)))),
+    ("make bench-requests", || tables("requests", requests::tables)),
     ("make bench-memory", || tables("memory", memory::tables)),
     ("make bench-start", || tables("start", start::tables)),
     ("make bench-logins", || tables("logins", logins::tables)),

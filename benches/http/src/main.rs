@@ -7,6 +7,7 @@
 //! http-comparison start            the same of starts
 //! http-comparison logins           the same of logins while the platform takes its time
 //! http-comparison flood            the same of memory after many logins at once
+//! http-comparison requests         count the instructions of a request: requests.json, requests.md
 //! http-comparison outage           the same of checks while the platform hangs
 //! http-comparison docs             put the last results into docs/PERFORMANCE.md
 //! http-comparison contender NAME   be one of the servers that are measured
@@ -26,6 +27,7 @@ mod ours;
 mod outage;
 mod plot;
 mod process;
+mod requests;
 mod results;
 mod rounds;
 mod servers;
@@ -50,9 +52,10 @@ fn main() -> anyhow::Result<()> {
         ["logins"] => logins::run(&Settings::from_environment(2, 3)?),
         ["flood"] => flood::run(&Settings::from_environment(1, 3)?),
         ["outage"] => outage::run(&Settings::from_environment(8, 3)?),
+        ["requests"] => requests::run(&Settings::from_environment(1, 1)?),
         ["docs"] => docs::write(),
         ["contender", name] => contender::serve(name).with_context(|| format!("contender {name}")),
         ["layout-server", layout, workers] => layout::serve(layout, workers.parse()?),
-        _ => bail!("usage: http-comparison run | layout | memory | start | logins | flood | outage | docs"),
+        _ => bail!("usage: http-comparison run | layout | memory | start | logins | flood | outage | requests | docs"),
     }
 }

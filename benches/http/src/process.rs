@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, bail, ensure};
 
 /// Processor time that a process has used, in ticks of the clock.
 #[derive(Clone, Copy, Debug, Default)]
@@ -133,6 +133,14 @@ impl Process {
     pub(crate) fn forget_peak(&self) -> anyhow::Result<()> {
         // proc_pid_clear_refs(5).
         Ok(fs::write(self.proc("clear_refs"), "5")?)
+    }
+
+    /// Asks it to end, and waits for that.
+    pub(crate) fn end(mut self) -> anyhow::Result<()> {
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status()?;
+        ensure!(asked.success(), "kill: {asked}");
+        self.child.wait()?;
+        Ok(())
     }
 
     fn kib(&self, file: &str, field: &str) -> anyhow::Result<u64> {

@@ -1,0 +1,143 @@
+//! `make bench-requests`: how many instructions of its own a server runs from a request on a socket to its answer.
+//!
+//! A time tells what a busy machine allows; this tells what the program does, the same in every run. The kernel's part is
+//! not in it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{Read, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::figures::{Spread, Verdict, verdicts};
+use crate::machine::Machine;
+use crate::ours::{Ours, Simulator, log_in};
+use crate::process::Process;
+use crate::results;
+use crate::servers::{OURS, REFERENCE, SERVER_CORE};
+use crate::settings::Settings;
+
+/// What starting, ending and these requests cost is what the longer run is compared with.
+const FEW: u64 = 1600;
+const MANY: u64 = 8000;
+/// Served in turns, so that the runtime wakes up for many requests and not for each.
+const CONNECTIONS: usize = 16;
+
+/// Name, and what `contender` knows it by; ours has none.
+const ROWS: [(&str, Option<&str>); 4] = [
+    (OURS, None),
+    (REFERENCE, Some("axum")),
+    ("axum, bare, same headers", Some("axum-headers")),
+    ("hyper, bare", Some("hyper")),
+];
+
+/// A whole run.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Results {
+    machine: Machine,
+    valgrind: String,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Row {
+    name: String,
+    instructions: u64,
+    answer_len: usize,
+}
+
+/// Counts, and writes requests.json and requests.md.
+pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
+    let program = settings.program()?;
+    let machine = Machine::describe(&program, None)?;
+    let version = Command::new("valgrind").arg("--version").output().context("cannot run valgrind")?;
+    let scratch = tempfile::tempdir()?;
+    let simulator = Simulator::start(&program)?;
+    let ours = Ours::set_up(&program, scratch.path().join("ours"), Some(&simulator.url), "")?;
+    let ticket = log_in(&ours.start()?.url)?;
+    let ourselves = std::env::current_exe()?.display().to_string();
+    let mut rows = Vec::new();
+    for (name, contender) in ROWS {
+        let counted = |requests| {
+            let log = scratch.path().join("valgrind");
+            let mut command = Process::pinned(&[SERVER_CORE], "valgrind");
+            command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
+            command.arg(format!("--log-file={}", log.display()));
+            match contender {
+                None => ours.serve_on(command.arg(&program), "127.0.0.1:0"),
+                Some(contender) => drop(command.args([&ourselves, "contender", contender])),
+            }
+            count(&mut command, &log, &ticket, requests).context(name)
+        };
+        let ((few, _), (many, answer_len)) = (counted(FEW)?, counted(MANY)?);
+        let instructions = many.saturating_sub(few) / (MANY - FEW);
+        println!("{name:<26} {instructions:>8}");
+        rows.push(Row { name: name.to_owned(), instructions, answer_len });
+    }
+    let valgrind = String::from_utf8_lossy(&version.stdout).trim().to_owned();
+    let results = Results { machine, valgrind, rows };
+    results::store("requests", &results, &tables(&results)?)
+}
+
+/// Runs a server until it has answered so many requests; how many instructions that took, and how long one answer is.
+fn count(command: &mut Command, log: &Path, ticket: &str, requests: u64) -> anyhow::Result<(u64, usize)> {
+    let (process, url) = Process::server(command)?;
+    let address = url.trim_start_matches("http://").trim_end_matches('/');
+    let request = format!("GET /v1/verify HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {ticket}\r\n\r\n");
+    let mut connections = Vec::new();
+    for _ in 0..CONNECTIONS {
+        connections.push(TcpStream::connect(address)?);
+    }
+    let mut answer_len = 0;
+    for _ in 0..requests / CONNECTIONS as u64 {
+        for connection in &mut connections {
+            connection.write_all(request.as_bytes())?;
+        }
+        for connection in &mut connections {
+            answer_len = answer(connection)?;
+        }
+    }
+    process.end()?;
+    let said = fs::read_to_string(log)?;
+    let total = said.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok());
+    Ok((total.with_context(|| format!("valgrind counted nothing: {said}"))?, answer_len))
+}
+
+/// Reads one answer, which has no body.
+fn answer(connection: &mut TcpStream) -> anyhow::Result<usize> {
+    let (mut answer, mut more) = (Vec::new(), [0; 4096]);
+    while !answer.ends_with(b"\r\n\r\n") {
+        match connection.read(&mut more)? {
+            0 => bail!("the answer is cut off"),
+            len => answer.extend_from_slice(&more[..len]),
+        }
+    }
+    ensure!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+    Ok(answer.len())
+}
+
+/// The table, as Markdown.
+pub(crate) fn tables(results: &Results) -> anyhow::Result<String> {
+    let Results { machine, valgrind, rows } = results;
+    let reference = rows.iter().find(|row| row.name == REFERENCE).context("no reference")?;
+    let ratio = |row: &Row| {
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+        let ratio = row.instructions as f64 / reference.instructions as f64;
+        ratio
+    };
+    let mut out = String::new();
+    writeln!(out, "{machine} {valgrind}.")?;
+    writeln!(out, "\n| who answers | instructions of a request | x bare axum | bytes of the answer |")?;
+    writeln!(out, "| --- | --- | --- | --- |")?;
+    for row in rows {
+        writeln!(out, "| {} | {} | {:.2} | {} |", row.name, row.instructions, ratio(row), row.answer_len)?;
+    }
+    let ours = rows.iter().find(|row| row.name == OURS).context("not ours")?;
+    let verdict = Verdict::at_most("instructions, x bare axum", 1.0, Spread::of([ratio(ours)]));
+    verdicts(&mut out, "of a request", &[verdict])?;
+    Ok(out)
+}
