@@ -239,6 +239,18 @@ fn the_largest_claims_make_a_ticket_that_opens() {
 }
 
 #[test]
+fn a_ticket_of_any_length_is_taken_as_it_is() {
+    for len in MIN_BYTES..=MAX_BYTES {
+        let mut bytes: Vec<u8> = (0..len).map(|at| u8::try_from(at % 251).unwrap()).collect();
+        bytes[0] = VERSION;
+        let claimed = UnverifiedTicket::parse(URL_SAFE_NO_PAD.encode(&bytes).as_bytes()).unwrap();
+        assert_eq!(claimed.bytes.as_slice(), bytes, "{len} bytes");
+    }
+    let too_long = URL_SAFE_NO_PAD.encode([VERSION; MAX_BYTES + 1]);
+    assert!(UnverifiedTicket::parse(too_long.as_bytes()).is_err());
+}
+
+#[test]
 fn any_flipped_bit_is_refused() {
     let ring = ring();
     let bytes = URL_SAFE_NO_PAD.decode(sealed(&ring, &session("oGZUI0egBJY1zhBYw2KhdUfwVJJE"))).unwrap();
