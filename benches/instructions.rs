@@ -82,7 +82,7 @@ fn call(name: &str) -> anyhow::Result<()> {
         "open, unknown kid" => forged::under_unknown_kid(&usual),
         _ => usual,
     };
-    let session = session();
+    let (session, app) = (session(), app());
     let open = |()| UnverifiedTicket::parse(text.as_bytes())?.open(&ring, Purpose::Ticket, NOW, &POLICY);
     match name {
         "raw xaes open" => {
@@ -101,7 +101,7 @@ fn call(name: &str) -> anyhow::Result<()> {
             ensure!(open(()).is_err(), "it opens");
             twice(|| (), open);
         }
-        "seal" => twice(|| (), |()| session.seal(&ring, &app(), Purpose::Ticket, NOW, &POLICY)),
+        "seal" => twice(|| (), |()| session.seal(&ring, &app, Purpose::Ticket, NOW, &POLICY)),
         "verify" | "verify, last bit flipped" => {
             let routes = routes(ring)?;
             let expected = if name == "verify" { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
