@@ -1,10 +1,12 @@
 //! `serve`: configuration -> state -> servers, until a signal ends them.
 
+use std::hint::black_box;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use anyhow::Context;
 use auth_ticket::clock::{Clock, SystemClock, UnixSeconds};
@@ -21,6 +23,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use super::config::{self, AppConfig, ClaimsConfig, Config, Overrides, Platform, ServiceConfig, UpstreamConfig};
 use super::log::Dial;
@@ -160,8 +163,19 @@ async fn serve(config: Config, dial: Dial) -> anyhow::Result<()> {
         let count = state.connection_count("operators");
         servers.add(listener, http::admin_routes(state), count);
     }
+    tokio::spawn(give_memory_back());
     servers.run().await;
     Ok(())
+}
+
+/// Has the allocator return what a flood of logins took. It does so a second after memory became free, but only when it is
+/// asked for a large piece; this one is never written to, so it takes nothing.
+async fn give_memory_back() {
+    const PIECE_LEN: usize = 8 << 20;
+    loop {
+        sleep(Duration::from_secs(5)).await;
+        drop(black_box(Vec::<u8>::with_capacity(PIECE_LEN)));
+    }
 }
 
 /// Tells where a server is. It serves all the same when nobody reads that, or reads on.
