@@ -44,7 +44,7 @@ impl Demo {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         // People read what is printed below; RUST_LOG brings the log lines back.
         log::start(config::log_directives().as_deref(), "warn", Format::Text);
-        serve::runtime(0)?.block_on(self.serve())
+        serve::server_runtime(0)?.block_on(self.serve())
     }
 
     async fn serve(self) -> anyhow::Result<()> {

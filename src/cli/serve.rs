@@ -19,6 +19,7 @@ use auth_ticket::keystore::{Directory, Reloader};
 use auth_ticket::platform::weapp::{Weapp, WeappOptions};
 use auth_ticket::ticket::Policy;
 use clap::{Args, ValueHint};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -80,11 +81,19 @@ impl Serve {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        runtime(config.workers)?.block_on(serve(config, dial))
+        server_runtime(config.workers)?.block_on(serve(config, dial))
     }
 }
 
-/// The runtime that a server runs in, with so many threads; 0 is one for each processor.
+/// The runtime for [`Servers`]. A signal that comes while somebody begins to listen for it would be lost, so from now on signals
+/// wait until that is done.
+pub(crate) fn server_runtime(workers: usize) -> anyhow::Result<tokio::runtime::Runtime> {
+    // Threads inherit it.
+    hold_signals(SigmaskHow::SIG_BLOCK)?;
+    runtime(workers)
+}
+
+/// A runtime with so many threads; 0 is one for each processor.
 ///
 /// Idle threads take work from busy ones. A runtime for each thread, whose connections stay with it, is measured beside that
 /// in `docs/PERFORMANCE.md`, section 8.
@@ -251,6 +260,12 @@ pub(crate) async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpL
 /// What ends a server.
 pub(crate) const STOP_SIGNALS: [SignalKind; 2] = [SignalKind::terminate(), SignalKind::interrupt()];
 
+/// Lets this thread take [`STOP_SIGNALS`], or has them wait.
+fn hold_signals(how: SigmaskHow) -> anyhow::Result<()> {
+    let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
+    signals.thread_swap_mask(how).map(drop).context("cannot mask signals")
+}
+
 /// Servers that run side by side and end together, at the first signal.
 pub(crate) struct Servers {
     limits: ConnectionLimits,
@@ -270,6 +285,7 @@ impl Servers {
                 stop.send_replace(true);
             });
         }
+        hold_signals(SigmaskHow::SIG_UNBLOCK)?;
         Ok(Self { limits, running: JoinSet::new(), stop })
     }
 

@@ -36,7 +36,7 @@ pub(super) const LIMITS: ConnectionLimits = ConnectionLimits {
 impl Options {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         log::start(config::log_directives().as_deref(), "info", Format::Text);
-        serve::runtime(0)?.block_on(async {
+        serve::server_runtime(0)?.block_on(async {
             let listener = serve::bind(self.listen, "--listen").await?;
             let mut servers = serve::Servers::new(LIMITS, &serve::STOP_SIGNALS)?;
             let address = listener.local_addr()?;

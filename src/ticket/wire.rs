@@ -234,7 +234,11 @@ impl<'a> Reader<'a> {
     /// The reader behind the key `claim`, which has to come next.
     #[inline(always)]
     fn required(&mut self, claim: u64) -> Result<&mut Self, Malformed> {
-        if self.uint()? == claim { Ok(self) } else { Err(Malformed("a required claim is missing")) }
+        match self.uint()? {
+            found if found == claim => Ok(self),
+            found if found > claim => Err(Malformed("a required claim is missing")),
+            _ => Err(Malformed("the claims are not in ascending order")),
+        }
     }
 }
 
