@@ -26,7 +26,11 @@ fn label_names(selector: &str) -> Vec<&str> {
 
 /// The exported series, after everything has happened once that has a counter of its own.
 async fn exported() -> String {
-    let (_demo, lines) = start(auth_ticket().args(["demo", "--listen", "127.0.0.1:0"]), 13);
+    // It is killed and clears nothing away.
+    let temporary = tempfile::tempdir().unwrap();
+    let mut demo = auth_ticket();
+    demo.args(["demo", "--listen", "127.0.0.1:0"]).env("TMPDIR", temporary.path());
+    let (_demo, lines) = start(&mut demo, 13);
     let (clients, operators) = (url(&lines[0]), url(lines[1].split("operators on").nth(1).unwrap()));
     let client = reqwest::Client::new();
     let login = async |code: &str| {
