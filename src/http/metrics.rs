@@ -2,12 +2,12 @@
 //!
 //! Labels hold kids of our own keys, configured appids, names of our own: never anything that a client made up.
 
+mod opened;
 mod sharded;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
@@ -23,7 +23,8 @@ use super::verify::Route;
 use crate::clock::UnixSeconds;
 use crate::keyring::{KeyId, KeyRing, KeyState, KeyUse, Purpose};
 use crate::platform::PlatformError;
-use crate::ticket::OpenError;
+use opened::Opened;
+pub(super) use opened::OpenedUnder;
 use sharded::ShardedCounter;
 
 /// What a check may be answered with.
@@ -65,12 +66,6 @@ pub(super) struct Metrics {
 struct Sealed {
     kid: Kid,
     purpose: &'static str,
-}
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct Opened {
-    kid: Kid,
-    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -153,62 +148,6 @@ impl EncodeLabelValue for Kid {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
         use std::fmt::Write;
         write!(encoder, "{}", self.0)
-    }
-}
-
-/// What an attempt to open a ticket under a known key came to.
-#[derive(Clone, Copy, Debug)]
-enum Outcome {
-    Ok,
-    Expired,
-    CutOff,
-    DeadKey,
-    UnknownApp,
-    Unauthentic,
-    FromTheFuture,
-    Malformed,
-}
-
-impl Outcome {
-    const COUNT: usize = Self::Malformed as usize + 1;
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Expired => "expired",
-            Self::CutOff => "cut_off",
-            Self::DeadKey => "dead_key",
-            Self::UnknownApp => "unknown_app",
-            Self::Unauthentic => "unauthentic",
-            Self::FromTheFuture => "from_the_future",
-            Self::Malformed => "malformed",
-        }
-    }
-}
-
-/// What tickets under the keys of one ring come to. A label is made when the first ticket comes to it.
-#[derive(Debug)]
-pub(super) struct OpenedUnder {
-    family: Family<Opened, ShardedCounter>,
-    by_kid: HashMap<KeyId, [OnceLock<ShardedCounter>; Outcome::COUNT], foldhash::fast::RandomState>,
-}
-
-impl OpenedUnder {
-    /// `error` is why the ticket under `kid` was refused.
-    pub(super) fn count(&self, kid: KeyId, error: Option<OpenError>) {
-        let outcome = match error {
-            None => Outcome::Ok,
-            Some(OpenError::Expired { .. }) => Outcome::Expired,
-            Some(OpenError::Revoked) => Outcome::CutOff,
-            Some(OpenError::DeadKey(_)) => Outcome::DeadKey,
-            Some(OpenError::UnknownApp(_)) => Outcome::UnknownApp,
-            Some(OpenError::Unauthentic) => Outcome::Unauthentic,
-            Some(OpenError::FromTheFuture { .. }) => Outcome::FromTheFuture,
-            Some(_) => Outcome::Malformed,
-        };
-        let Some(counter) = self.by_kid.get(&kid).and_then(|of_kid| of_kid.get(outcome as usize)) else { return };
-        let labels = || Opened { kid: Kid(kid), outcome: outcome.as_str() };
-        counter.get_or_init(|| self.family.get_or_create_owned(&labels())).inc();
     }
 }
 
@@ -358,7 +297,7 @@ impl Metrics {
     /// Counters for what tickets under the keys of `ring` come to.
     pub(super) fn for_ring(&self, ring: &KeyRing) -> OpenedUnder {
         let kids = ring.keys_of(KeyUse::Ticket).map(|ring_key| ring_key.key().kid());
-        OpenedUnder { family: self.opened.clone(), by_kid: kids.map(|kid| (kid, Default::default())).collect() }
+        OpenedUnder::new(self.opened.clone(), kids)
     }
 
     pub(super) fn logged_in(&self, appid: &str, result: &'static str) {
@@ -385,10 +324,8 @@ impl Metrics {
     }
 
     pub(super) fn checked(&self, route: Route, status: u16) {
-        let of_route = Route::ALL.iter().zip(&self.checks).find(|(known, _)| **known == route);
-        let counter =
-            of_route.and_then(|(_, counters)| CHECK_STATUSES.iter().zip(counters).find(|(known, _)| **known == status));
-        if let Some((_, counter)) = counter {
+        let at = CHECK_STATUSES.iter().position(|known| *known == status);
+        if let Some(counter) = at.and_then(|at| self.checks.get(route as usize)?.get(at)) {
             counter.inc();
         }
     }
