@@ -27,9 +27,9 @@ fn source(file: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http").join(file)).unwrap()
 }
 
-/// The paths of `routes` in `http.rs`, and those of checks, as the description writes them.
+/// The paths of `routes`, and those of checks, as the description writes them.
 fn routes() -> BTreeSet<String> {
-    let http = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http.rs")).unwrap();
+    let http = source("routes.rs");
     let for_clients = http.split("pub fn admin_routes").next().unwrap();
     let sources = http.clone() + &source("compat.rs");
     let arguments = for_clients.split(".route(").skip(1).map(|rest| rest.split(',').next().unwrap().trim());

@@ -1,0 +1,214 @@
+//! Which request goes where, and the layer that all answers but those of checks pass.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{MatchedPath, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use axum::{BoxError, Router};
+use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request};
+use tower::ServiceExt;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use super::error::{ApiError, ErrorCode};
+use super::limits::{self, Limit};
+use super::peer::Peer;
+use super::request::{MAX_HEADER_SECTION, header_section_len};
+use super::verify::Check;
+use super::{
+    AppState, NO_STORE, Settings, admin, compat, discovery, introspect, login, openapi, phone, session, session_key,
+    token, user_data,
+};
+use crate::bearer;
+use crate::request_id::RequestId;
+
+/// What a listener answers with: checks first, then what the router has.
+#[derive(Clone, Debug)]
+pub struct Routes {
+    checks: Option<Arc<AppState>>,
+    router: Router,
+}
+
+impl Routes {
+    /// The answer to `request`, whose sender is at `peer`, if it came over a network.
+    pub async fn answer<B>(&self, request: Request<B>, peer: Option<IpAddr>) -> Response
+    where
+        B: hyper::body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        if let Some(state) = &self.checks
+            && let Some(check) = Check::of(request.uri().path())
+        {
+            let mut response = check.answer(state, request.headers()).await;
+            // A check waits for no body, so a connection on which one may still come ends with the answer, and says so.
+            if !request.body().is_end_stream() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            return response;
+        }
+        let mut request = request.map(Body::new);
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(Peer(peer));
+        }
+        // In a box, because a connection has room for the larger of both for as long as it lives.
+        let answered = Box::pin(self.router.clone().oneshot(request)).await;
+        answered.unwrap_or_else(|never| match never {})
+    }
+}
+
+/// Without checks.
+impl From<Router> for Routes {
+    fn from(router: Router) -> Self {
+        Self { checks: None, router }
+    }
+}
+
+/// The routes for clients and gateways.
+pub fn routes(state: Arc<AppState>) -> Routes {
+    let introspection = Router::new().route("/v1/introspect", post(introspect::introspect));
+    let routes = Router::new()
+        .merge(limited(introspection, &state))
+        .route("/.well-known/jwks.json", get(discovery::jwks))
+        .route("/.well-known/oauth-authorization-server", get(discovery::metadata))
+        .route("/openapi.json", get(openapi::show))
+        .route("/healthz", get(admin::alive))
+        .route("/readyz", get(admin::ready_status));
+    let router = finish(routes.merge(client_routes(&state)), Arc::clone(&state));
+    Routes { checks: Some(state), router }
+}
+
+fn client_routes(state: &Arc<AppState>) -> Router<Arc<AppState>> {
+    let settings = &state.settings;
+    let mut routes = Router::new()
+        .route("/v1/login", post(login::login))
+        .route("/v1/renew", post(session::renew))
+        .route("/v1/session", get(session::show))
+        .route("/v1/session/check", post(session_key::check))
+        .route("/v1/session/reset", post(session_key::reset))
+        .route("/v1/phone", post(phone::phone))
+        .route("/v1/userdata", post(user_data::user_data))
+        .route("/v1/token", post(token::exchange));
+    if settings.compat.enabled {
+        routes = routes
+            .route(compat::LOGIN, get(compat::login).post(compat::login))
+            .route(compat::LOGIN_CHECK, post(compat::login_check))
+            .route(compat::PHONE, post(compat::phone));
+    }
+    let routes = limited(routes, state);
+    if settings.cors_origins.is_empty() {
+        return routes;
+    }
+    // A fallback that is set after the layer would take its place, and with it preflights and the headers of a 405.
+    routes.method_not_allowed_fallback(method_not_allowed).layer(cors(&settings.cors_origins))
+}
+
+/// Routes of which one address may not have too many requests in flight.
+fn limited(routes: Router<Arc<AppState>>, state: &Arc<AppState>) -> Router<Arc<AppState>> {
+    if !state.limits.limit_requests() {
+        return routes;
+    }
+    routes.route_layer(middleware::from_fn_with_state(Arc::clone(state), limits::in_flight))
+}
+
+/// For web pages of the owner. No credentials: tickets travel in headers that the page sets, never in cookies.
+fn cors(origins: &[String]) -> CorsLayer {
+    let allowed = if origins.iter().any(|origin| origin == "*") {
+        AllowOrigin::any()
+    } else {
+        AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
+    };
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, bearer::WEIXINAUTH])
+        .max_age(Duration::from_secs(3600))
+}
+
+/// The routes for operators.
+pub fn admin_routes(state: Arc<AppState>) -> Routes {
+    let routes = Router::new()
+        .route("/healthz", get(admin::alive))
+        .route("/readyz", get(admin::ready))
+        .route("/keys", get(admin::keys))
+        .route("/metrics", get(admin::metrics))
+        .route("/log", put(admin::set_log));
+    finish(routes, state).into()
+}
+
+fn finish(router: Router<Arc<AppState>>, state: Arc<AppState>) -> Router {
+    router
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(Arc::clone(&state), answer))
+        .with_state(state)
+}
+
+async fn no_such_route() -> ApiError {
+    ApiError::new(ErrorCode::NotFound, "there is no such route")
+}
+
+async fn method_not_allowed() -> ApiError {
+    ApiError::new(ErrorCode::MethodNotAllowed, "the route does not take this method")
+}
+
+/// Passes a request on and gives its answer the last touch: errors their shape, everything `no-store`.
+async fn answer(State(state): State<Arc<AppState>>, mut request: Request<Body>, next: Next) -> Response {
+    let request_id = RequestId::of(request.headers());
+    request.extensions_mut().insert(request_id.clone());
+    let style = Style::of(request.uri().path(), &state.settings);
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = if header_section_len(request.headers()) > MAX_HEADER_SECTION {
+        const TOO_LARGE: ApiError =
+            ApiError::new(ErrorCode::HeadersTooLarge, "the request headers are larger than 16 KiB")
+                .at(Limit::HeaderSize);
+        TOO_LARGE.into_response()
+    } else {
+        next.run(request).await
+    };
+    if let Some(limit) = response.extensions().get().and_then(ApiError::limit) {
+        state.metrics.limit_reached(limit);
+    }
+    let mut response = style.render_error(response, &request_id);
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    state.metrics.answered(route, response.status().as_u16());
+    tracing::debug!(%request_id, route, status = response.status().as_u16(), "answered");
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(NO_STORE);
+    response
+}
+
+/// How a route tells of errors.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Style {
+    /// The one shape, with the right status.
+    Plain,
+    /// HTTP 200 always, the status inside.
+    Compat,
+}
+
+impl Style {
+    fn of(path: &str, settings: &Settings) -> Self {
+        match path {
+            compat::LOGIN | compat::LOGIN_CHECK | compat::PHONE if settings.compat.enabled => Self::Compat,
+            _ => Self::Plain,
+        }
+    }
+
+    fn render_error(self, mut response: Response, request_id: &RequestId) -> Response {
+        let Some(error) = response.extensions_mut().remove::<ApiError>() else { return response };
+        error.log(request_id);
+        let mut rendered = match self {
+            Self::Compat => compat::failure(&error),
+            Self::Plain => error.render(request_id),
+        };
+        // What inner layers added stays: Allow, and what web pages need.
+        for (name, value) in response.headers() {
+            rendered.headers_mut().entry(name).or_insert_with(|| value.clone());
+        }
+        rendered
+    }
+}
