@@ -17,7 +17,7 @@ use auth_ticket::secret::SecretText;
 use auth_ticket::simulator::Simulator;
 use auth_ticket::ticket::Policy;
 use clap::Args;
-use tokio::signal::unix::SignalKind;
+use nix::sys::signal::Signal;
 
 use super::log::Format;
 use super::reload::Watch;
@@ -25,7 +25,7 @@ use super::{config, log, report, serve, simulator};
 
 const APPID: &str = "wx0123456789abcdef";
 /// A closed terminal ends it, too, and with it the keys.
-const STOP_SIGNALS: [SignalKind; 3] = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+const STOP_SIGNALS: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 /// Quick, for somebody who rotates the key and looks.
 const KEYS_POLL: Duration = Duration::from_secs(1);
 const FREE_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);

@@ -19,7 +19,7 @@ use auth_ticket::keystore::{Directory, Reloader};
 use auth_ticket::platform::weapp::{Weapp, WeappOptions};
 use auth_ticket::ticket::Policy;
 use clap::{Args, ValueHint};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use nix::sys::signal::{SigSet, Signal};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -85,12 +85,9 @@ impl Serve {
     }
 }
 
-/// The runtime for [`Servers`]. A signal that comes while somebody begins to listen for it would be lost, so from now on signals
-/// wait until that is done.
+/// A runtime for [`Servers`], whose threads leave signals to the main thread.
 pub(crate) fn server_runtime(workers: usize) -> anyhow::Result<tokio::runtime::Runtime> {
-    // Threads inherit it.
-    hold_signals(SigmaskHow::SIG_BLOCK)?;
-    runtime(workers)
+    holding_signals(|| runtime(workers))
 }
 
 /// A runtime with so many threads; 0 is one for each processor.
@@ -258,12 +255,15 @@ pub(crate) async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpL
 }
 
 /// What ends a server.
-pub(crate) const STOP_SIGNALS: [SignalKind; 2] = [SignalKind::terminate(), SignalKind::interrupt()];
+pub(crate) const STOP_SIGNALS: [Signal; 2] = [Signal::SIGTERM, Signal::SIGINT];
 
-/// Lets this thread take [`STOP_SIGNALS`], or has them wait.
-fn hold_signals(how: SigmaskHow) -> anyhow::Result<()> {
-    let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
-    signals.thread_swap_mask(how).map(drop).context("cannot mask signals")
+/// Does `work` while signals that a server listens for have to wait. Threads that it starts never take them.
+fn holding_signals<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let held: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
+    held.thread_block().context("cannot hold signals")?;
+    let done = work();
+    held.thread_unblock().context("cannot let signals through")?;
+    done
 }
 
 /// Servers that run side by side and end together, at the first signal.
@@ -275,17 +275,20 @@ pub(crate) struct Servers {
 
 impl Servers {
     /// Begins to listen for `signals`, so that one that comes while others still start is not lost.
-    pub(crate) fn new(limits: ConnectionLimits, signals: &[SignalKind]) -> anyhow::Result<Self> {
+    pub(crate) fn new(limits: ConnectionLimits, signals: &[Signal]) -> anyhow::Result<Self> {
         let stop = watch::Sender::new(false);
-        for kind in signals {
-            let mut signal = signal(*kind).context("cannot listen for signals")?;
-            let stop = stop.clone();
-            tokio::spawn(async move {
-                signal.recv().await;
-                stop.send_replace(true);
-            });
-        }
-        hold_signals(SigmaskHow::SIG_UNBLOCK)?;
+        // A signal that came in the middle of this would find nobody: no listener yet, and nothing that ends the process.
+        holding_signals(|| {
+            for stops in signals {
+                let mut signal = signal(SignalKind::from_raw(*stops as i32)).context("cannot listen for signals")?;
+                let stop = stop.clone();
+                tokio::spawn(async move {
+                    signal.recv().await;
+                    stop.send_replace(true);
+                });
+            }
+            Ok(())
+        })?;
         Ok(Self { limits, running: JoinSet::new(), stop })
     }
 
