@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::client;
 use crate::figures::{Spread, Verdict, mib, verdicts};
 use crate::machine::Machine;
-use crate::ours::{Ours, Simulator};
+use crate::ours::Stand;
 use crate::results;
 use crate::servers::Server;
 use crate::settings::Settings;
@@ -43,11 +43,8 @@ struct Flood {
 /// Measures, and writes flood.json and flood.md.
 pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
     client::allow_connections(CONNECTIONS as u64)?;
-    let program = settings.program()?;
-    let machine = Machine::describe(&program, None)?;
-    let scratch = tempfile::tempdir()?;
-    let simulator = Simulator::start(&program)?;
-    let server = Ours::set_up(&program, scratch.path().join("ours"), Some(&simulator.url), "")?.start()?;
+    let Stand { machine, simulator: _simulator, ours, scratch: _scratch } = Stand::set_up(settings, "")?;
+    let server = ours.start()?;
     client::run(flood(&server, WARM_UP)).context("warming up")?;
     let quiet_kib = server.process.resident_kib()?;
     println!("quiet: {:.1} MiB", mib(quiet_kib));

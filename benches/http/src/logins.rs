@@ -13,7 +13,7 @@ pub(crate) use plot::draw;
 use crate::client;
 use crate::figures::{Spread, Verdict, percentile, quietness, verdicts};
 use crate::machine::{Machine, Moment};
-use crate::ours::{Ours, Simulator};
+use crate::ours::Stand;
 use crate::process::Process;
 use crate::results::{self, directory};
 use crate::settings::Settings;
@@ -64,11 +64,8 @@ impl Row {
 /// Measures, and writes logins.json, logins.md and logins.svg.
 pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
     client::allow_connections(u64::from(CONCURRENCIES[CONCURRENCIES.len() - 1]))?;
-    let program = settings.program()?;
-    let machine = Machine::describe(&program, None)?;
-    let scratch = tempfile::tempdir()?;
-    let simulator = Simulator::start(&program)?;
-    let server = Ours::set_up(&program, scratch.path().join("ours"), Some(&simulator.url), UPSTREAM)?.start()?;
+    let Stand { machine, simulator, ours, scratch: _scratch } = Stand::set_up(settings, UPSTREAM)?;
+    let server = ours.start()?;
     let processes = [&server.process, &simulator.process];
     let duration = Duration::from_secs(settings.seconds);
     // Connections to the platform are made, and kept from then on.

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use crate::client::{self, Connection};
 use crate::figures::{Spread, Verdict, mib, verdicts};
 use crate::machine::Machine;
-use crate::ours::{Ours, Simulator, log_in};
+use crate::ours::{Stand, log_in};
 use crate::results;
 use crate::servers::{OURS, REFERENCE, Server, start_contender};
 use crate::settings::Settings;
@@ -62,11 +62,7 @@ impl Sample {
 /// Measures, and writes memory.json and memory.md.
 pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
     client::allow_connections(CONNECTIONS as u64)?;
-    let program = settings.program()?;
-    let machine = Machine::describe(&program, None)?;
-    let scratch = tempfile::tempdir()?;
-    let simulator = Simulator::start(&program)?;
-    let ours = Ours::set_up(&program, scratch.path().join("ours"), Some(&simulator.url), LIMITS)?;
+    let Stand { machine, simulator: _simulator, ours, scratch } = Stand::set_up(settings, LIMITS)?;
     let ticket = log_in(&ours.start()?.url)?;
     let mut rows = ROWS.map(|(name, _)| Row { name: name.to_owned(), samples: Vec::new() });
     let mut sources = (1..).map(|number: u16| {

@@ -8,9 +8,12 @@ use std::process::Command;
 use anyhow::{Context, ensure};
 use serde::Deserialize;
 use serde_json::json;
+use tempfile::TempDir;
 
+use crate::machine::Machine;
 use crate::process::Process;
 use crate::servers::{LOAD_CORE, SERVER_CORE, Server};
+use crate::settings::Settings;
 
 const APPID: &str = "wx0123456789abcdef";
 pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -99,6 +102,27 @@ impl Ours {
         self.serve_on(&mut command, "127.0.0.1:0");
         let (process, url) = Process::server(&mut command).context("auth-ticket")?;
         Ok(Server { process, url, store: None })
+    }
+}
+
+/// Ours and its platform, where nobody else is measured or only for a while.
+pub(crate) struct Stand {
+    pub(crate) machine: Machine,
+    pub(crate) simulator: Simulator,
+    pub(crate) ours: Ours,
+    /// For files of others; it goes with the stand.
+    pub(crate) scratch: TempDir,
+}
+
+impl Stand {
+    /// Starts the platform; `more` is put into the configuration of ours.
+    pub(crate) fn set_up(settings: &Settings, more: &str) -> anyhow::Result<Self> {
+        let program = settings.program()?;
+        let machine = Machine::describe(&program, None)?;
+        let scratch = tempfile::tempdir()?;
+        let simulator = Simulator::start(&program)?;
+        let ours = Ours::set_up(&program, scratch.path().join("ours"), Some(&simulator.url), more)?;
+        Ok(Self { machine, simulator, ours, scratch })
     }
 }
 

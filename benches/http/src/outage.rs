@@ -16,7 +16,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::client::{self, Answer, Connection, open_all};
 use crate::figures::{Spread, Verdict, percentile, quietness, verdicts};
 use crate::machine::{Machine, Moment};
-use crate::ours::{Ours, Simulator, log_in};
+use crate::ours::{Simulator, Stand, log_in};
 use crate::results;
 use crate::servers::Server;
 use crate::settings::Settings;
@@ -86,11 +86,7 @@ impl Times {
 /// Measures, and writes outage.json and outage.md.
 pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
     client::allow_connections(1_000)?;
-    let program = settings.program()?;
-    let machine = Machine::describe(&program, None)?;
-    let scratch = tempfile::tempdir()?;
-    let simulator = Simulator::start(&program)?;
-    let ours = Ours::set_up(&program, scratch.path().join("ours"), Some(&simulator.url), UPSTREAM)?;
+    let Stand { machine, simulator, ours, scratch: _scratch } = Stand::set_up(settings, UPSTREAM)?;
     let mut rows = PHASES.map(|phase| Row { name: phase.name.to_owned(), turns: Vec::new() });
     for round in 0..settings.rounds {
         // Another process each time: this one may leave the platform alone for a while yet.

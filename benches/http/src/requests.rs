@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::figures::{Spread, Verdict, verdicts};
 use crate::machine::Machine;
-use crate::ours::{Ours, Simulator, log_in};
+use crate::ours::{Stand, log_in};
 use crate::process::Process;
 use crate::results;
 use crate::servers::{OURS, REFERENCE, SERVER_CORE};
@@ -52,12 +52,9 @@ struct Row {
 
 /// Counts, and writes requests.json and requests.md.
 pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
-    let program = settings.program()?;
-    let machine = Machine::describe(&program, None)?;
     let version = Command::new("valgrind").arg("--version").output().context("cannot run valgrind")?;
-    let scratch = tempfile::tempdir()?;
-    let simulator = Simulator::start(&program)?;
-    let ours = Ours::set_up(&program, scratch.path().join("ours"), Some(&simulator.url), "")?;
+    let Stand { machine, simulator: _simulator, ours, scratch } = Stand::set_up(settings, "")?;
+    let program = settings.program()?;
     let ticket = log_in(&ours.start()?.url)?;
     let ourselves = std::env::current_exe()?.display().to_string();
     let mut rows = Vec::new();
