@@ -161,9 +161,11 @@ async fn serve(config: Config, dial: Dial) -> anyhow::Result<()> {
         None => None,
     };
     let mut servers = Servers::new(limits, &STOP_SIGNALS)?;
+    // Before it is told that there is a server: a SIGHUP that nobody listens for would end it.
+    let watch = Watch::new(Arc::clone(&state), reloader, config.keys_poll)?;
     say(&format!("listening on http://{}", listener.local_addr()?));
     servers.add(listener, http::routes(Arc::clone(&state)), state.client_connections());
-    tokio::spawn(Watch::new(Arc::clone(&state), reloader, config.keys_poll)?.run());
+    tokio::spawn(watch.run());
     if let Some(listener) = admin_listener {
         say(&format!("operators on http://{}", listener.local_addr()?));
         let count = state.connection_count("operators");
