@@ -5,7 +5,7 @@ use ::http::{HeaderMap, StatusCode};
 
 use crate::ticket::{OpenError, UnverifiedTicket};
 
-/// The seed's header for tickets.
+/// The header of mini-programs for tickets.
 pub(crate) const WEIXINAUTH: HeaderName = HeaderName::from_static("weixinauth");
 
 /// Why a request presents nothing that could be opened.

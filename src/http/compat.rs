@@ -1,4 +1,4 @@
-//! The seed's own routes, for clients that were written against a server with a session table.
+//! The routes of `[compat]`, for clients that were written against a server with a session table.
 //!
 //! HTTP 200 always; the status stands in `code`. The `openid` that the first route hands out is no openid but a sealed
 //! login handle of five minutes: the second route gets it back and believes nothing else, least of all a bare openid.
@@ -74,7 +74,7 @@ pub(super) async fn phone(State(state): State<Arc<AppState>>, request: Request) 
     Ok(success(&json!({ "phoneNo": proof.text() })))
 }
 
-/// Whatever is no handle is 401. Never 400: to the seed's client that means "bind a phone number".
+/// Whatever is no handle is 401. Never 400: to those clients that means "bind a phone number".
 fn not_400(error: ApiError) -> ApiError {
     match error.code() {
         ErrorCode::InvalidRequest => ApiError::invalid_ticket(),
@@ -172,9 +172,9 @@ fn success(data: &Value) -> Response {
     json_answer(&json!({ "code": 200, "msg": "ok", "data": data }))
 }
 
-/// Any refusal, in the seed's shape.
+/// Any refusal, in the shape that those clients know.
 pub(super) fn failure(error: &ApiError) -> Response {
-    // To the seed's client, 400 means "bind the user first".
+    // To an older client, 400 means "bind the user first".
     let code = if error.code() == ErrorCode::NotBound { 400 } else { error.code().status().as_u16() };
     json_answer(&json!({ "code": code, "msg": error.description(), "data": null }))
 }

@@ -59,7 +59,7 @@ pub struct JwtSettings {
     pub phone: bool,
 }
 
-/// The seed's own routes.
+/// The routes of `[compat]`.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "settings that callers fill in")]
 pub struct CompatSettings {
@@ -81,7 +81,7 @@ pub struct Settings {
     pub assertion_audience: Option<String>,
     /// Whether a phone number that came encrypted is taken only after the platform has confirmed the ciphertext.
     pub phone_check_origin: bool,
-    /// The seed's own routes.
+    /// The routes of `[compat]`.
     pub compat: CompatSettings,
     /// Which web pages may call the routes for clients: origins, `*` for all, or none.
     pub cors_origins: Vec<String>,
