@@ -1,10 +1,10 @@
 //! The soak: everything that hostile clients, a platform in trouble and operators do, at the same time and for long.
 //!
-//! The server is the program itself, with a simulated platform behind a road that can be closed. Good users log in, renew
-//! and check; a client at a constant rate measures. The rest is abuse, at bounded rates (`abuse.rs`). Every answer has to be
-//! one that the contract names for what was asked; no good check is refused but under a key that was just revoked; logins
-//! are answered in time however the platform is, and succeed again when it is well; and when all have gone, the server
-//! holds no more than before.
+//! The server is the program itself, with a simulated platform behind a road that can be closed. Good users log in, renew,
+//! check and take JWTs; a client at a constant rate measures. The rest is abuse, at bounded rates (`abuse.rs`). Every
+//! answer has to be one that the contract names for what was asked; no good check is refused but under a key that was just
+//! revoked; logins are answered in time however the platform is, and succeed again when it is well; and when all have
+//! gone, the server holds no more than before.
 //!
 //! `cargo test soak` is the short form, `make soak` the long one (`SOAK=full`), with its tables. Only the long one looks at
 //! times, and at more than that a deadline was missed by far.

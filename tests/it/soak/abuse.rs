@@ -32,13 +32,14 @@ macro_rules! kind {
     };
 }
 
-pub(super) const KINDS: [Kind; 18] = [
+pub(super) const KINDS: [Kind; 19] = [
     kind!("unknown kid", (4, 250), (2, 20), forged::unknown_kid, &["401 invalid_ticket"]),
     kind!("changed ticket", (4, 250), (2, 20), forged::changed, &["401 invalid_ticket"]),
     kind!("expired ticket", (1, 25), (1, 4), forged::expired, &["401 ticket_expired"]),
     kind!("ticket at another app", (1, 25), (1, 4), forged::wrong_app, &["403 wrong_app"]),
     kind!("used code", (1, 10), (1, 2), forged::used_code, &["401 code_used"]),
     kind!("login, impatient", (16, 20), (8, 6), forged::impatient_login, &["200", RESET]),
+    kind!("too many logins", (1, 5), (1, 2), forged::too_many_logins, &["429 rate_limited"]),
     kind!("no login", (1, 10), (1, 3), forged::no_login, &["400 invalid_request"]),
     kind!("garbage", (2, 20), (2, 5), broken::garbage, &["400 without a body"]),
     kind!("head too large", (2, 10), (1, 3), broken::head, &["431 headers_too_large", "431 without a body"]),

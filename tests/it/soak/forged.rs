@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
 use super::ledger::{ANY_WEATHER, Worth};
-use super::worker::{Worker, login};
+use super::worker::{Worker, login, login_from};
 use crate::drill::clients::Dice;
 use crate::drill::http::kid_of;
 use crate::process::support::APPID;
@@ -109,7 +109,8 @@ pub(super) async fn wrong_app(worker: &mut Worker) {
 pub(super) async fn used_code(worker: &mut Worker) {
     let Some(code) = worker.stage.ledger.spent_code(&mut worker.dice) else { return };
     let before = worker.stage.ledger.weather();
-    let call = login(&code, APPID);
+    let address = format!("198.51.100.{}", worker.dice.roll(256));
+    let call = login_from(&address, &code, APPID);
     let answer = worker.ask(&call).await;
     // In bad weather nobody is told that it was used, since the platform is not asked.
     let mut expected = vec!["401 code_used"];
@@ -130,6 +131,18 @@ pub(super) async fn impatient_login(worker: &mut Worker) {
     tokio::time::sleep(std::time::Duration::from_millis(worker.dice.roll(20) as u64)).await;
     connection.reset();
     worker.stage.tally.count(worker.kind, super::tally::RESET);
+}
+
+/// More logins from one address than it may have.
+pub(super) async fn too_many_logins(worker: &mut Worker) {
+    let code = worker.stage.code_for("mallory");
+    let call = login_from("203.0.113.7", &code, APPID);
+    let answer = worker.ask(&call).await;
+    let expected = [ANY_WEATHER, &["429 rate_limited"]].concat();
+    worker.told(answer.as_ref(), &expected, &call);
+    if let Some(refused) = answer.filter(|answer| answer.status == 429) {
+        assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    }
 }
 
 /// Codes that no platform ever made, and bodies that are no login.

@@ -57,7 +57,8 @@ impl Stage {
         let ms = |duration: Duration| format!("\"{}ms\"", duration.as_millis());
         let tables = format!(
             "\n[[app]]\nappid = \"{OTHER_APPID}\"\nplatform = \"weapp\"\nsecret_env = \"WX_SECRET\"\nbase_url = \
-             \"http://{}\"\n\n[verify]\nany_app = true\n\n[upstream]\ntimeout = {}\n\n[limits]\nheader_timeout = \
+             \"http://{}\"\n\n[verify]\nany_app = true\n\n[jwt]\naudiences = [\"orders\"]\npublic_audiences = [\"orders\"]\n\n[upstream]\ntimeout = {}\n\n[limits]\ntrusted_proxies = \
+             [\"127.0.0.1\"]\nlogin_rate_per_address = \"10/m\"\nheader_timeout = \
              {}\nbody_timeout = {}\nidle_timeout = {}\n",
             road.address,
             ms(form.upstream_timeout),
@@ -67,6 +68,7 @@ impl Stage {
         );
         let keys = Keys::init();
         keys.add_old(KeyUse::Ticket, 3600, 3000);
+        keys.add_old(KeyUse::Jwt, 60, 86400);
         let expired = expired_tickets(&keys);
         let site = Site::with_keys(keys, road.address, &tables);
         let mut command = command(&form);
@@ -75,6 +77,7 @@ impl Stage {
             .env_clear()
             .env("RUST_LOG", "info")
             .env("WX_SECRET", Site::SECRET)
+            .env("AUTH_TICKET_PUBLIC_URL", "https://login.example")
             .env("AUTH_TICKET_KEYS_POLL", format!("{}ms", form.keys_poll.as_millis()));
         let server = Server::start(&mut command);
         until("the operators' address is announced", || server.stdout().lines().count() == 2);

@@ -31,8 +31,7 @@ impl Worker {
     /// Number `number` of `of` workers who together do `per_s` things of this kind in a second, or as much as they can
     /// where that is 0.
     pub(super) fn new(stage: &Arc<Stage>, kind: &'static str, number: usize, of: usize, per_s: u32) -> Self {
-        let kind_seed = kind.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
-        let mut dice = Dice((stage.seed ^ kind_seed ^ ((number as u64) << 48)) | 1);
+        let mut dice = Dice((stage.seed ^ sum(kind) ^ ((number as u64) << 48)) | 1);
         let of = u32::try_from(of).unwrap();
         let every = Duration::from_secs(1).checked_div(per_s).unwrap_or_default() * of;
         let due = Instant::now() + every * u32::try_from(dice.roll(1000)).unwrap() / 1000;
@@ -110,8 +109,18 @@ impl Worker {
     }
 }
 
+/// Each code comes from an address of its own, of which the trusted proxy tells.
 pub(super) fn login(code: &str, appid: &str) -> Call {
-    Call::post("/v1/login").json(&json!({ "code": code, "appid": appid }))
+    let number = sum(code);
+    login_from(&format!("2001:db8:{:x}:{:x}::1", number >> 16 & 0xffff, number & 0xffff), code, appid)
+}
+
+pub(super) fn login_from(address: &str, code: &str, appid: &str) -> Call {
+    Call::post("/v1/login").json(&json!({ "code": code, "appid": appid })).header("X-Forwarded-For", address)
+}
+
+fn sum(text: &str) -> u64 {
+    text.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into()))
 }
 
 /// As it is counted: status and error.
