@@ -22,6 +22,7 @@ mod layers;
 mod library;
 mod limits;
 mod login;
+mod metrics;
 mod openapi;
 mod phone;
 mod platform;

@@ -141,6 +141,18 @@ fn the_secret_comes_from_a_variable_or_a_file() {
 }
 
 #[test]
+fn a_platform_on_this_machine_is_asked_past_any_proxy() {
+    let platform = simulator();
+    let site = Site::new(platform.address, "");
+    let mut command = site.command();
+    for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+        command.env(name, "http://127.0.0.1:9");
+    }
+    let server = Server::start(&mut command);
+    assert_eq!(server.login("demo-alice-1").status, 200);
+}
+
+#[test]
 fn a_signal_lets_the_login_that_runs_finish() {
     for signal in [Signal::TERM, Signal::INT] {
         let (asked, is_asked) = channel();
