@@ -263,6 +263,15 @@ pub(crate) fn log_directives() -> Option<String> {
     std::env::var("RUST_LOG").ok()
 }
 
+/// What this program was called as, so that a line with it can be typed where it was.
+pub(crate) fn program() -> String {
+    let called = std::env::args_os().next().and_then(|called| called.into_string().ok());
+    let is_plain = |called: &String| {
+        !called.is_empty() && called.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte))
+    };
+    called.filter(is_plain).unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned())
+}
+
 /// The environment of this process, for [`Config::load`].
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 pub(crate) fn environment() -> impl Iterator<Item = (OsString, OsString)> {

@@ -128,7 +128,8 @@ curl -i -X POST http://{own}/v1/renew -H "weixinauth: $TICKET"
 
 Rotate the key; the ticket goes on working:
 
-auth-ticket keys rotate --now --keys {keys}"#,
+{program} keys rotate --now --keys {keys}"#,
+        program = config::program(),
         keys = keys.display(),
     )
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::support::{Outcome, Server, auth_ticket, until};
+use super::support::{BINARY, Outcome, Server, auth_ticket, until};
 
 /// The demo on a free port, with `directory` for temporary files.
 fn demo(directory: &Path) -> Command {
@@ -27,8 +27,8 @@ fn is_empty(directory: &Path) {
 fn the_demo_says_what_to_type_and_that_works() {
     let directory = tempfile::tempdir().unwrap();
     let mut server = Server::start(&mut demo(directory.path()));
-    let is_command = |line: &str| line.starts_with("TICKET=") || line.starts_with("curl ");
-    until("three lines to type", || server.stdout().lines().filter(|line| is_command(line)).count() == 3);
+    let is_command = |line: &str| ["TICKET=", "curl ", BINARY].iter().any(|start| line.starts_with(start));
+    until("four lines to type", || server.stdout().lines().filter(|line| is_command(line)).count() == 4);
     let welcome = server.stdout();
     assert_eq!(welcome.lines().next(), Some(&*format!("auth-ticket demo on http://{}", server.address)));
     assert_eq!(server.get("/healthz", &[]).status, 200, "the first URL is its own");
@@ -40,11 +40,13 @@ fn the_demo_says_what_to_type_and_that_works() {
     let output = typed.output().unwrap();
     let (shown, trouble) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
     let parts: Vec<&str> = shown.split("---\n").collect();
-    let [ticket, checked, renewed] = parts[..] else { panic!("{shown}\n{trouble}") };
+    let [ticket, checked, renewed, rotated] = parts[..] else { panic!("{shown}\n{trouble}") };
     assert_eq!(ticket.trim().len(), 182, "a ticket: {ticket}");
     assert!(checked.starts_with("HTTP/1.1 200 OK\r\n"), "{checked}");
     assert!(checked.contains("\r\nx-auth-appid: wx0123456789abcdef\r\n"), "{checked}");
     assert!(renewed.starts_with("HTTP/1.1 200 OK\r\n") && renewed.contains("\"ticket\":\""), "{renewed}");
+    assert!(rotated.starts_with("added ticket-"), "{rotated}\n{trouble}");
+    assert_eq!(server.verify(ticket.trim()).status, 200, "the ticket goes on working");
     server.stop();
 }
 
