@@ -29,7 +29,7 @@ $(BENCH_LOADS): bench-programs
 	@$(BENCH_ENV) $(BENCH_TARGET)/bench/build/release/http-comparison $(@:bench-%=%)
 
 bench-criterion: ## Time opening, sealing and loading beside the bare primitives
-	$(CARGO) bench --locked --bench ticket --bench keyring
+	$(CARGO) bench --locked --bench ticket --bench turns --bench keyring
 
 bench-instructions: bench-tools ## Count the hot path's instructions; shows what changed in benches/instructions.txt
 	@$(CARGO) bench --locked --bench instructions --no-run

@@ -10,6 +10,7 @@ use anyhow::Context;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::figures::{Spread, Verdict, verdicts};
 use crate::results::{self, target};
 use crate::{figures, flood, layout, logins, memory, outage, plot, requests, start};
 
@@ -131,6 +132,13 @@ fn medians(directory: &Path) -> anyhow::Result<BTreeMap<String, Estimate>> {
     Ok(medians)
 }
 
+/// What `benches/turns.rs` has left behind: nanoseconds of opening and of the bare primitive, turn by turn.
+fn turns() -> anyhow::Result<Vec<[f64; 2]>> {
+    let path = target().join("tmp/turns.json");
+    let turns = fs::read(&path).with_context(|| format!("{}: make bench-criterion", path.display()))?;
+    Ok(serde_json::from_slice(&turns)?)
+}
+
 fn times(directory: &Path) -> anyhow::Result<String> {
     let medians = medians(directory)?;
     let figure = |name: &str| medians.get(name).with_context(|| format!("no figure of {name}: make bench-criterion"));
@@ -145,10 +153,12 @@ fn times(directory: &Path) -> anyhow::Result<String> {
         let (middle, lower, upper) = (time(this.point_estimate), time(lower_bound), time(upper_bound));
         writeln!(out, "| {name} | {middle} | {lower} to {upper} | {multiple} |")?;
     }
-    let ratio = figure("open/usual")?.point_estimate / figure("raw/xaes open")?.point_estimate;
-    let verdict = if ratio <= 1.4 { "holds" } else { "does not hold" };
-    writeln!(out, "\n| of opening | wanted | measured | |\n| --- | --- | --- | --- |")?;
-    writeln!(out, "| usual ticket, x bare XAES open of the same bytes | at most 1.4 | {ratio:.2} | {verdict} |")?;
+    let ratio = Spread::of(turns()?.into_iter().map(|[open, bare]| open / bare));
+    verdicts(
+        &mut out,
+        "of opening, by turns",
+        &[Verdict::at_most("usual ticket, x bare XAES open of the same bytes", 1.4, ratio)],
+    )?;
     Ok(out)
 }
 

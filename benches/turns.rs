@@ -1,0 +1,65 @@
+//! Opening a ticket and the bare primitive, by turns: what is wanted of the two is a ratio, and on a machine that others use
+//! figures that are minutes apart have none.
+//!
+//! `cargo bench --bench turns`. The samples stay in the target directory; `make bench-docs` makes a table of them.
+
+#[path = "shared/bare.rs"]
+#[expect(dead_code, reason = "benches/ticket.rs seals, too")]
+mod bare;
+#[path = "shared/usual.rs"]
+mod usual;
+
+use std::fs;
+use std::hint::black_box;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use auth_ticket::keyring::Purpose;
+use auth_ticket::ticket::UnverifiedTicket;
+
+use bare::Parts;
+use usual::{NOW, POLICY, keys, ring, ticket};
+
+const TURNS: usize = 60;
+const TURN: Duration = Duration::from_millis(100);
+/// Between two looks at the clock.
+const CALLS: u32 = 1000;
+
+/// Nanoseconds of one call.
+fn turn(call: &dyn Fn() -> bool) -> f64 {
+    let (start, mut calls) = (Instant::now(), 0);
+    while start.elapsed() < TURN {
+        for _ in 0..CALLS {
+            assert!(call(), "it opens");
+        }
+        calls += CALLS;
+    }
+    start.elapsed().as_secs_f64() * 1e9 / f64::from(calls)
+}
+
+fn main() -> anyhow::Result<()> {
+    let keys = keys(1);
+    let ring = ring(keys.clone(), None);
+    let text = ticket(&ring);
+    let parts = Parts::of(&text, keys.first().expect("a key"));
+    let cipher = parts.cipher();
+    let open = || {
+        let claimed = UnverifiedTicket::parse(black_box(text.as_bytes()));
+        black_box(claimed.and_then(|claimed| claimed.open(&ring, Purpose::Ticket, NOW, &POLICY))).is_ok()
+    };
+    let bare = || parts.open(&cipher);
+
+    (turn(&open), turn(&bare));
+    let mut turns: Vec<[f64; 2]> = (0..TURNS).map(|_| [turn(&open), turn(&bare)]).collect();
+    let samples = Path::new(env!("CARGO_TARGET_TMPDIR")).join("turns.json");
+    fs::write(&samples, serde_json::to_string(&turns)?)?;
+
+    let ratio = |[open, bare]: [f64; 2]| open / bare;
+    turns.sort_by(|one, other| ratio(*one).total_cmp(&ratio(*other)));
+    let [least, .., most] = turns[..] else { unreachable!("there are {TURNS}") };
+    let median = turns[TURNS / 2];
+    println!("open {:.0} ns, bare XAES open {:.0} ns", median[0], median[1]);
+    println!("{:.2} x ({:.2}..{:.2}) in {TURNS} turns", ratio(median), ratio(least), ratio(most));
+    println!("{}", samples.display());
+    Ok(())
+}
