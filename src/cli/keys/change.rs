@@ -32,6 +32,14 @@ const fn default_lead_s(key_use: KeyUse) -> u64 {
     }
 }
 
+/// What goes wrong when a key seals before everybody who needs it has it.
+const fn harm_of_haste(key_use: KeyUse) -> &'static str {
+    match key_use {
+        KeyUse::Ticket => "until a replica has loaded the new key, it refuses the tickets that others seal with it",
+        KeyUse::Jwt => "until a service has fetched the JWKS with the new key, it refuses the JWTs that it signs",
+    }
+}
+
 fn key_use_parser() -> impl TypedValueParser<Value = KeyUse> {
     PossibleValuesParser::new(KeyUse::ALL.map(KeyUse::as_str)).try_map(|text| text.parse::<KeyUse>())
 }
@@ -153,14 +161,12 @@ impl Rotate {
         }
         for (key_use, newest) in due {
             let lead_s = if self.now { 0 } else { self.lead.unwrap_or(default_lead_s(key_use)) };
+            let harm = harm_of_haste(key_use);
             if self.now {
-                warn(&"--now: until a replica has loaded the new key, it refuses what the others seal with it");
+                warn(&format_args!("--now: {harm}"));
             } else if lead_s < SAFE_LEAD_S {
-                warn(&format_args!(
-                    "a lead of {} is shorter than {}: replicas that get the file later refuse what it seals until they do",
-                    text::duration(lead_s),
-                    text::duration(SAFE_LEAD_S)
-                ));
+                let (lead, safe) = (text::duration(lead_s), text::duration(SAFE_LEAD_S));
+                warn(&format_args!("a lead of {lead} is shorter than {safe}: {harm}"));
             }
             let key = add_successor(&lock, key_use, newest, now, now.plus(lead_s))?;
             let seal_from = key.spec().seal_from;

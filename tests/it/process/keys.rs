@@ -208,6 +208,26 @@ fn rotate_adds_keys_that_wait_and_the_old_ones_go_on() {
 }
 
 #[test]
+fn rotate_says_what_haste_breaks() {
+    let keys = Keys::init();
+    let ticket = "until a replica has loaded the new key, it refuses the tickets that others seal with it\n";
+    let jwt = "until a service has fetched the JWKS with the new key, it refuses the JWTs that it signs\n";
+    for (how, before) in [
+        (&["--now"][..], Some("warning: --now: ")),
+        (&["--lead", "0s"], Some("warning: a lead of 0s is shorter than 5m: ")),
+        (&["--lead", "299s"], Some("warning: a lead of 4m 59s is shorter than 5m: ")),
+        (&["--lead", "5m"], None),
+        (&[], None),
+    ] {
+        let warning = |harm: &str| before.map(|before| format!("{before}{harm}")).unwrap_or_default();
+        let outcome = keys.run(&[&["rotate", "--force"], how].concat());
+        assert_eq!((outcome.code, outcome.stderr), (Some(0), warning(ticket) + &warning(jwt)), "{how:?}");
+        let outcome = keys.run(&[&["rotate", "--force", "--use", "jwt"], how].concat());
+        assert_eq!((outcome.code, outcome.stderr), (Some(0), warning(jwt)), "{how:?}");
+    }
+}
+
+#[test]
 fn rotate_inherits_from_the_newest_key() {
     let keys = Keys::missing();
     keys.run(&["init", "--max-ttl", "2h", "--life", "10d", "--jwt-alg", "EdDSA"]).done();
