@@ -81,7 +81,7 @@ async fn abuse_and_trouble_leave_good_clients_alone_and_nothing_behind() {
     let tables = report.text(&soak.stage);
     say(&tables);
 
-    abuse::check_all_was_shown(&soak.stage.tally);
+    abuse::check_all_was_shown(&soak.stage.tally, form);
     assert!(soak.stage.tally.checks_during(Trouble::Hangs) > 0, "nobody checked while the platform hung");
     assert!(after.descriptors <= before.descriptors, "file descriptors: {before:?} {after:?}");
     assert!(after.threads <= before.threads + MORE_THREADS, "threads: {before:?} {after:?}");

@@ -1,7 +1,7 @@
-//! Floods of tickets and codes that are worth nothing: made up, changed, another app's, old, used.
+//! Floods of tickets, codes and data that are worth nothing: made up, changed, another app's, old, used.
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::json;
 
 use super::ledger::{ANY_WEATHER, Worth};
@@ -103,6 +103,29 @@ pub(super) async fn wrong_app(worker: &mut Worker) {
     let is_good = worker.stage.ledger.worth(&kid_of(&ticket), shown) == Worth::Good;
     let expected: &[&str] = if is_good { &["403 wrong_app"] } else { &["403 wrong_app", "401 invalid_ticket"] };
     worker.told(answer.as_ref(), expected, &call);
+}
+
+/// What the platform never encrypted, with a genuine ticket. It may have the server ask about the `session_key`, a few times
+/// a minute for each login.
+pub(super) async fn wrong_data(worker: &mut Worker) {
+    let ticket = worker.anybodys_ticket().await;
+    let mut base64 = |len| STANDARD.encode((0..len).map(|_| random_byte(&mut worker.dice)).collect::<Vec<_>>());
+    let body = json!({ "encryptedData": base64(64), "iv": base64(16) });
+    let path = ["/v1/userdata", "/v1/phone"][worker.dice.roll(2)];
+    let (call, shown) = (Call::post(path).json(&body).ticket(&ticket), Instant::now());
+    let answer = worker.ask(&call).await;
+    let is_good = worker.stage.ledger.worth(&kid_of(&ticket), shown) == Worth::Good;
+    let expected: &[&str] = if is_good { &["400 bad_user_data"] } else { &["400 bad_user_data", "401 invalid_ticket"] };
+    worker.told(answer.as_ref(), expected, &call);
+}
+
+/// What is no login handle: an openid, a ticket, anything.
+pub(super) async fn no_handle(worker: &mut Worker) {
+    let ticket = worker.anybodys_ticket().await;
+    let handle = ["o-alice", "null", "%00", "", &ticket, &ticket[1..]][worker.dice.roll(6)];
+    let call = Call::post("/miniLogin/loginCheck.ajax").form(&format!("openid={handle}&unionid=&phoneNo="));
+    let answer = worker.ask(&call).await;
+    worker.told(answer.as_ref(), &["401"], &call);
 }
 
 /// A code that has logged somebody in.

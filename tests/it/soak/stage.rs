@@ -57,7 +57,7 @@ impl Stage {
         let ms = |duration: Duration| format!("\"{}ms\"", duration.as_millis());
         let tables = format!(
             "\n[[app]]\nappid = \"{OTHER_APPID}\"\nplatform = \"weapp\"\nsecret_env = \"WX_SECRET\"\nbase_url = \
-             \"http://{}\"\n\n[verify]\nany_app = true\n\n[jwt]\naudiences = [\"orders\"]\npublic_audiences = [\"orders\"]\n\n[upstream]\ntimeout = {}\n\n[limits]\ntrusted_proxies = \
+             \"http://{}\"\n\n[verify]\nany_app = true\n\n[compat]\nenabled = true\n\n[jwt]\naudiences = [\"orders\"]\npublic_audiences = [\"orders\"]\n\n[upstream]\ntimeout = {}\n\n[limits]\ntrusted_proxies = \
              [\"127.0.0.1\"]\nlogin_rate_per_address = \"10/m\"\nheader_timeout = \
              {}\nbody_timeout = {}\nidle_timeout = {}\n",
             road.address,
@@ -116,11 +116,17 @@ impl Stage {
         format!("demo-{name}-{}", self.codes.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Makes the simulator do what no platform would: `METHOD /_sim/...`.
-    pub(super) fn simulator(&self, method: &str, path: &str, body: &Value) {
+    /// What the button for phone numbers gives `name`: a code that was never used.
+    pub(super) fn phone_code_for(&self, name: &str) -> String {
+        format!("phone-{name}-{}", self.codes.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Has the simulator do what no platform would, `METHOD /_sim/...`, and gives back what it says.
+    pub(super) fn simulator(&self, method: &str, path: &str, body: &Value) -> Value {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let answer = block_in_place(|| call(self.platform.address, method, &format!("/_sim/{path}"), &[], &body));
         assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
     }
 
     /// The platform's login fails in this way until [`Stage::no_fault`].

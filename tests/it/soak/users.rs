@@ -1,13 +1,14 @@
-//! Good users. They log in, renew and take JWTs now and then, and check on every route that checks. Each answer must be the right one.
+//! Good users. They check on every route that checks; now and then they log in, renew, take a JWT, prove a phone number or
+//! have data decrypted. Each answer must be the right one.
 
 use auth_ticket::ticket::UnverifiedTicket;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::ledger::Worth;
-use super::worker::{Worker, outcome};
+use super::ledger::{ANY_WEATHER, Worth};
+use super::worker::{Worker, address_for, outcome};
 use crate::process::support::APPID;
 use crate::support::{Answer, Call};
 
@@ -18,11 +19,27 @@ struct User {
     /// Known from the first check.
     openid: Option<String>,
     ticket: Option<String>,
+    /// The number that is in the ticket.
+    phone: Option<String>,
+    /// As his platform has encrypted it: the same as long as nobody replaces his `session_key`.
+    data: Option<Value>,
+}
+
+/// What they do.
+pub(super) const KINDS: [&str; 7] =
+    ["login", "compat login", "renewal", "check", "token exchange", "phone number", "user data"];
+
+/// Who else has to be well for an answer of 200.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Needs {
+    Nobody,
+    Platform,
 }
 
 /// Lives until it is over.
 pub(super) async fn live(worker: Worker, number: usize) {
-    let mut user = User { worker, name: format!("user{number}"), openid: None, ticket: None };
+    let name = format!("user{number}");
+    let mut user = User { worker, name, openid: None, ticket: None, phone: None, data: None };
     while !user.worker.stage.is_over() {
         user.worker.stage.ledger.has(&user.name, user.ticket.as_deref());
         user.worker.turn().await;
@@ -33,20 +50,60 @@ pub(super) async fn live(worker: Worker, number: usize) {
 
 impl User {
     async fn act(&mut self) {
-        let wish = self.worker.dice.roll(20);
-        match self.ticket.clone() {
-            Some(ticket) if wish > 3 => self.check(&ticket).await,
-            Some(ticket) if wish > 2 => self.exchange(&ticket).await,
-            Some(ticket) if wish > 0 => self.renew(&ticket).await,
-            _ => self.log_in().await,
+        let Some(ticket) = self.ticket.clone() else { return self.log_in().await };
+        match self.worker.dice.roll(24) {
+            0 => self.log_in().await,
+            1 => self.log_in_by_handle().await,
+            2 => self.prove_phone(&ticket).await,
+            3 => self.decrypt(&ticket).await,
+            4 => self.exchange(&ticket).await,
+            5 | 6 => self.renew(&ticket).await,
+            _ => self.check(&ticket).await,
         }
     }
 
     async fn log_in(&mut self) {
         self.worker.kind = "login";
         if let Some(ticket) = self.worker.log_in(&self.name, APPID).await {
+            self.phone = None;
             self.has(ticket);
         }
+    }
+
+    /// As clients do that were written for another server: a handle for a code, and a ticket for the handle.
+    async fn log_in_by_handle(&mut self) {
+        self.worker.kind = "compat login";
+        let code = self.worker.stage.code_for(&self.name);
+        let call = Call::get(&format!("/miniLogin/login.ajax?code={code}&appid={APPID}"));
+        let call = call.header("X-Forwarded-For", address_for(&code));
+        let Some(answer) = self.worker.exchange(&code, call).await else { return };
+        let handle = answer.field("data")["openid"].as_str().unwrap().to_owned();
+        let call = Call::post("/miniLogin/loginCheck.ajax").form(&format!("openid={handle}&unionid=&phoneNo="));
+        if let Some(answer) = self.ask(&handle, call, "401", Needs::Nobody).await {
+            self.phone = None;
+            self.has(answer.field("data")["AUTH_TICKET"].as_str().unwrap().to_owned());
+        }
+    }
+
+    async fn prove_phone(&mut self, ticket: &str) {
+        self.worker.kind = "phone number";
+        let code = self.worker.stage.phone_code_for(&self.name);
+        let call = self.shown(ticket, Call::post("/v1/phone").json(&json!({ "code": code })));
+        if let Some(answer) = self.ask(ticket, call, "401 invalid_ticket", Needs::Platform).await {
+            let number = answer.text("phone_number");
+            assert_eq!(self.phone.get_or_insert_with(|| number.clone()), &number, "{}", self.name);
+            self.has(answer.ticket());
+        }
+    }
+
+    async fn decrypt(&mut self, ticket: &str) {
+        self.worker.kind = "user data";
+        let of = json!({ "appid": APPID, "name": self.name });
+        let data = self.data.get_or_insert_with(|| self.worker.stage.simulator("POST", "encrypt", &of));
+        let call = Call::post("/v1/userdata").json(data);
+        let Some(answer) = self.show(ticket, call).await else { return };
+        assert_eq!(answer.field("signature_valid"), true, "{answer:?}");
+        self.is_called(answer.field("data")["openId"].as_str().unwrap(), "the data");
     }
 
     async fn renew(&mut self, ticket: &str) {
@@ -66,12 +123,15 @@ impl User {
             _ => format!("/v1/verify/{APPID}"),
         };
         let Some(answer) = self.show(ticket, Call::get(&path)).await else { return };
-        let openid = if path == "/v1/session" {
-            answer.text("openid")
+        let (openid, phone) = if path == "/v1/session" {
+            let phone = answer.field("phone_number");
+            (answer.text("openid"), phone.as_str().unwrap_or_default().to_owned())
         } else {
-            answer.header("x-auth-openid").unwrap_or_default().to_owned()
+            let value = |name| answer.header(name).unwrap().to_owned();
+            (value("x-auth-openid"), value("x-auth-phone"))
         };
         self.is_called(&openid, &path);
+        assert_eq!(self.phone.as_deref().unwrap_or_default(), phone, "{} at {path}", self.name);
         self.worker.stage.tally.check(self.worker.stage.ledger.weather().sky);
     }
 
@@ -83,7 +143,7 @@ impl User {
              &subject_token_type=urn:auth-ticket:params:oauth:token-type:auth-ticket&subject_token={ticket}"
         );
         let call = Call::post("/v1/token").form(&form);
-        let Some(answer) = self.ask(ticket, call, "400 invalid_request").await else { return };
+        let Some(answer) = self.ask(ticket, call, "400 invalid_request", Needs::Nobody).await else { return };
         let jwt = answer.text("access_token");
         let claims = URL_SAFE_NO_PAD.decode(jwt.split('.').nth(1).unwrap()).unwrap();
         let claims: Value = serde_json::from_slice(&claims).unwrap();
@@ -98,30 +158,36 @@ impl User {
 
     /// Shows `ticket` in a header.
     async fn show(&mut self, ticket: &str, call: Call) -> Option<Answer> {
-        let call = match self.worker.dice.roll(2) {
+        let call = self.shown(ticket, call);
+        self.ask(ticket, call, "401 invalid_ticket", Needs::Nobody).await
+    }
+
+    fn shown(&mut self, ticket: &str, call: Call) -> Call {
+        match self.worker.dice.roll(2) {
             0 => call.ticket(ticket),
             _ => call.header("Authorization", format!("Bearer {ticket}")),
-        };
-        self.ask(ticket, call, "401 invalid_ticket").await
+        }
     }
 
     /// Sends `call` with `ticket`, which has to be good unless its key is revoked; then it is `refused`, and he has none any
     /// more.
-    async fn ask(&mut self, ticket: &str, call: Call, refused: &str) -> Option<Answer> {
+    async fn ask(&mut self, ticket: &str, call: Call, refused: &str, needs: Needs) -> Option<Answer> {
         let kid = UnverifiedTicket::parse(ticket.as_bytes()).unwrap().unverified_kid().to_string();
-        let shown = Instant::now();
+        let (before, shown) = (self.worker.stage.ledger.weather(), Instant::now());
         let answer = self.worker.ask(&call).await;
-        let worth = self.worker.stage.ledger.worth(&kid, shown);
-        let expected: &[&str] = match worth {
-            Worth::Good => &["200"],
-            Worth::Either => &["200", refused],
-            Worth::Refused => &[refused],
+        let (worth, after) = (self.worker.stage.ledger.worth(&kid, shown), self.worker.stage.ledger.weather());
+        let is_fine = before == after && before.logins() == ["200"];
+        let good = if is_fine || needs == Needs::Nobody { &["200"] } else { ANY_WEATHER };
+        let expected = match worth {
+            Worth::Good => good.to_vec(),
+            Worth::Either => [good, &[refused]].concat(),
+            Worth::Refused => vec![refused],
         };
         if outcome(answer.as_ref()) == refused {
             self.ticket = None;
         }
-        self.worker.told(answer.as_ref(), expected, &(&self.name, worth));
-        answer.filter(|answer| answer.status == 200)
+        self.worker.told(answer.as_ref(), &expected, &(&self.name, worth, before.sky, after.sky));
+        answer.filter(|answer| outcome(Some(answer)) == "200")
     }
 
     fn has(&mut self, ticket: String) {

@@ -62,6 +62,11 @@ impl Call {
         self.body("application/x-www-form-urlencoded", body)
     }
 
+    /// Whether it is for one of the routes that tell a status in their bodies alone.
+    pub(crate) fn is_compat(&self) -> bool {
+        self.target.starts_with("/miniLogin/")
+    }
+
     /// The request as it goes over the wire, with nothing added but `Host` and, where there is a body and no other
     /// word about its length, `Content-Length`.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
