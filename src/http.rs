@@ -60,7 +60,7 @@ use error::ApiError;
 use flight::Flights;
 use limits::Limits;
 use metrics::{Metrics, OpenedUnder};
-use upstream::{Asks, Breakers};
+use upstream::{Asks, Breakers, Interface};
 use verify::IdentityHeaders;
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -131,7 +131,9 @@ impl AppState {
         let live = ArcSwap::from_pointee(Live { opened: metrics.for_ring(&ring), ring, signers });
         metrics.ring_loaded(clock.now(), 0);
         for app in &apps {
-            metrics.platform_paused(app.id.as_str(), false);
+            for interface in Interface::ALL {
+                metrics.platform_paused(app.id.as_str(), interface, false);
+            }
         }
         let breakers = Breakers::new(&apps);
         let limits = Limits::new(&settings.limits);

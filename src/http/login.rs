@@ -11,7 +11,8 @@ use super::claims::{Event, Turn};
 use super::error::{ApiError, ErrorCode};
 use super::peer::Address;
 use super::request::{json_body, json_object};
-use super::{App, AppState, json_answer, upstream};
+use super::upstream::{self, Interface};
+use super::{App, AppState, json_answer};
 use crate::clock::UnixSeconds;
 use crate::keyring::{AppId, Purpose};
 use crate::platform::{Code, FailedReason, Identity, PlatformError};
@@ -119,7 +120,7 @@ fn spend(
         let failed = || PlatformError::Failed(FailedReason::Malformed);
         let app = state.app(app.as_str()).ok_or_else(failed)?;
         let turn = if asks_the_owner { Some(Turn::take(&state, Event::Login)?) } else { None };
-        let identity = upstream::call(&state, app, "exchange", app.platform.exchange(&code)).await?;
+        let identity = upstream::call(&state, app, Interface::Exchange, app.platform.exchange(&code)).await?;
         let login_id = LoginId::generate().map_err(|_| failed())?;
         let session = session_of(identity, login_id, state.now()).map_err(|_| failed())?;
         let session = match turn {

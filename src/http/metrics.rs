@@ -19,6 +19,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::claims::Event;
 use super::limits::{Door, Limit, Place, TooMany};
+use super::upstream::Interface;
 use super::verify::Route;
 use crate::clock::UnixSeconds;
 use crate::keyring::{KeyId, KeyRing, KeyState, KeyUse, Purpose};
@@ -42,7 +43,7 @@ pub(super) struct Metrics {
     logins: Family<Login, Counter>,
     upstream_seconds: Family<Call, Histogram>,
     upstream_errcodes: Family<Errcode, Counter>,
-    upstream_paused: Family<OfApp, Gauge>,
+    upstream_paused: Family<Call, Gauge>,
     hook_calls: Family<HookCall, Counter>,
     hook_seconds: Histogram,
     requests: Family<Request, ShardedCounter>,
@@ -80,9 +81,10 @@ struct Call {
     call: &'static str,
 }
 
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct OfApp {
-    appid: String,
+impl Call {
+    fn new(appid: &str, interface: Interface) -> Self {
+        Self { appid: appid.to_owned(), call: interface.as_str() }
+    }
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -243,7 +245,7 @@ impl Metrics {
         let help = "Time that the platform took to answer a call, our own queue included";
         to.register_with_unit("upstream_latency", help, Unit::Seconds, self.upstream_seconds.clone());
         to.register("upstream_errcodes", "Refusals of the platform by its errcode", self.upstream_errcodes.clone());
-        let help = "1 while the platform of an app is left alone after repeated failures";
+        let help = "1 while an interface of an app's platform is left alone after repeated failures";
         to.register("upstream_paused", help, self.upstream_paused.clone());
         let help = "Questions to the owner's service by what came of them";
         to.register("claims_hook_calls", help, self.hook_calls.clone());
@@ -304,8 +306,8 @@ impl Metrics {
         self.logins.get_or_create(&Login { appid: appid.to_owned(), result }).inc();
     }
 
-    pub(super) fn called(&self, appid: &str, call: &'static str, took: Duration, error: Option<&PlatformError>) {
-        self.upstream_seconds.get_or_create(&Call { appid: appid.to_owned(), call }).observe(took.as_secs_f64());
+    pub(super) fn called(&self, appid: &str, interface: Interface, took: Duration, error: Option<&PlatformError>) {
+        self.upstream_seconds.get_or_create(&Call::new(appid, interface)).observe(took.as_secs_f64());
         if let Some(errcode) = error.and_then(PlatformError::errcode) {
             self.upstream_errcodes.get_or_create(&Errcode { appid: appid.to_owned(), errcode }).inc();
         }
@@ -319,8 +321,8 @@ impl Metrics {
         }
     }
 
-    pub(super) fn platform_paused(&self, appid: &str, is_paused: bool) {
-        self.upstream_paused.get_or_create(&OfApp { appid: appid.to_owned() }).set(i64::from(is_paused));
+    pub(super) fn platform_paused(&self, appid: &str, interface: Interface, is_paused: bool) {
+        self.upstream_paused.get_or_create(&Call::new(appid, interface)).set(i64::from(is_paused));
     }
 
     pub(super) fn checked(&self, route: Route, status: u16) {

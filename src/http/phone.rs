@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::error::{ApiError, Stake};
 use super::login::TicketObject;
 use super::request::{json_body, json_object, presented_ticket};
-use super::{App, AppState, json_answer, session_key, upstream};
+use super::upstream::{self, Interface};
+use super::{App, AppState, json_answer, session_key};
 use crate::keyring::{AppId, Purpose};
 use crate::platform::{Code, Phone};
 use crate::ticket::{PhoneNumber, Ticket};
@@ -82,7 +83,7 @@ fn spend(
     let code = code.duplicate();
     async move {
         let app = state.app(app.as_str()).ok_or(ApiError::unusable_answer())?;
-        let phone = upstream::call(&state, app, "phone", app.platform.phone(&code)).await;
+        let phone = upstream::call(&state, app, Interface::Phone, app.platform.phone(&code)).await;
         phone.map_err(|error| ApiError::of_platform(&error, Stake::PhoneCode))
     }
 }
@@ -106,7 +107,7 @@ async fn by_data(
         Err(cause) => return Err(session_key::blame(state, app, ticket, &session_key, &cause).await),
     };
     if state.settings.phone_check_origin {
-        let vouches = upstream::call(state, app, "vouches_for", app.platform.vouches_for(encrypted_data)).await;
+        let vouches = upstream::call(state, app, Interface::VouchesFor, app.platform.vouches_for(encrypted_data)).await;
         if !vouches.map_err(|error| ApiError::of_platform(&error, Stake::Nothing))? {
             let cause = "the platform did not make this ciphertext";
             return Err(session_key::blame(state, app, ticket, &session_key, &cause).await);

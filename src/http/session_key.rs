@@ -11,7 +11,7 @@ use super::error::{ApiError, ErrorCode, Stake};
 use super::limits::Limit;
 use super::login::TicketObject;
 use super::request::presented_ticket;
-use super::upstream::{self, ASK_AGAIN_S};
+use super::upstream::{self, ASK_AGAIN_S, Interface};
 use super::{App, AppState, json_answer};
 use crate::keyring::Purpose;
 use crate::secret::SecretText;
@@ -44,7 +44,7 @@ pub(super) async fn reset(State(state): State<Arc<AppState>>, headers: HeaderMap
         return Err(asked_too_often());
     }
     let reset = app.platform.reset_session(ticket.session().openid.as_str(), &session_key);
-    let reset = upstream::call(&state, app, "reset_session", reset).await;
+    let reset = upstream::call(&state, app, Interface::ResetSession, reset).await;
     let new = reset.map_err(|error| ApiError::of_platform(&error, Stake::Nothing))?.ok_or(STALE)?;
     let mut session = ticket.into_session();
     session.session_key = Some(SessionKey::parse(new.expose()).map_err(|_| ApiError::unusable_answer())?);
@@ -86,7 +86,7 @@ async fn ask(
     session_key: &SecretText,
 ) -> Result<bool, crate::platform::PlatformError> {
     let answer = app.platform.check_session(ticket.session().openid.as_str(), session_key);
-    upstream::call(state, app, "check_session", answer).await
+    upstream::call(state, app, Interface::CheckSession, answer).await
 }
 
 const fn asked_too_often() -> ApiError {

@@ -18,60 +18,85 @@ use crate::keyring::AppId;
 use crate::platform::PlatformError;
 use crate::ticket::LoginId;
 
-/// So many outages in a row, and an app's platform is left alone; first for a second, at most for half a minute.
+/// So many outages in a row, and the interface is left alone; first for a second, at most for half a minute.
 const BREAKER: BreakerOptions =
     BreakerOptions { failures: 10, shortest_pause: Duration::from_secs(1), longest_pause: Duration::from_secs(30) };
 
-/// Whether the platform of an app may be called, for each app.
-#[derive(Debug)]
-pub(super) struct Breakers(HashMap<AppId, Breaker>);
+/// What a platform is called for. Each is an interface of its own: one may be out of order while the others are well.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Interface {
+    Exchange,
+    Phone,
+    VouchesFor,
+    CheckSession,
+    ResetSession,
+}
 
-impl Breakers {
-    pub(super) fn new(apps: &[App]) -> Self {
-        Self(apps.iter().map(|app| (app.id.clone(), Breaker::new(BREAKER))).collect())
-    }
+impl Interface {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Exchange, Self::Phone, Self::VouchesFor, Self::CheckSession, Self::ResetSession];
 
-    fn admit(&self, app: &App, now: Instant) -> Result<Option<Pass>, Stopped> {
-        self.0.get(&app.id).map(|breaker| breaker.admit(now)).transpose()
+    /// Its name for operators.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exchange => "exchange",
+            Self::Phone => "phone",
+            Self::VouchesFor => "vouches_for",
+            Self::CheckSession => "check_session",
+            Self::ResetSession => "reset_session",
+        }
     }
 }
 
-/// Waits for `answer`, which `call` gets from the platform of `app`, and tells operators how that went. While the platform
-/// is left alone, nothing of `answer` is begun.
+/// Whether an interface may be called, for each of each app's platform.
+#[derive(Debug)]
+pub(super) struct Breakers(HashMap<AppId, [Breaker; Interface::ALL.len()]>);
+
+impl Breakers {
+    pub(super) fn new(apps: &[App]) -> Self {
+        Self(apps.iter().map(|app| (app.id.clone(), Interface::ALL.map(|_| Breaker::new(BREAKER)))).collect())
+    }
+
+    fn admit(&self, app: &App, interface: Interface, now: Instant) -> Result<Option<Pass>, Stopped> {
+        let breaker = self.0.get(&app.id).and_then(|of_app| of_app.get(interface as usize));
+        breaker.map(|breaker| breaker.admit(now)).transpose()
+    }
+}
+
+/// Waits for `answer`, which `interface` of the platform of `app` gives, and tells operators how that went. While the
+/// interface is left alone, nothing of `answer` is begun.
 pub(super) async fn call<T>(
     state: &Arc<AppState>,
     app: &App,
-    call: &'static str,
+    interface: Interface,
     answer: impl Future<Output = Result<T, PlatformError>>,
 ) -> Result<T, PlatformError> {
     let began = Instant::now();
-    let pass = state.breakers.admit(app, began).map_err(|Stopped { retry_after, .. }| PlatformError::Stopped {
+    let pass = state.breakers.admit(app, interface, began).map_err(|Stopped { retry_after, .. }| {
         // Rounded up.
-        retry_after_s: retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0),
+        let retry_after_s = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+        PlatformError::Stopped { retry_after_s }
     })?;
     let result = answer.await;
-    state.metrics.called(app.id.as_str(), call, began.elapsed(), result.as_ref().err());
+    state.metrics.called(app.id.as_str(), interface, began.elapsed(), result.as_ref().err());
     if let Some(pass) = pass {
-        tell(state, app, pass, result.as_ref().is_err_and(PlatformError::is_outage));
+        tell(state, app, interface, pass, result.as_ref().is_err_and(PlatformError::is_outage));
     }
     result
 }
 
 /// Tells the breaker how a call went, and operators when that changes something.
-fn tell(state: &AppState, app: &App, pass: Pass, is_outage: bool) {
-    let appid = app.id.as_str();
+fn tell(state: &AppState, app: &App, interface: Interface, pass: Pass, is_outage: bool) {
+    let (appid, call) = (app.id.as_str(), interface.as_str());
     if is_outage {
         if let Some(pause) = pass.failed(Instant::now()) {
-            state.metrics.platform_paused(appid, true);
-            tracing::warn!(
-                appid,
-                pause_s = pause.as_secs(),
-                "the platform does not answer and is left alone for a while"
-            );
+            state.metrics.platform_paused(appid, interface, true);
+            let pause_s = pause.as_secs();
+            tracing::warn!(appid, call, pause_s, "the platform does not answer and is left alone for a while");
         }
     } else if pass.worked() {
-        state.metrics.platform_paused(appid, false);
-        tracing::info!(appid, "the platform answers again");
+        state.metrics.platform_paused(appid, interface, false);
+        tracing::info!(appid, call, "the platform answers again");
     }
 }
 

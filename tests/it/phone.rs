@@ -96,6 +96,30 @@ async fn what_the_platform_refuses_is_told_by_the_contracts_names() {
     }
 }
 
+/// Rule: an interface of the platform that fails again and again is left alone, and the others go on.
+#[tokio::test]
+async fn logins_and_phone_codes_do_not_suffer_from_each_others_interface() {
+    let server = TestServer::builder().upstream_timeout(Duration::from_millis(300)).start().await;
+    let ticket = server.ticket_for("alice").await;
+    for _ in 0..10 {
+        by_code(&server, &ticket, "hang").await.is_error("upstream_timeout");
+    }
+    by_code(&server, &ticket, "phone-alice-1").await.is_error("upstream_busy");
+    server.ticket_for("alice").await;
+    let paused = |call: &str| format!("auth_ticket_upstream_paused{{appid=\"{APPID}\",call=\"{call}\"}} 1\n");
+    let metrics = server.metrics().await;
+    assert!(metrics.contains(&paused("phone")) && !metrics.contains(&paused("exchange")), "{metrics}");
+
+    let server = TestServer::builder().upstream_timeout(Duration::from_millis(300)).start().await;
+    for number in 0..10 {
+        server.call(Call::login("hang")).await.is_error("upstream_timeout");
+        // Its success says nothing about logins.
+        by_code(&server, &server.sealed(&session("o-bob", START)), &format!("phone-bob-{number}")).await.is_ok();
+    }
+    server.call(Call::login(&server.code_for("alice"))).await.is_error("upstream_busy");
+    by_code(&server, &ticket, "phone-alice-2").await.is_ok();
+}
+
 #[tokio::test]
 async fn a_code_is_not_spent_without_a_key_to_seal_with() {
     let server = TestServer::start().await;
