@@ -169,6 +169,27 @@ mod tests {
     }
 
     #[test]
+    fn two_lists_together_cut_off_whom_either_does_whichever_comes_first() {
+        let list = |scope: &str, before: u64| {
+            let before = UnixSeconds::new(before);
+            format!(r#"{{"v":1,"cutoffs":[{{{scope},"before":"{before}","created":"2026-11-22T21:00:00Z"}}]}}"#)
+        };
+        let app = AppId::parse("wx1").unwrap();
+        for scope in
+            [r#""scope":"all""#, r#""scope":"app","appid":"wx1""#, r#""scope":"openid","appid":"wx1","openid":"alice""#]
+        {
+            let [early, late] = [100, 300].map(|before| Cutoffs::parse(&list(scope, before)).unwrap());
+            for (one, other) in
+                [(&early, &late), (&late, &early), (&late, &Cutoffs::default()), (&Cutoffs::default(), &late)]
+            {
+                let both = Cutoffs::both(one, other);
+                let cuts_off = |auth_time| both.cuts_off(&app, "alice", LoginId([1; 8]), UnixSeconds::new(auth_time));
+                assert!(cuts_off(299) && !cuts_off(300) && !both.is_empty(), "{scope}");
+            }
+        }
+    }
+
+    #[test]
     fn an_empty_list_cuts_nobody_off() {
         assert!(Cutoffs::parse(r#"{"v":1,"cutoffs":[]}"#).unwrap().is_empty());
         assert!(!Cutoffs::parse(LIST).unwrap().is_empty());

@@ -317,6 +317,15 @@ fn one_command_writes_at_a_time() {
 }
 
 #[test]
+fn the_lock_is_taken_through_no_link() {
+    let (keys, elsewhere) = (Keys::empty(), tempfile::tempdir().unwrap());
+    let target = elsewhere.path().join("target");
+    symlink(&target, keys.path(".lock")).unwrap();
+    assert!(matches!(keys.directory.lock(), Err(WriteError::Io { .. })));
+    assert!(!target.exists());
+}
+
+#[test]
 fn what_a_killed_command_left_is_cleared_by_the_next() {
     let (keys, _) = Keys::with_key();
     keys.put(".tmp-AbCdEf", "half a key", 0o600);

@@ -65,6 +65,15 @@ async fn an_assertion_ends_with_the_session_at_the_latest() {
 }
 
 #[tokio::test]
+async fn an_assertion_lives_no_longer_than_its_key_lets_it() {
+    let server = builder().start().await;
+    let ticket = server.ticket_for("alice").await;
+    server.change_ring(|plan| plan.keys[1].max_ttl_s = 60);
+    let answer = server.verify(&ticket).await;
+    assert_eq!(asserted(&server, &answer).await["exp"], START.as_u64() + 60);
+}
+
+#[tokio::test]
 async fn without_a_key_that_signs_the_header_is_empty_and_readyz_says_so() {
     let server = builder().start().await;
     let ticket = server.ticket_for("alice").await;

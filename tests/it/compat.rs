@@ -1,6 +1,7 @@
 //! The client code of the seed works unchanged; and what it sends as an openid is no openid.
 
 use auth_ticket::keyring::Purpose;
+use auth_ticket::ticket::PhoneNumber;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Call, OTHER_APPID, Plan, START, TestServer, seal, session};
@@ -321,6 +322,21 @@ async fn nobody_is_bound_by_anything_but_a_proof_for_this_login() {
     ticket(&server.call(check_with(&handle, &proof)).await);
     server.clock.advance(361);
     assert_eq!(server.call(check_with(&handle, &proof)).await.field("code"), 401, "the handle is over");
+}
+
+/// Login ids are drawn at random: one that two users happen to have makes neither's proof the other's.
+#[tokio::test]
+async fn a_proof_of_another_user_with_the_same_login_id_binds_nobody() {
+    let server = TestServer::builder().compat().require_phone().start().await;
+    let sealed = |openid: &str, purpose| {
+        let mut claims = session(openid, START);
+        claims.phone = PhoneNumber::parse("+8613800000000").ok().filter(|_| purpose == Purpose::PhoneProof);
+        seal(&Plan::one_key(), "wx0123456789abcdef", &claims, purpose, START)
+    };
+    let handle = sealed("o-alice", Purpose::LoginHandle);
+    let of_bob = server.call(check_with(&handle, &sealed("o-bob", Purpose::PhoneProof))).await;
+    assert_eq!(of_bob.field("code"), 400);
+    ticket(&server.call(check_with(&handle, &sealed("o-alice", Purpose::PhoneProof))).await);
 }
 
 #[tokio::test]

@@ -35,6 +35,7 @@ mod session_key;
 mod simulator;
 mod soak;
 mod support;
+mod tokens;
 mod trouble;
 mod user_data;
 mod verify;

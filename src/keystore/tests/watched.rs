@@ -129,6 +129,9 @@ fn a_revocation_and_a_new_cut_off_work_while_another_file_is_broken() {
     watched.kept_because("ticket-00000001.key");
     assert_eq!(watched.state(), KeyState::Revoked);
     assert!(watched.cuts_off("alice") && !watched.cuts_off("bob"));
+    watched.cut_off(&["bob"]);
+    watched.kept_because("ticket-00000001.key");
+    assert!(watched.cuts_off("alice") && watched.cuts_off("bob"), "power is taken away and not given back");
 }
 
 #[test]

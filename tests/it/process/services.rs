@@ -204,6 +204,10 @@ fn a_client_proves_who_it_is_in_one_way() {
         let challenge = if authorization.is_some() { "Basic realm=\"auth-ticket\"" } else { "Bearer" };
         assert_eq!(answer.header("www-authenticate"), Some(challenge), "{authorization:?} {more}");
     }
+    let right = basic("orders", "orders_secret%26%3D");
+    let twice = [("Authorization", &*right), ("Authorization", &*right)];
+    assert_eq!(post(&twice, "").json()["error"], "invalid_client");
+    assert_eq!(post(&twice[..1], "").status, 200);
     assert!(!services.server.stderr().contains("orders_secret"));
 }
 
