@@ -98,11 +98,7 @@ pub(super) async fn wrong_app(worker: &mut Worker) {
         0 => Call::get(&format!("/v1/verify/{OTHER_APPID}")),
         _ => Call::get(&format!("/v1/ext-authz-app/{OTHER_APPID}/{APPID}")),
     };
-    let (call, shown) = (call.ticket(&ticket), Instant::now());
-    let answer = worker.ask(&call).await;
-    let is_good = worker.stage.ledger.worth(&kid_of(&ticket), shown) == Worth::Good;
-    let expected: &[&str] = if is_good { &["403 wrong_app"] } else { &["403 wrong_app", "401 invalid_ticket"] };
-    worker.told(answer.as_ref(), expected, &call);
+    refused_at_last(worker, &ticket, call, "403 wrong_app").await;
 }
 
 /// What the platform never encrypted, with a genuine ticket. It may have the server ask about the `session_key`, a few times
@@ -112,10 +108,15 @@ pub(super) async fn wrong_data(worker: &mut Worker) {
     let mut base64 = |len| STANDARD.encode((0..len).map(|_| random_byte(&mut worker.dice)).collect::<Vec<_>>());
     let body = json!({ "encryptedData": base64(64), "iv": base64(16) });
     let path = ["/v1/userdata", "/v1/phone"][worker.dice.roll(2)];
-    let (call, shown) = (Call::post(path).json(&body).ticket(&ticket), Instant::now());
+    refused_at_last(worker, &ticket, Call::post(path).json(&body), "400 bad_user_data").await;
+}
+
+/// Shows `ticket`, which is good, so that it comes to what is `wrong` about `call`; unless its key has been revoked meanwhile.
+async fn refused_at_last(worker: &mut Worker, ticket: &str, call: Call, wrong: &str) {
+    let (call, shown) = (call.ticket(ticket), Instant::now());
     let answer = worker.ask(&call).await;
-    let is_good = worker.stage.ledger.worth(&kid_of(&ticket), shown) == Worth::Good;
-    let expected: &[&str] = if is_good { &["400 bad_user_data"] } else { &["400 bad_user_data", "401 invalid_ticket"] };
+    let is_good = worker.stage.ledger.worth(&kid_of(ticket), shown) == Worth::Good;
+    let expected = if is_good { &[wrong][..] } else { &[wrong, "401 invalid_ticket"] };
     worker.told(answer.as_ref(), expected, &call);
 }
 
