@@ -45,6 +45,14 @@ pub struct Stopped {
     pub retry_after: Duration,
 }
 
+impl Stopped {
+    /// The same in whole seconds, rounded up, as `Retry-After` has it.
+    #[must_use]
+    pub fn retry_after_s(self) -> u64 {
+        self.retry_after.as_secs() + u64::from(self.retry_after.subsec_nanos() > 0)
+    }
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Phase {
     /// Calls go out; so many have failed in a row.

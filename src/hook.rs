@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
-use crate::breaker::{Breaker, BreakerOptions, Pass, Stopped};
+use crate::breaker::{Breaker, BreakerOptions, Pass};
 use crate::outbound;
 use crate::ticket::{ClaimError, OwnerClaims};
 
@@ -178,9 +178,8 @@ impl Hook {
     /// # Errors
     /// [`CallError::Stopped`].
     pub fn admit(&self) -> Result<Pass, CallError> {
-        self.breaker.admit(Instant::now()).map_err(|Stopped { retry_after, .. }| CallError::Stopped {
-            retry_after_s: retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0),
-        })
+        let pass = self.breaker.admit(Instant::now());
+        pass.map_err(|stopped| CallError::Stopped { retry_after_s: stopped.retry_after_s() })
     }
 
     /// Sends `jwt`, and says what came back and how long that took.

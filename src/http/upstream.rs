@@ -72,11 +72,8 @@ pub(super) async fn call<T>(
     answer: impl Future<Output = Result<T, PlatformError>>,
 ) -> Result<T, PlatformError> {
     let began = Instant::now();
-    let pass = state.breakers.admit(app, interface, began).map_err(|Stopped { retry_after, .. }| {
-        // Rounded up.
-        let retry_after_s = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
-        PlatformError::Stopped { retry_after_s }
-    })?;
+    let pass = state.breakers.admit(app, interface, began);
+    let pass = pass.map_err(|stopped| PlatformError::Stopped { retry_after_s: stopped.retry_after_s() })?;
     let result = answer.await;
     state.metrics.called(app.id.as_str(), interface, began.elapsed(), result.as_ref().err());
     if let Some(pass) = pass {

@@ -279,6 +279,8 @@ async fn login_at(platform: Router) -> Answer {
     login(&server, "any-code").await
 }
 
+const PAUSED: &str = "auth_ticket_upstream_paused{appid=\"wx0123456789abcdef\",call=\"exchange\"}";
+
 /// Rule: a platform that fails again and again is left alone for a while, and a code that was not sent is still good.
 #[tokio::test]
 async fn a_platform_that_does_not_answer_is_left_alone_and_the_code_stays_good() {
@@ -293,12 +295,7 @@ async fn a_platform_that_does_not_answer_is_left_alone_and_the_code_stays_good()
     assert_eq!(refused.is_error("upstream_busy").header("retry-after"), Some("1"));
     assert_eq!(server.platform.exchanges(), asked, "nothing was sent");
     server.verify(&ticket).await.is_ok();
-    assert!(
-        server
-            .metrics()
-            .await
-            .contains("auth_ticket_upstream_paused{appid=\"wx0123456789abcdef\",call=\"exchange\"} 1\n")
-    );
+    assert!(server.metrics().await.contains(&format!("{PAUSED} 1\n")));
     server.call(Call::post("/v1/renew").ticket(&ticket)).await.is_ok();
 
     // After the pause one call tries; its success ends the stop.
@@ -313,12 +310,7 @@ async fn a_platform_that_does_not_answer_is_left_alone_and_the_code_stays_good()
         }
     };
     within_5_s("the pause ends", tried).await.ticket();
-    assert!(
-        server
-            .metrics()
-            .await
-            .contains("auth_ticket_upstream_paused{appid=\"wx0123456789abcdef\",call=\"exchange\"} 0\n")
-    );
+    assert!(server.metrics().await.contains(&format!("{PAUSED} 0\n")));
     server.ticket_for("bob").await;
 }
 

@@ -487,7 +487,7 @@ pub(crate) fn session(openid: &str, auth_time: UnixSeconds) -> Session {
     }
 }
 
-/// `stream` to a server of any kind; its answers are checked for everything but secrets.
+/// `stream` to a server with the routes of `[compat]`; its answers are checked for everything but secrets.
 pub(crate) fn connection(stream: TcpStream) -> Connection {
     Connection::over(stream, Rules { secrets: Secrets::default(), compat: true, cors: false })
 }

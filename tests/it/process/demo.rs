@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -21,6 +22,16 @@ fn demo(directory: &Path) -> Command {
 fn is_empty(directory: &Path) {
     let left: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.is_empty(), "left behind: {left:?}");
+}
+
+#[test]
+fn a_name_that_a_shell_would_take_apart_is_not_among_what_to_type() {
+    for (called, typed) in [("./auth-ticket", "./auth-ticket"), ("/a b/$(x)", "auth-ticket"), ("", "auth-ticket")] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut server = Server::start(demo(directory.path()).arg0(called));
+        until(called, || server.stdout().contains(&format!("\n{typed} keys rotate --now --keys /")));
+        server.stop();
+    }
 }
 
 #[test]
