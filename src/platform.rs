@@ -31,11 +31,13 @@ pub trait Platform: Send + Sync + fmt::Debug {
     /// Each variant of [`PlatformError`] says what it means for the code.
     fn exchange<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Identity, PlatformError>>;
 
-    /// Spends `code`, which a phone button gave, and says which number the user has agreed to show.
+    /// Spends `code`, which a phone button gave, and says which number the user `openid` has agreed to show.
+    ///
+    /// The platform has to check that the button was this user's: anybody can send a code on.
     ///
     /// # Errors
-    /// As [`Platform::exchange`]; [`PlatformError::InvalidCode`] for a code that is spent, too.
-    fn phone<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Phone, PlatformError>>;
+    /// As [`Platform::exchange`]; [`PlatformError::InvalidCode`] for a code that is spent or another user's, too.
+    fn phone<'a>(&'a self, code: &'a Code, openid: &'a str) -> BoxFuture<'a, Result<Phone, PlatformError>>;
 
     /// Whether `session_key` is still the one with which the platform encrypts data of the user `openid`.
     ///

@@ -67,7 +67,7 @@ pub(super) async fn phone(State(state): State<Arc<AppState>>, request: Request) 
     let handle = opened_handle(&state, &fields).await?;
     let code = fields.one("code")?.ok_or(ApiError::invalid_request("code is missing"))?;
     let app = state.app_of(&handle)?;
-    let phone = super::phone::by_code(&state, app, code).await?;
+    let phone = super::phone::by_code(&state, app, &handle, code).await?;
     let mut session = handle.into_session();
     session.phone = Some(super::phone::sealable(&phone)?);
     let (proof, _) = state.seal(&app.id, &session, Purpose::PhoneProof)?;

@@ -14,7 +14,8 @@ use super::error::ApiError;
 use crate::keyring::AppId;
 use crate::platform::{Code, FailedReason, PlatformError};
 
-type Key = (AppId, [u8; 32]);
+/// App, user where the code counts only for one (empty otherwise), digest of the code.
+type Key = (AppId, String, [u8; 32]);
 type Flight<T> = Shared<BoxFuture<'static, Result<T, ApiError>>>;
 type Running<T> = Arc<Mutex<HashMap<Key, Flight<T>>>>;
 
@@ -22,16 +23,18 @@ type Running<T> = Arc<Mutex<HashMap<Key, Flight<T>>>>;
 pub(super) struct Flights<T>(Running<T>);
 
 impl<T: Clone + Send + Sync + 'static> Flights<T> {
-    /// Joins the exchange of `code` at `app` that runs, or starts `exchange`.
+    /// Joins the exchange of `code` at `app` that runs, or starts `exchange`. With `user`, the openid for whom the code is
+    /// exchanged, only exchanges for the same user are one: another user's result must not be handed out.
     ///
     /// It runs to its end whether or not the client is still there: the code is spent by then, and others may wait.
     pub(super) async fn join(
         &self,
         app: &AppId,
+        user: Option<&str>,
         code: &Code,
         exchange: impl Future<Output = Result<T, ApiError>> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let key = (app.clone(), code.digest());
+        let key = (app.clone(), user.unwrap_or_default().to_owned(), code.digest());
         let flight = {
             let mut running = lock(&self.0);
             running.get(&key).cloned().unwrap_or_else(|| {

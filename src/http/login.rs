@@ -99,7 +99,7 @@ async fn log_in(
         _ => (&state.login_flights, true),
     };
     let exchange = spend(Arc::clone(state), app.id.clone(), &code, asks_the_owner);
-    let session = flights.join(&app.id, &code, exchange).await?;
+    let session = flights.join(&app.id, None, &code, exchange).await?;
     // The ring is taken anew: platform and owner may have let us wait across a reload.
     let (sealed, now) = state.seal(&app.id, &session, purpose)?;
     let openid_hash = openid_hash(&app.id, &session);

@@ -41,7 +41,9 @@ pub(super) async fn phone(State(state): State<Arc<AppState>>, request: Request) 
     let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
     let app = state.app_of(&ticket)?;
     let phone = match json_object(&body).ok_or(WRONG)? {
-        PhoneRequest { code: Some(code), encrypted_data: None, iv: None } => by_code(&state, app, code).await?,
+        PhoneRequest { code: Some(code), encrypted_data: None, iv: None } => {
+            by_code(&state, app, &ticket, code).await?
+        }
         PhoneRequest { code: None, encrypted_data: Some(data), iv: Some(iv) } => {
             by_data(&state, app, &ticket, &data, &iv).await?
         }
@@ -63,27 +65,35 @@ pub(super) fn sealable(phone: &Phone) -> Result<PhoneNumber, ApiError> {
     PhoneNumber::parse(&phone.e164()).map_err(|_| ApiError::unusable_answer())
 }
 
-/// Spends the code of a phone button.
+/// Spends the code that the phone button gave the user of `ticket`, or of a login handle.
 ///
 /// # Errors
 /// Before the code is spent, that there is no key to seal with; and every failure of the call.
-pub(super) async fn by_code(state: &Arc<AppState>, app: &App, code: String) -> Result<Phone, ApiError> {
+pub(super) async fn by_code(
+    state: &Arc<AppState>,
+    app: &App,
+    ticket: &Ticket,
+    code: String,
+) -> Result<Phone, ApiError> {
     let code =
         Code::parse(code).map_err(|_| ApiError::invalid_request("code is not 1 to 512 printable ASCII characters"))?;
     state.can_seal()?;
-    state.phone_flights.join(&app.id, &code, spend(Arc::clone(state), app.id.clone(), &code)).await
+    let openid = ticket.session().openid.as_str();
+    let spent = spend(Arc::clone(state), app.id.clone(), openid.to_owned(), &code);
+    state.phone_flights.join(&app.id, Some(openid), &code, spent).await
 }
 
 /// The call itself, free of the request that asked for it.
 fn spend(
     state: Arc<AppState>,
     app: AppId,
+    openid: String,
     code: &Code,
 ) -> impl Future<Output = Result<Phone, ApiError>> + Send + 'static {
     let code = code.duplicate();
     async move {
         let app = state.app(app.as_str()).ok_or(ApiError::unusable_answer())?;
-        let phone = upstream::call(&state, app, Interface::Phone, app.platform.phone(&code)).await;
+        let phone = upstream::call(&state, app, Interface::Phone, app.platform.phone(&code, &openid)).await;
         phone.map_err(|error| ApiError::of_platform(&error, Stake::PhoneCode))
     }
 }

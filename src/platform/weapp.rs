@@ -155,10 +155,10 @@ impl Platform for Weapp {
         }))
     }
 
-    fn phone<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Phone, PlatformError>> {
+    fn phone<'a>(&'a self, code: &'a Code, openid: &'a str) -> BoxFuture<'a, Result<Phone, PlatformError>> {
         Box::pin(self.run(phone::PATH, async move {
             let _turn = self.turns.for_another_call().await?;
-            phone::phone(&self.tokens, &self.credentials.appid, code).await
+            phone::phone(&self.tokens, &self.credentials.appid, openid, code).await
         }))
     }
 

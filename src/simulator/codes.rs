@@ -81,8 +81,8 @@ impl Codes {
         self.minted.insert(code, Minted { appid, name, expires_at: now.plus(Self::LIFETIME_S) });
     }
 
-    /// Spends a minted code. One that is tried with another app, or too late, is not thereby spent.
-    pub(super) fn spend_minted(&mut self, code: &str, appid: &str, now: UnixSeconds) -> Result<Name, Refused> {
+    /// Whom a minted code stands for. It is not spent thereby.
+    pub(super) fn owner(&self, code: &str, appid: &str, now: UnixSeconds) -> Result<Name, Refused> {
         if self.spent.get(&digest(code)).is_some() {
             return Err(Refused::Used);
         }
@@ -90,9 +90,7 @@ impl Codes {
         if minted.appid != appid || now >= minted.expires_at {
             return Err(Refused::Invalid);
         }
-        let name = minted.name.clone();
-        self.spend(code)?;
-        Ok(name)
+        Ok(minted.name.clone())
     }
 
     /// Spends any code, whatever the app.
@@ -199,18 +197,19 @@ mod tests {
     fn a_minted_code_works_once() {
         let mut codes = Codes::default();
         let code = mint(&mut codes, NOW);
-        assert_eq!(codes.spend_minted(&code, "wx1", NOW), Ok(name("alice")));
-        assert_eq!(codes.spend_minted(&code, "wx1", NOW), Err(Refused::Used));
-        assert_eq!(codes.spend_minted(&code, "wx1", NOW.plus(301)), Err(Refused::Used));
+        assert_eq!(codes.owner(&code, "wx1", NOW), Ok(name("alice")));
+        codes.spend(&code).unwrap();
+        assert_eq!(codes.owner(&code, "wx1", NOW), Err(Refused::Used));
+        assert_eq!(codes.owner(&code, "wx1", NOW.plus(301)), Err(Refused::Used));
     }
 
     #[test]
     fn a_minted_code_is_for_one_app_and_five_minutes() {
         let mut codes = Codes::default();
         let code = mint(&mut codes, NOW);
-        assert_eq!(codes.spend_minted(&code, "wx2", NOW), Err(Refused::Invalid));
-        assert_eq!(codes.spend_minted(&code, "wx1", NOW.plus(300)), Err(Refused::Invalid));
-        assert_eq!(codes.spend_minted(&code, "wx1", NOW.plus(299)), Ok(name("alice")));
+        assert_eq!(codes.owner(&code, "wx2", NOW), Err(Refused::Invalid));
+        assert_eq!(codes.owner(&code, "wx1", NOW.plus(300)), Err(Refused::Invalid));
+        assert_eq!(codes.owner(&code, "wx1", NOW.plus(299)), Ok(name("alice")));
     }
 
     #[test]
@@ -218,7 +217,7 @@ mod tests {
         let mut codes = Codes::with_max_len(2);
         let minted = [(); 3].map(|()| mint(&mut codes, NOW));
         assert_eq!(codes.minted.len(), 2);
-        assert_eq!(codes.spend_minted(&minted[0], "wx1", NOW), Err(Refused::Invalid));
+        assert_eq!(codes.owner(&minted[0], "wx1", NOW), Err(Refused::Invalid));
         for code in ["a", "b", "c"] {
             assert_eq!(codes.spend(code), Ok(()));
         }

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::read_body;
 use super::reply::Reply;
-use super::wechat::{Jscode2session, SessionRequest, TokenRequest, Wechat};
+use super::wechat::{Jscode2session, PhoneRequest, SessionRequest, TokenRequest, Wechat};
 
 pub(super) fn routes() -> Router<Arc<Wechat>> {
     Router::new()
@@ -84,13 +84,17 @@ fn session_request(query: Option<String>) -> SessionRequest {
 
 async fn getuserphonenumber(State(wechat): State<Arc<Wechat>>, RawQuery(query): RawQuery, body: Body) -> Response {
     let [access_token] = parameters(query, ["access_token"]);
-    let code = text_in(read_body(body).await, "code", 41008);
-    respond(wechat.getuserphonenumber(&access_token, code)).await
+    let body = json_in(read_body(body).await);
+    let request = body.and_then(|body| {
+        let openid = body.get("openid").and_then(Value::as_str).filter(|openid| !openid.is_empty());
+        Ok(PhoneRequest { code: text_in(&body, "code", 41008)?, openid: openid.map(str::to_owned) })
+    });
+    respond(wechat.getuserphonenumber(&access_token, request)).await
 }
 
 async fn checkencryptedmsg(State(wechat): State<Arc<Wechat>>, RawQuery(query): RawQuery, body: Body) -> Response {
     let [access_token] = parameters(query, ["access_token"]);
-    let hash = text_in(read_body(body).await, "encrypted_msg_hash", 40097);
+    let hash = json_in(read_body(body).await).and_then(|body| text_in(&body, "encrypted_msg_hash", 40097));
     respond(wechat.checkencryptedmsg(&access_token, hash)).await
 }
 
@@ -104,13 +108,17 @@ fn parameters<const N: usize>(query: Option<String>, names: [&str; N]) -> [Strin
     })
 }
 
-/// A text in a JSON object; `missing` is what a body without it is refused with.
-fn text_in(body: Option<Vec<u8>>, name: &str, missing: i64) -> Result<String, i64> {
+/// The JSON of a body.
+fn json_in(body: Option<Vec<u8>>) -> Result<Value, i64> {
     let body = body.ok_or(47001)?;
     if body.is_empty() {
         return Err(44002);
     }
-    let body: Value = serde_json::from_slice(&body).map_err(|_| 47001)?;
+    serde_json::from_slice(&body).map_err(|_| 47001)
+}
+
+/// A text in a JSON object; `missing` is what a body without it is refused with.
+fn text_in(body: &Value, name: &str, missing: i64) -> Result<String, i64> {
     let text = body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     text.map(str::to_owned).ok_or(missing)
 }

@@ -56,6 +56,13 @@ pub(super) struct TokenRequest {
     pub(super) secret: String,
 }
 
+/// The body of `getuserphonenumber`.
+#[derive(Debug, Default)]
+pub(super) struct PhoneRequest {
+    pub(super) code: String,
+    pub(super) openid: Option<String>,
+}
+
 /// The parameters of `checksession` and `resetusersessionkey`.
 #[derive(Debug, Default)]
 pub(super) struct SessionRequest {
@@ -125,7 +132,7 @@ impl Wechat {
             present(&[(appid, 41002), (secret, 41004), (js_code, 41008)])?;
             app(appid, grant_type, "authorization_code")?;
             let (delay, name) =
-                spend(&mut state.login_codes, Request::parse(js_code, "demo"), js_code, appid, now, 40163)?;
+                spend(&mut state.login_codes, Request::parse(js_code, "demo"), js_code, appid, now, 40163, |_| true)?;
             state.users.meet(&name, appid);
             let session_key = state.users.session_key(&name, appid);
             let (openid, unionid) = (name.openid(appid), name.unionid());
@@ -160,12 +167,13 @@ impl Wechat {
         })
     }
 
-    /// The code of the phone button becomes a phone number.
-    pub(super) fn getuserphonenumber(&self, access_token: &str, code: Result<String, i64>) -> Reply {
+    /// The code of the phone button becomes a phone number. With an openid, it has to be the one of the button's user.
+    pub(super) fn getuserphonenumber(&self, access_token: &str, request: Result<PhoneRequest, i64>) -> Reply {
         self.call_with_token(Endpoint::Getuserphonenumber, access_token, |state, appid, now| {
-            let code = code?;
+            let PhoneRequest { code, openid } = request?;
+            let is_user = |name: &Name| openid.as_ref().is_none_or(|openid| *openid == name.openid(appid));
             let (delay, name) =
-                spend(&mut state.phone_codes, Request::parse(&code, "phone"), &code, appid, now, 40029)?;
+                spend(&mut state.phone_codes, Request::parse(&code, "phone"), &code, appid, now, 40029, is_user)?;
             state.users.meet(&name, appid);
             let watermark = Watermark { timestamp: now.as_u64(), appid };
             let phone_info = RawValue::from_string(opendata::phone_info(&name.phone(), watermark)).map_err(|_| -1)?;
@@ -284,7 +292,8 @@ pub(super) fn is_appid(text: &str) -> bool {
     matches!(text.len(), 1..=MAX_APPID_LEN) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Whom a code stands for, and how long it takes to say so. `used` is the errcode of a code that was spent before.
+/// Whom a code stands for, and how long it takes to say so. `used` is the errcode of a code that was spent before; a code of
+/// somebody who is not `expected` is refused with 40003 and stays good.
 fn spend(
     codes: &mut Codes,
     request: Request,
@@ -292,17 +301,25 @@ fn spend(
     appid: &str,
     now: UnixSeconds,
     used: i64,
+    expected: impl FnOnce(&Name) -> bool,
 ) -> Result<(Duration, Name), Fault> {
-    let spent = match request {
-        Request::Once(name) => codes.spend(code).map(|()| name),
-        Request::Other => codes.spend_minted(code, appid, now),
-        Request::Slow(delay, name) => return Ok((delay, name)),
-        Request::Fault(fault) => return Err(fault),
-    };
-    spent.map(|name| (Duration::ZERO, name)).map_err(|refused| match refused {
+    let meaning = |refused| match refused {
         Refused::Invalid => Fault::Errcode(40029),
         Refused::Used => Fault::Errcode(used),
-    })
+    };
+    let (delay, name, works_once) = match request {
+        Request::Once(name) => (Duration::ZERO, name, true),
+        Request::Other => (Duration::ZERO, codes.owner(code, appid, now).map_err(meaning)?, true),
+        Request::Slow(delay, name) => (delay, name, false),
+        Request::Fault(fault) => return Err(fault),
+    };
+    if !expected(&name) {
+        return Err(Fault::Errcode(40003));
+    }
+    if works_once {
+        codes.spend(code).map_err(meaning)?;
+    }
+    Ok((delay, name))
 }
 
 /// Who signed, if it was with the present `session_key`.

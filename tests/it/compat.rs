@@ -275,6 +275,18 @@ async fn a_client_binds_a_phone_number_when_it_is_told_to() {
 }
 
 #[tokio::test]
+async fn a_phone_code_of_another_user_proves_nothing() {
+    let server = TestServer::builder().compat().require_phone().start().await;
+    let handle = handle_for(&server, "alice").await;
+    let stolen = server.call(Call::post(PHONE).form(&format!("openid={handle}&code=phone-bob-1"))).await;
+    assert_eq!((stolen.field("code"), stolen.field("data")), (json!(400), Value::Null));
+    assert_eq!(server.call(check(&handle)).await.field("code"), 400, "still not bound");
+    let of_bob = handle_for(&server, "bob").await;
+    let own = server.call(Call::post(PHONE).form(&format!("openid={of_bob}&code=phone-bob-1"))).await;
+    assert_eq!(own.field("code"), 200, "the code is still his");
+}
+
+#[tokio::test]
 async fn a_proof_counts_where_none_is_asked_for() {
     let server = start().await;
     let handle = handle_for(&server, "alice").await;

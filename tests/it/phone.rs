@@ -49,7 +49,7 @@ async fn a_phone_code_becomes_a_number_in_a_new_ticket() {
 #[tokio::test]
 async fn the_platforms_user_decides_which_number_it_is_not_the_client() {
     let server = TestServer::start().await;
-    let ticket = server.ticket_for("alice").await;
+    let ticket = server.ticket_for("hk.bob").await;
     let body = json!({ "code": "phone-hk.bob-1", "phone_number": "+8613800000000", "phoneNumber": "13800000000" });
     let answer = server.call(phone(&ticket, &body).header("x-auth-phone", "+8613800000000")).await;
     assert_eq!(answer.text("phone_number"), server.phone("hk.bob"));
@@ -71,6 +71,37 @@ async fn a_phone_code_works_once_and_a_double_tap_is_one_call() {
     let again = by_code(&server, &ticket, "phone-alice-1").await;
     assert_eq!(again.is_error("invalid_phone_code").field("errcode"), 40029);
     server.verify(&ticket).await.is_ok();
+}
+
+/// A code says nothing of who sends it: only the platform knows whose button gave it.
+#[tokio::test]
+async fn another_users_phone_code_seals_nothing_into_a_ticket() {
+    let server = TestServer::start().await;
+    let [alices, bobs] = [server.ticket_for("alice").await, server.ticket_for("bob").await];
+    let minted = server.simulator("phone-code", &json!({ "appid": APPID, "name": "bob" })).await;
+    for code in ["phone-bob-77", minted["code"].as_str().unwrap(), "slow-1-bob"] {
+        let stolen = by_code(&server, &alices, code).await;
+        assert_eq!(stolen.is_error("invalid_phone_code").field("errcode"), 40003, "{code}");
+        assert_eq!(by_code(&server, &bobs, code).await.text("phone_number"), server.phone("bob"), "{code}");
+    }
+    assert!(server.session(&alices).await.json().get("phone_number").is_none());
+}
+
+/// Requests with the same code share a call to the platform only if they are the same user's.
+#[tokio::test]
+async fn a_call_that_runs_for_one_user_answers_nobody_else() {
+    let server = TestServer::start().await;
+    let [alices, bobs] = [server.ticket_for("alice").await, server.ticket_for("bob").await];
+    let (own, other, again) = tokio::join!(
+        by_code(&server, &bobs, "slow-300-bob"),
+        by_code(&server, &alices, "slow-300-bob"),
+        by_code(&server, &bobs, "slow-300-bob"),
+    );
+    other.is_error("invalid_phone_code");
+    for answer in [own, again] {
+        assert_eq!(answer.text("phone_number"), server.phone("bob"));
+    }
+    assert_eq!(server.calls("getuserphonenumber").await, 2);
 }
 
 #[tokio::test]
@@ -111,10 +142,11 @@ async fn logins_and_phone_codes_do_not_suffer_from_each_others_interface() {
     assert!(metrics.contains(&paused("phone")) && !metrics.contains(&paused("exchange")), "{metrics}");
 
     let server = TestServer::builder().upstream_timeout(Duration::from_millis(300)).start().await;
+    let bobs = server.sealed(&session(&server.openid("bob"), START));
     for number in 0..10 {
         server.call(Call::login("hang")).await.is_error("upstream_timeout");
         // Its success says nothing about logins.
-        by_code(&server, &server.sealed(&session("o-bob", START)), &format!("phone-bob-{number}")).await.is_ok();
+        by_code(&server, &bobs, &format!("phone-bob-{number}")).await.is_ok();
     }
     server.call(Call::login(&server.code_for("alice"))).await.is_error("upstream_busy");
     by_code(&server, &ticket, "phone-alice-2").await.is_ok();
@@ -273,12 +305,12 @@ async fn a_hundred_at_once_on_five_replicas_share_access_tokens_that_end_under_t
         replicas.push(TestServer::builder().base_url(&url).start().await);
     }
     let all: Vec<&TestServer> = std::iter::once(&first).chain(&replicas).collect();
-    let ticket = first.ticket_for("alice").await;
+    let ticket_of = |name: &str| first.sealed(&session(&first.openid(name), START));
     for round in 0..4 {
         let before = first.calls("stable_token").await;
         let requests = (0..100).map(|number| {
-            let (server, ticket) = (all[number % all.len()], &ticket);
-            async move { by_code(server, ticket, &format!("phone-user{number}-{round}")).await }
+            let (server, ticket) = (all[number % all.len()], ticket_of(&format!("user{number}")));
+            async move { by_code(server, &ticket, &format!("phone-user{number}-{round}")).await }
         });
         for (number, answer) in futures_util::future::join_all(requests).await.iter().enumerate() {
             assert_eq!(answer.is_ok().text("phone_number"), first.phone(&format!("user{number}")));

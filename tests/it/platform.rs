@@ -71,7 +71,8 @@ impl Replicas {
             .map(|n| {
                 let weapp = Arc::clone(&self.weapps[n % REPLICAS]);
                 let code = Code::parse(format!("phone-alice-{round}-{n}")).unwrap();
-                tokio::spawn(async move { weapp.phone(&code).await })
+                let openid = self.simulator.user(APPID, "alice").unwrap().openid;
+                tokio::spawn(async move { weapp.phone(&code, &openid).await })
             })
             .collect();
         let half_way = async {

@@ -30,9 +30,17 @@ struct Watermark {
     appid: String,
 }
 
-/// Spends `code`, which a phone button of the app `appid` gave.
-pub(super) async fn phone(tokens: &AccessTokens, appid: &str, code: &Code) -> Result<Phone, PlatformError> {
-    let request = Request { path: PATH, query: Vec::new(), body: Some(json!({"code": code.expose()})) };
+/// Spends `code`, which the phone button of the user `openid` of the app `appid` gave.
+///
+/// The openid is optional for the platform. Without it, the code of any user's button is answered with that user's number.
+pub(super) async fn phone(
+    tokens: &AccessTokens,
+    appid: &str,
+    openid: &str,
+    code: &Code,
+) -> Result<Phone, PlatformError> {
+    let body = json!({"code": code.expose(), "openid": openid});
+    let request = Request { path: PATH, query: Vec::new(), body: Some(body) };
     let answer = tokens.call(&request).await.map_err(|error| error.meaning(Refused::of_a_phone_code))?;
     let Success { phone_info } = answer.read()?;
     if phone_info.watermark.appid != appid {

@@ -145,6 +145,7 @@ impl WeChat {
 }
 
 const FETCH: &str = "POST /cgi-bin/stable_token";
+const OPENID: &str = "oGZUI0egBJY1zhBYw2KhdUfwVJJE";
 const PHONE: &str = "POST /wxa/business/getuserphonenumber";
 const CHECK: &str = "GET /wxa/checksession";
 const RESET: &str = "GET /wxa/resetusersessionkey";

@@ -133,7 +133,8 @@ fn both_calls_for_a_token_name_what_is_wrong() {
 fn a_phone_code_works_once_and_in_its_app() {
     let (wechat, clock) = wechat();
     let [one, other] = ["wx1", "wx2"].map(|appid| token_for(&wechat, appid));
-    let call = |token: &str, code: &str| json(wechat.getuserphonenumber(token, Ok(code.to_owned())));
+    let request = |code: &str| Ok(PhoneRequest { code: code.to_owned(), openid: None });
+    let call = |token: &str, code: &str| json(wechat.getuserphonenumber(token, request(code)));
     let alice = Wechat::user("wx1", "alice").unwrap();
     let expected = json!({
         "errcode": 0,
@@ -154,9 +155,30 @@ fn a_phone_code_works_once_and_in_its_app() {
     clock.advance(300);
     assert_eq!(call(&one, "late")["errcode"], 40029);
     assert_eq!(call(&one, "err-45011")["errcode"], 45011);
-    assert_eq!(wechat.getuserphonenumber(&one, Ok("hang".to_owned())), Reply::Hang);
+    assert_eq!(wechat.getuserphonenumber(&one, request("hang")), Reply::Hang);
     assert_eq!(errcode(wechat.getuserphonenumber(&one, Err(44002))), 44002);
     assert_eq!(errcode(wechat.getuserphonenumber("", Err(44002))), 41001, "the token is looked at first");
+}
+
+#[test]
+fn a_phone_code_with_an_openid_is_that_users_only() {
+    let (wechat, _) = wechat();
+    let token = token_for(&wechat, "wx1");
+    let openid = |appid: &str, name: &str| Wechat::user(appid, name).unwrap().openid;
+    let call = |code: &str, openid: &str| {
+        let request = PhoneRequest { code: code.to_owned(), openid: Some(openid.to_owned()) };
+        json(wechat.getuserphonenumber(&token, Ok(request)))
+    };
+    let name = Name::parse("alice").unwrap();
+    wechat.state().phone_codes.mint("minted".to_owned(), "wx1".to_owned(), name, wechat.now());
+    for code in ["phone-alice-1", "minted", "slow-1-alice"] {
+        for other in [openid("wx1", "bob"), openid("wx2", "alice"), "o".to_owned(), openid("wx1", "alice") + "x"] {
+            assert_eq!(call(code, &other)["errcode"], 40003, "{code} {other}");
+        }
+        assert_eq!(call(code, &openid("wx1", "alice"))["errcode"], 0, "{code} is still good");
+    }
+    assert_eq!(call("phone-alice-1", &openid("wx1", "alice"))["errcode"], 40029);
+    assert_eq!(call("unheard-of", &openid("wx1", "alice"))["errcode"], 40029);
 }
 
 #[test]

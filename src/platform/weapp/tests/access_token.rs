@@ -6,7 +6,7 @@ use super::*;
 
 /// A phone number, by a code that no other call has used.
 async fn phone(weapp: &Weapp) -> Result<Phone, PlatformError> {
-    weapp.phone(&code("canarycode")).await
+    weapp.phone(&code("canarycode"), OPENID).await
 }
 
 /// The tokens that calls to `line` came with.

@@ -3,8 +3,6 @@
 use super::*;
 use crate::platform::IdentityError;
 
-const OPENID: &str = "oGZUI0egBJY1zhBYw2KhdUfwVJJE";
-
 fn session_key() -> SecretText {
     SecretText::new("o0q0otL8aEzpcZL/FT9WsQ==")
 }
@@ -27,10 +25,13 @@ fn malformed<T>() -> Result<T, PlatformError> {
 async fn a_phone_number_is_asked_for_by_code() {
     for country_code in ["86", r#""86""#] {
         let (wechat, weapp) = with(PHONE, phone_info(country_code)).await;
-        let phone = weapp.phone(&code("a\"b")).await.unwrap();
+        let phone = weapp.phone(&code("a\"b"), OPENID).await.unwrap();
         assert_eq!((&*phone.e164(), phone.country_code(), phone.pure()), ("+8613580006666", "86", "13580006666"));
         let [seen] = &wechat.seen(PHONE)[..] else { panic!("one code is one request") };
-        assert_eq!((&*seen.query, &*seen.body), ("access_token=token-1", r#"{"code":"a\"b"}"#));
+        assert_eq!(
+            (&*seen.query, &*seen.body),
+            ("access_token=token-1", r#"{"code":"a\"b","openid":"oGZUI0egBJY1zhBYw2KhdUfwVJJE"}"#)
+        );
     }
 }
 
@@ -47,7 +48,7 @@ async fn a_phone_code_that_is_refused_means_what_it_says() {
         (12345, "Failed", None),
     ] {
         let (wechat, weapp) = with(PHONE, refused(errcode)).await;
-        let error = weapp.phone(&code("c")).await.unwrap_err();
+        let error = weapp.phone(&code("c"), OPENID).await.unwrap_err();
         assert_eq!(format!("{error:?}").split(['(', ' ']).next(), Some(expected), "{errcode}");
         assert_eq!((error.errcode(), error.retry_after_s()), (Some(errcode), retry_after_s));
         assert_eq!(wechat.count(PHONE), 1, "{errcode}");
@@ -57,7 +58,7 @@ async fn a_phone_code_that_is_refused_means_what_it_says() {
 #[tokio::test]
 async fn a_phone_number_for_another_app_is_not_taken() {
     let (_, weapp) = with(PHONE, phone_info("86").replace(APPID, "wxfedcba9876543210")).await;
-    assert_eq!(weapp.phone(&code("c")).await.unwrap_err(), PlatformError::Failed(FailedReason::OtherApp));
+    assert_eq!(weapp.phone(&code("c"), OPENID).await.unwrap_err(), PlatformError::Failed(FailedReason::OtherApp));
 }
 
 #[tokio::test]
@@ -74,7 +75,7 @@ async fn a_phone_number_that_is_none_is_a_failure() {
         r#"{"errcode":0,"errmsg":"ok"}"#.to_owned(),
     ] {
         let (_, weapp) = with(PHONE, bad.clone()).await;
-        assert_eq!(weapp.phone(&code("c")).await.map(|_| ()), malformed(), "{bad}");
+        assert_eq!(weapp.phone(&code("c"), OPENID).await.map(|_| ()), malformed(), "{bad}");
     }
 }
 
@@ -83,7 +84,7 @@ async fn a_phone_code_is_not_sent_again_when_nothing_comes_back() {
     let wechat = WeChat::gated(fair_weather).await;
     let weapp = weapp(&wechat.url, Duration::from_secs(2));
     let code = code("c");
-    let (outcome, ()) = tokio::join!(weapp.phone(&code), async {
+    let (outcome, ()) = tokio::join!(weapp.phone(&code, OPENID), async {
         wechat.let_through(FETCH).await;
         wechat.reached(PHONE, 1).await;
         later(Duration::from_secs(2)).await;

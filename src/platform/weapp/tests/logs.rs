@@ -86,7 +86,7 @@ async fn a_token_and_what_goes_with_it_are_in_no_log() {
     let weapp = wechat.weapp();
     weapp.check_session("openidcanary", &SecretText::new("keycanary")).await.unwrap();
     later(Duration::from_secs(2)).await;
-    weapp.phone(&code("codecanary")).await.unwrap_err();
+    weapp.phone(&code("codecanary"), OPENID).await.unwrap_err();
     weapp.reset_session("openidcanary", &SecretText::new("keycanary")).await.unwrap_err();
     weapp.vouches_for("datacanary").await.unwrap_err();
     let log = recorded();
