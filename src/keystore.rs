@@ -19,7 +19,7 @@ pub use reload::{Reload, ReloadError, Reloader};
 pub use write::{WriteError, WriteLock};
 
 use crate::clock::{LEEWAY_S, UnixSeconds};
-use crate::keyring::cutoffs::Cutoff;
+use crate::keyring::cutoffs::{Cutoff, Recovered};
 use crate::keyring::{AppId, KeyName, KeyRing, RingContent, RingError};
 
 /// A keys directory, and whose reading of its files is acceptable.
@@ -168,6 +168,16 @@ impl Directory {
     /// The file is there and is not right.
     pub fn cutoffs(&self) -> Result<Vec<Cutoff>, FileProblem> {
         read::cutoffs(&self.path, self.allow_group_read)
+    }
+
+    /// Reads what can be understood of the list of cut-offs, whatever is wrong with it, for commands that rewrite it and
+    /// for those who are cut off: with what is wrong with the file apart from its text (owner, mode, size), if anything
+    /// is. A right, empty list where there is no file.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read at all.
+    pub fn recover_cutoffs(&self) -> Result<(Recovered, Option<FileProblem>), FileProblem> {
+        read::recover_cutoffs(&self.path, self.allow_group_read)
     }
 
     fn has_cutoffs_file(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Cut-offs: whose tickets are refused although they are authentic and not expired. Revocation without a database.
 
 pub mod list;
+mod recover;
 
 use std::fmt;
 
@@ -9,6 +10,7 @@ use foldhash::{HashMap, HashSet};
 use super::AppId;
 use crate::clock::UnixSeconds;
 pub use list::{Cutoff, CutoffsError, Who};
+pub use recover::{Entry, Other, Recovered};
 
 /// 8 random bytes that name a login and survive its renewals; shown as 16 lower-case hex digits.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -70,6 +72,14 @@ impl Cutoffs {
     /// [`CutoffsError`]; a list is taken as a whole or not at all.
     pub fn parse(text: &str) -> Result<Self, CutoffsError> {
         list::entries(text)?.collect()
+    }
+
+    /// Takes what can be understood of a text that may not be right, with what is wrong with it.
+    #[must_use]
+    pub fn recover(text: &[u8]) -> (Self, Option<CutoffsError>) {
+        let mut cutoffs = Self::default();
+        recover::each(text, |cutoff| cutoffs.add(cutoff.who));
+        (cutoffs, recover::fault(text))
     }
 
     fn add(&mut self, who: Who) {

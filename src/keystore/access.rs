@@ -29,15 +29,41 @@ pub(super) struct Demand {
 /// Opened without blocking, then looked at through the open descriptor: neither a fifo nor a swap of the file between
 /// the look and the reading can do harm.
 pub(super) fn read_file(path: &Path, demand: Demand) -> Result<Content, Problem> {
-    let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let file = File::options().read(true).custom_flags(nonblock).open(path)?;
-    let metadata = file.metadata()?;
+    let (file, metadata) = open(path)?;
     check(&metadata, demand)?;
-    let mut content = Content::new(Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default()));
-    file.take(demand.max_len as u64 + 1).read_to_end(&mut content)?;
+    let content = read(file, &metadata, demand)?;
     if content.len() > demand.max_len {
         return Err(Problem::TooLarge { max_len: demand.max_len });
     }
+    Ok(content)
+}
+
+/// Reads what can be read of a regular file, and says how it fails to meet `demand`: for what takes power away.
+pub(super) fn read_in_spite_of(path: &Path, demand: Demand) -> Result<(Content, Option<Problem>), Problem> {
+    let (file, metadata) = open(path)?;
+    let problem = match check(&metadata, demand) {
+        Err(Problem::NotAFile) => return Err(Problem::NotAFile),
+        result => result.err(),
+    };
+    let mut content = read(file, &metadata, demand)?;
+    // It may have grown since it was looked at.
+    let problem = problem.or((content.len() > demand.max_len).then_some(Problem::TooLarge { max_len: demand.max_len }));
+    content.truncate(demand.max_len);
+    Ok((content, problem))
+}
+
+fn open(path: &Path) -> io::Result<(File, Metadata)> {
+    let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = File::options().read(true).custom_flags(nonblock).open(path)?;
+    let metadata = file.metadata()?;
+    Ok((file, metadata))
+}
+
+/// At most one byte more than `demand` allows.
+fn read(file: File, metadata: &Metadata, demand: Demand) -> io::Result<Content> {
+    let expected = usize::try_from(metadata.len()).unwrap_or_default().min(demand.max_len);
+    let mut content = Content::new(Vec::with_capacity(expected));
+    file.take(demand.max_len as u64 + 1).read_to_end(&mut content)?;
     Ok(content)
 }
 

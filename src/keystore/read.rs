@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::access::{self, Content, Demand};
 use super::{LoadError, key_file_name};
+use crate::keyring::cutoffs::Recovered;
 use crate::keyring::cutoffs::list::{self, Cutoff, CutoffsError};
 use crate::keyring::text::{self, Parsed, TextError};
 use crate::keyring::{Cutoffs, Fingerprint, KeyId, KeyName, KeyUse, RingContent};
@@ -213,6 +214,19 @@ pub(super) fn cutoffs(directory: &Path, allow_group_read: bool) -> Result<Vec<Cu
     match access::read_file(&path, Demand { max_len: MAX_CUTOFFS_LEN, allow_group_read }).and_then(parse) {
         Err(Problem::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         result => result.map_err(|problem| FileProblem { path, problem }),
+    }
+}
+
+/// What can be understood of the list of cut-offs, and what is wrong with the file apart from its text.
+pub(super) fn recover_cutoffs(
+    directory: &Path,
+    allow_group_read: bool,
+) -> Result<(Recovered, Option<FileProblem>), FileProblem> {
+    let path = directory.join(CUTOFFS);
+    match access::read_in_spite_of(&path, Demand { max_len: MAX_CUTOFFS_LEN, allow_group_read }) {
+        Ok((content, problem)) => Ok((Recovered::read(&content), problem.map(|problem| FileProblem { path, problem }))),
+        Err(Problem::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok((Recovered::default(), None)),
+        Err(problem) => Err(FileProblem { path, problem }),
     }
 }
 

@@ -276,6 +276,26 @@ fn a_revoked_file_counts_whatever_it_is() {
 }
 
 #[test]
+fn cut_offs_are_read_from_a_list_that_is_not_right() {
+    const ALL: &str = r#"{"scope":"all","before":"2026-11-22T21:00:00Z","created":"2026-11-22T21:00:00Z"}"#;
+    let (keys, _) = Keys::with_key();
+    let recover = || keys.directory.recover_cutoffs().unwrap();
+    assert!(recover().0.fault.is_none() && recover().0.entries.is_empty(), "no file is an empty list");
+    let list = format!(r#"{{"v":1,"cutoffs":[{ALL}]}}"#);
+    for mode in [0o600, 0o644, 0o666, 0o640] {
+        keys.put("cutoffs.json", &list, mode);
+        let (recovered, problem) = recover();
+        assert_eq!((recovered.cutoffs().count(), problem.is_none()), (1, mode == 0o600), "{mode:o}");
+    }
+    keys.put("cutoffs.json", &list[..list.len() - 1], 0o600);
+    let (recovered, problem) = recover();
+    assert!(recovered.cutoffs().count() == 1 && recovered.fault.is_some() && problem.is_none());
+    fs::remove_file(keys.path("cutoffs.json")).unwrap();
+    fs::create_dir(keys.path("cutoffs.json")).unwrap();
+    assert!(keys.directory.recover_cutoffs().unwrap_err().to_string().contains("is not a regular file"));
+}
+
+#[test]
 fn a_volume_of_links_loads() {
     let (source, name) = Keys::with_key();
     let keys = Keys::empty();

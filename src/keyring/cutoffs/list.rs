@@ -43,6 +43,9 @@ pub enum CutoffsError {
         /// Counted from 1.
         column: usize,
     },
+    /// Not UTF-8.
+    #[error("not UTF-8 text")]
+    NotText,
     /// A version that this program does not know.
     #[error("version {0} is unknown to this program")]
     Version(u64),
@@ -109,11 +112,20 @@ pub(super) fn entries(text: &str) -> Result<impl Iterator<Item = Result<Cutoff, 
     if file.v != 1 {
         return Err(CutoffsError::Version(file.v));
     }
-    Ok((1..).zip(file.cutoffs).map(|(number, entry)| {
-        let entry: Result<RawCutoff, _> = serde_json::from_str(entry.get());
-        let cutoff = entry.map_err(|_| "not the fields of a cut-off").and_then(RawCutoff::parse);
-        cutoff.map_err(|what| CutoffsError::Entry { number, what })
-    }))
+    Ok((1..)
+        .zip(file.cutoffs)
+        .map(|(number, entry)| self::entry(entry.get()).map_err(|what| CutoffsError::Entry { number, what })))
+}
+
+/// Parses the JSON of one entry.
+pub(super) fn entry(text: &str) -> Result<Cutoff, &'static str> {
+    let raw: Result<RawCutoff, _> = serde_json::from_str(text);
+    raw.map_err(|_| "not the fields of a cut-off").and_then(RawCutoff::parse)
+}
+
+/// The JSON of one entry.
+pub(super) fn encode_entry(cutoff: &Cutoff) -> String {
+    serde_json::to_string(&RawCutoff::of(cutoff)).expect("texts are always JSON")
 }
 
 /// The text of `cutoffs.json`, ended by a line feed.
