@@ -5,6 +5,7 @@
 
 mod access;
 mod follow;
+mod handle;
 mod read;
 mod reload;
 mod write;
@@ -12,11 +13,16 @@ mod write;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 pub use follow::follow;
+pub use handle::MakeError;
 pub use read::{FileProblem, PassedOver, Problem, Scan};
 pub use reload::{Reload, ReloadError, Reloader};
 pub use write::{WriteError, WriteLock};
+
+use handle::Handle;
 
 use crate::clock::{LEEWAY_S, UnixSeconds};
 use crate::keyring::cutoffs::{Cutoff, Recovered};
@@ -27,6 +33,18 @@ use crate::keyring::{AppId, KeyName, KeyRing, RingContent, RingError};
 pub struct Directory {
     path: PathBuf,
     allow_group_read: bool,
+    /// Where it was opened once for all; otherwise its path is followed for each look.
+    held: Option<Arc<Handle>>,
+}
+
+/// Whom a directory belongs to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "two numbers")]
+pub struct Owner {
+    /// The user.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
 }
 
 /// Why a directory gives no ring.
@@ -93,14 +111,17 @@ impl LoadError {
                 Some(format!("make the first keys: auth-ticket keys init --keys {}", path.display()))
             }
             Self::NoTicketKey { .. } => Some("use the version that wrote the other files, or a newer one".to_owned()),
-            Self::List { .. } => Some("run as the user that owns the keys".to_owned()),
+            Self::List { path, source } if source.kind() == io::ErrorKind::PermissionDenied => {
+                let path = path.display();
+                Some(format!("the user who runs the server has to own and read it: ls -ld {path}; chmod u+rwx {path}"))
+            }
             Self::Restless(_) => Some("try again when whatever replaces it has come to rest".to_owned()),
             Self::NotADirectory(_) => Some("give the directory that holds the key files".to_owned()),
             Self::WritableByOthers { path, .. } => Some(format!("chmod go-w {}", path.display())),
             Self::Ring(RingError::SameSecret(..)) => {
                 Some("one of the two is a copy: remove the one that was made by hand".to_owned())
             }
-            Self::Files(_) | Self::Ring(RingError::SameAppTag(..)) => None,
+            Self::List { .. } | Self::Files(_) | Self::Ring(RingError::SameAppTag(..)) => None,
             Self::ClockBehind { .. } => Some("set the clock (NTP); keys are chosen by it".to_owned()),
         }
     }
@@ -136,7 +157,7 @@ impl Directory {
     /// The directory at `path`. With `allow_group_read`, key files may be readable by their group: a Kubernetes volume
     /// with `fsGroup` shows them as 0440 whatever its `defaultMode` says.
     pub fn new(path: impl Into<PathBuf>, allow_group_read: bool) -> Self {
-        Self { path: path.into(), allow_group_read }
+        Self { path: path.into(), allow_group_read, held: None }
     }
 
     /// Where it is.
@@ -145,13 +166,62 @@ impl Directory {
         &self.path
     }
 
+    /// Opens it once for all: from now on its path is not followed again, wherever it may lead.
+    ///
+    /// # Errors
+    /// It is missing, out of reach, or no directory.
+    pub fn hold(self) -> Result<Self, LoadError> {
+        let held = Some(self.handle()?);
+        Ok(Self { held, ..self })
+    }
+
+    /// Whom it belongs to.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn owner(&self) -> Result<Owner, LoadError> {
+        let stat = self.handle()?.stat().map_err(|error| self.list_error(error))?;
+        Ok(Owner { uid: stat.st_uid, gid: stat.st_gid })
+    }
+
+    /// Whether this process is its owner in the eyes of the kernel, and not only by a number that a user namespace gives
+    /// to everybody whom it does not know.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn is_own(&self) -> Result<bool, LoadError> {
+        self.handle()?.is_own().map_err(|error| self.list_error(error))
+    }
+
+    fn handle(&self) -> Result<Arc<Handle>, LoadError> {
+        let open = || Handle::open(&self.path).map(Arc::new).map_err(|error| self.list_error(error));
+        self.held.clone().map_or_else(open, Ok)
+    }
+
+    fn handle_if_there(&self) -> Result<Option<Arc<Handle>>, FileProblem> {
+        let problem = match self.handle() {
+            Ok(handle) => return Ok(Some(handle)),
+            Err(LoadError::List { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(LoadError::List { source, .. }) => source.into(),
+            Err(_) => Problem::NotADirectory,
+        };
+        Err(FileProblem { path: self.path.clone(), problem })
+    }
+
+    fn list_error(&self, source: io::Error) -> LoadError {
+        match source.kind() {
+            io::ErrorKind::NotADirectory => LoadError::NotADirectory(self.path.clone()),
+            _ => LoadError::List { path: self.path.clone(), source },
+        }
+    }
+
     /// Reads all files, and keeps apart what is right and what is not. Does not ask who else may write there: for
     /// commands that take power away from a key in whatever state things are.
     ///
     /// # Errors
     /// The directory cannot be listed.
     pub fn scan_as_it_is(&self) -> Result<Scan, LoadError> {
-        Ok(read::list(&self.path, self.allow_group_read)?.parse())
+        Ok(read::list(&self.path, &*self.handle()?, self.allow_group_read)?.parse())
     }
 
     /// Reads all files, and keeps apart what is right and what is not.
@@ -167,7 +237,8 @@ impl Directory {
     /// # Errors
     /// The file is there and is not right.
     pub fn cutoffs(&self) -> Result<Vec<Cutoff>, FileProblem> {
-        read::cutoffs(&self.path, self.allow_group_read)
+        let Some(handle) = self.handle_if_there()? else { return Ok(Vec::new()) };
+        read::cutoffs(&self.path, &handle, self.allow_group_read)
     }
 
     /// Reads what can be understood of the list of cut-offs, whatever is wrong with it, for commands that rewrite it and
@@ -177,16 +248,18 @@ impl Directory {
     /// # Errors
     /// The file is there and cannot be read at all.
     pub fn recover_cutoffs(&self) -> Result<(Recovered, Option<FileProblem>), FileProblem> {
-        read::recover_cutoffs(&self.path, self.allow_group_read)
+        let Some(handle) = self.handle_if_there()? else { return Ok((Recovered::default(), None)) };
+        read::recover_cutoffs(&self.path, &handle, self.allow_group_read)
     }
 
     fn has_cutoffs_file(&self) -> bool {
-        self.path.join(read::CUTOFFS).symlink_metadata().is_ok()
+        self.handle().is_ok_and(|handle| handle.has(read::CUTOFFS).unwrap_or_default())
     }
 
     fn list(&self) -> Result<read::Listing, LoadError> {
-        read::refuse_if_open(&self.path)?;
-        read::list(&self.path, self.allow_group_read)
+        let handle = self.handle()?;
+        read::refuse_if_open(&self.path, &handle)?;
+        read::list(&self.path, &handle, self.allow_group_read)
     }
 
     /// Reads all files and takes them only if all are right.
@@ -212,12 +285,52 @@ impl Directory {
         Ok((KeyRing::new(content, apps)?, passed_over))
     }
 
+    /// As [`Directory::load_ring`] for no app, whatever the clock says: for commands that clear up what a wrong clock left.
+    ///
+    /// # Errors
+    /// As [`Directory::load`], the clock excepted.
+    pub fn load_ring_of_any_time(&self) -> Result<KeyRing, LoadError> {
+        Ok(KeyRing::new(self.strict(self.scan()?)?.content, [])?)
+    }
+
     /// Takes the right to write, until the lock is dropped.
     ///
     /// # Errors
     /// [`WriteError::Locked`] while another command has it.
     pub fn lock(&self) -> Result<WriteLock, WriteError> {
-        WriteLock::acquire(&self.path)
+        self.lock_within(Duration::ZERO)
+    }
+
+    /// Takes the right to write, and waits for it at most so long.
+    ///
+    /// # Errors
+    /// [`WriteError::Locked`] if another command has had it all the time.
+    pub fn lock_within(&self, wait: Duration) -> Result<WriteLock, WriteError> {
+        WriteLock::acquire(self.to_write(write::LOCK)?, wait)
+    }
+
+    /// Adds the file that revokes `name`; `false` if it was there already.
+    ///
+    /// Needs no lock, since it only adds a file, and no room: the file is empty.
+    ///
+    /// # Errors
+    /// The file system said no.
+    pub fn revoke(&self, name: KeyName) -> Result<bool, WriteError> {
+        self.to_write(&revoked_file_name(name))?.revoke(name)
+    }
+
+    /// Whether it has the file of the key `name`, right or not.
+    #[must_use]
+    pub fn has_key_file(&self, name: KeyName) -> bool {
+        self.handle().is_ok_and(|handle| handle.has(&key_file_name(name)).unwrap_or_default())
+    }
+
+    fn to_write(&self, what: &str) -> Result<write::Writer, WriteError> {
+        match self.handle() {
+            Ok(handle) => Ok(write::Writer::new(self.path.clone(), handle)),
+            Err(LoadError::List { source, .. }) => Err(WriteError::Io { path: self.path.join(what), source }),
+            Err(_) => Err(WriteError::Io { path: self.path.join(what), source: io::ErrorKind::NotADirectory.into() }),
+        }
     }
 
     /// Makes the directory with mode 0700 if it is missing.
@@ -227,6 +340,14 @@ impl Directory {
     pub fn create(&self) -> io::Result<()> {
         use std::os::unix::fs::DirBuilderExt;
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path)
+    }
+
+    /// Makes the directory, which must be missing, with mode 0700 for somebody else; what it lies in has to be there.
+    ///
+    /// # Errors
+    /// [`MakeError`]
+    pub fn create_for(&self, owner: Owner) -> Result<(), MakeError> {
+        handle::make_for(&self.path, owner)
     }
 }
 

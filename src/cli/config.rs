@@ -29,6 +29,16 @@ use tree::Tree;
 /// A complete configuration file with comments: every key, and what it means to leave it out.
 pub(crate) const EXAMPLE: &str = include_str!("config/example.toml");
 
+/// What this process was started with, the program's name included.
+pub(crate) fn command_line() -> Vec<OsString> {
+    std::env::args_os().collect()
+}
+
+/// The file of this program.
+pub(crate) fn program_file() -> std::io::Result<PathBuf> {
+    std::env::current_exe()
+}
+
 /// The whole configuration, checked.
 #[derive(Debug)]
 pub(crate) struct Config {

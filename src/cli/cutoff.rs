@@ -6,15 +6,19 @@ use anyhow::{Context, anyhow};
 use auth_ticket::clock::{Clock, LEEWAY_S, SystemClock, UnixSeconds};
 use auth_ticket::keyring::AppId;
 use auth_ticket::keyring::cutoffs::{Cutoff, LoginId, Who, list};
-use auth_ticket::keystore::WriteLock;
+use auth_ticket::keystore::{Directory, WriteLock};
 use clap::{Args, Subcommand};
 
-use super::keys::KeysOptions;
+use super::keys::change::say;
+use super::keys::owner::Access;
+use super::keys::prune::trusted_now;
+use super::keys::{KeysOptions, LOCK_WAIT};
 use super::report::{self, WithHint};
 use super::text::{self, Table};
 
 /// A cut-off goes this long after nothing that it refuses can be alive, in seconds.
 const KEPT_S: u64 = 3600;
+const NOT_CUT_OFF: &str = "NOT CUT OFF";
 
 /// Refuse tickets of somebody before they expire
 ///
@@ -116,14 +120,16 @@ impl Add {
             WhoOptions { appid: Some(app), .. } => Who::App(app.0, before),
             WhoOptions { .. } => Who::Everybody(before),
         };
-        let (lock, mut cutoffs) = open(&self.keys)?;
+        let (_, lock, mut cutoffs) = open(&self.keys).context(NOT_CUT_OFF)?;
         if cutoffs.iter().any(|cutoff| cutoff.who == who) {
-            return Ok(writeln!(io::stdout(), "already cut off: {}", describe(&who))?);
+            say(&format!("already cut off: {}", describe(&who)));
+            return Ok(());
         }
         let told = describe(&who);
         cutoffs.push(Cutoff { who, created: now });
-        lock.replace_cutoffs(&cutoffs).map_err(report::write_failed)?;
-        Ok(writeln!(io::stdout(), "cut off: {told}")?)
+        lock.replace_cutoffs(&cutoffs).map_err(report::write_failed).context(NOT_CUT_OFF)?;
+        say(&format!("cut off: {told}"));
+        Ok(())
     }
 }
 
@@ -139,7 +145,7 @@ pub(crate) struct List {
 
 impl List {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let cutoffs = read(&self.keys)?;
+        let cutoffs = read(&self.keys.open(Access::Read)?)?;
         let mut out = io::stdout().lock();
         if self.json {
             return Ok(write!(out, "{}", list::encode(&cutoffs))?);
@@ -167,36 +173,32 @@ pub(crate) struct Prune {
 
 impl Prune {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let (lock, cutoffs) = open(&self.keys)?;
-        let now = SystemClock.now();
-        let (ring, _) = self.keys.directory().load_ring([], now).map_err(report::load_failed)?;
+        let (directory, lock, cutoffs) = open(&self.keys)?;
+        let now = trusted_now(&lock)?;
+        let ring = directory.load_ring_of_any_time().map_err(report::load_failed)?;
         let longest_s = ring.keys().map(|key| key.key().spec().max_ttl_s).max().unwrap_or_default();
         let (gone, left): (Vec<Cutoff>, Vec<Cutoff>) =
             cutoffs.into_iter().partition(|cutoff| cutoff.created.plus(longest_s).plus(KEPT_S) < now);
         if gone.is_empty() {
-            return Ok(writeln!(io::stdout(), "nothing to remove")?);
+            say("nothing to remove");
+            return Ok(());
         }
         lock.replace_cutoffs(&left).map_err(report::write_failed)?;
-        let mut out = io::stdout().lock();
         for cutoff in gone {
-            writeln!(out, "removed: {}", describe(&cutoff.who))?;
+            say(&format!("removed: {}", describe(&cutoff.who)));
         }
         Ok(())
     }
 }
 
-fn open(keys: &KeysOptions) -> anyhow::Result<(WriteLock, Vec<Cutoff>)> {
-    let lock = keys.directory().lock().map_err(report::write_failed)?;
-    let cutoffs = read(keys)?;
-    Ok((lock, cutoffs))
+fn open(keys: &KeysOptions) -> anyhow::Result<(Directory, WriteLock, Vec<Cutoff>)> {
+    let directory = keys.open(Access::Write)?;
+    let lock = directory.lock_within(LOCK_WAIT).map_err(report::write_failed)?;
+    let cutoffs = read(&directory)?;
+    Ok((directory, lock, cutoffs))
 }
 
-fn read(keys: &KeysOptions) -> anyhow::Result<Vec<Cutoff>> {
-    let directory = keys.directory();
-    if !directory.path().is_dir() {
-        return Err(anyhow!("{} is not a directory", directory.path().display()))
-            .hint("give the keys directory with --keys");
-    }
+fn read(directory: &Directory) -> anyhow::Result<Vec<Cutoff>> {
     directory.cutoffs().map_err(|problem| anyhow!("{problem}")).context("cannot read the cut-offs")
 }
 

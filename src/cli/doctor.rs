@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use auth_ticket::clock::{Clock, LEEWAY_S, SystemClock, UnixSeconds};
@@ -16,7 +17,8 @@ use tokio::time::timeout;
 
 use super::config::{self, Config, Overrides};
 use super::findings::{Findings, Level};
-use super::keys::check::check_directory;
+use super::keys::check::check_opened;
+use super::keys::owner::{self, Access};
 use super::report::WithHint;
 use super::serve;
 
@@ -48,11 +50,7 @@ impl Doctor {
         for warning in &config.warnings {
             findings.add(Level::Warn, "config", warning.clone(), None);
         }
-        check_directory(
-            &mut findings,
-            &Directory::new(&config.keys_dir, config.allow_group_read),
-            Some(config.ticket.ttl_s),
-        );
+        self.check_keys(&mut findings, &config);
         let apps = std::mem::take(&mut config.apps);
         serve::runtime(0)?.block_on(async {
             for app in apps {
@@ -73,6 +71,30 @@ impl Doctor {
             }
         });
         findings.conclude(self.json)
+    }
+}
+
+impl Doctor {
+    /// Root looks at keys of somebody else through `keys check`, which becomes their owner; here root's rights are needed
+    /// for the rest.
+    fn check_keys(&self, findings: &mut Findings, config: &Config) {
+        let directory = Directory::new(&config.keys_dir, config.allow_group_read);
+        if !owner::is_for_another(&directory) {
+            check_opened(findings, owner::open(directory, Access::Read), Some(config.ticket.ttl_s));
+            return;
+        }
+        let run = || {
+            let mut command = Command::new(config::program_file()?);
+            command.args(["keys", "check", "--json", "--keys"]).arg(&config.keys_dir);
+            command.arg("--config").arg(&self.config).args(config.allow_group_read.then_some("--allow-group-read"));
+            command.stdin(Stdio::null()).output()
+        };
+        let why = match run() {
+            Ok(output) if findings.add_json(&output.stdout) => return,
+            Ok(output) => String::from_utf8_lossy(&output.stderr).trim().escape_debug().to_string(),
+            Err(error) => error.to_string(),
+        };
+        findings.add(Level::Fail, "keys", format!("cannot be looked at as their owner: {why}"), None);
     }
 }
 

@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 
 use anyhow::bail;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Level {
     /// As it should be.
@@ -27,17 +27,17 @@ impl Level {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Finding {
     level: Level,
     subject: String,
     what: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     remedy: Option<String>,
 }
 
 /// All findings, in the order in which they were made.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Findings {
     findings: Vec<Finding>,
 }
@@ -57,6 +57,12 @@ impl Findings {
         remedy: Option<String>,
     ) {
         self.findings.push(Finding { level, subject: subject.into(), what: what.into(), remedy });
+    }
+
+    /// Adds what another process printed as JSON; `false` if it is none.
+    pub(crate) fn add_json(&mut self, json: &[u8]) -> bool {
+        let theirs: Result<Self, _> = serde_json::from_slice(json);
+        theirs.map(|theirs| self.findings.extend(theirs.findings)).is_ok()
     }
 
     /// Prints everything, and fails if somebody has to act.

@@ -1,13 +1,21 @@
 //! `keys`: make, rotate, list, plan, prune, revoke, check.
 
-mod change;
+pub(crate) mod change;
 pub(crate) mod check;
+pub(crate) mod owner;
+pub(crate) mod prune;
+mod revoke;
 mod show;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use auth_ticket::keystore::Directory;
 use clap::{Args, Subcommand, ValueHint};
+use owner::Access;
+
+/// How long a command waits for another one that writes.
+pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(10);
 
 /// Make, rotate and look after the keys that tickets are sealed with
 ///
@@ -18,8 +26,8 @@ pub(crate) enum Command {
     Rotate(change::Rotate),
     List(show::List),
     Plan(show::Plan),
-    Prune(change::Prune),
-    Revoke(change::Revoke),
+    Prune(prune::Prune),
+    Revoke(revoke::Revoke),
     Check(check::Check),
 }
 
@@ -49,7 +57,13 @@ pub(crate) struct KeysOptions {
 }
 
 impl KeysOptions {
+    /// The directory, not opened yet.
     pub(crate) fn directory(&self) -> Directory {
         Directory::new(&self.keys, self.allow_group_read)
+    }
+
+    /// The directory, opened once for all by its owner.
+    pub(crate) fn open(&self, access: Access) -> anyhow::Result<Directory> {
+        owner::open(self.directory(), access)
     }
 }

@@ -66,10 +66,15 @@ pub(crate) fn exit_code(result: anyhow::Result<()>) -> ExitCode {
     let mut stderr = io::stderr().lock();
     // If standard error is closed, the exit code is all that is left.
     let _ = writeln!(stderr, "error: {error:#}");
-    if let Some(hinted) = error.downcast_ref::<Hinted>() {
-        let _ = writeln!(stderr, "hint: {}", hinted.hint);
+    if let Some(hint) = hint_of(&error) {
+        let _ = writeln!(stderr, "hint: {hint}");
     }
     ExitCode::FAILURE
+}
+
+/// What to do about `error`, if it says so.
+pub(crate) fn hint_of(error: &anyhow::Error) -> Option<&str> {
+    error.downcast_ref::<Hinted>().map(|hinted| &*hinted.hint)
 }
 
 /// `auth-ticket keys list | head -1` is not a failure.

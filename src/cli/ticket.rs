@@ -12,6 +12,7 @@ use auth_ticket::ticket::{MAX_TICKET_LEN, PhoneNumber, PlatformId, Policy};
 use clap::{Args, Subcommand, ValueHint};
 use serde_json::{Map, Value, json};
 
+use super::keys::owner::{self, Access};
 use super::report::{self, WithHint};
 use super::text;
 
@@ -60,7 +61,8 @@ impl Inspect {
         let outside = inspect::outside(&text).context("cannot read the ticket")?;
         let inside = match (&self.keys, &self.appid) {
             (Some(keys), Some(appid)) => {
-                Some(open(&text, &Directory::new(keys, self.allow_group_read), appid, &outside)?)
+                let directory = owner::open(Directory::new(keys, self.allow_group_read), Access::Read)?;
+                Some(open(&text, &directory, appid, &outside)?)
             }
             _ => None,
         };

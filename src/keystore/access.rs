@@ -2,11 +2,9 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
 
-use rustix::fs::{OFlags, StatVfsMountFlags};
-
+use super::handle::Handle;
 use super::read::Problem;
 use crate::secret::Zeroizing;
 
@@ -28,8 +26,8 @@ pub(super) struct Demand {
 ///
 /// Opened without blocking, then looked at through the open descriptor: neither a fifo nor a swap of the file between
 /// the look and the reading can do harm.
-pub(super) fn read_file(path: &Path, demand: Demand) -> Result<Content, Problem> {
-    let (file, metadata) = open(path)?;
+pub(super) fn read_file(directory: &Handle, name: &str, demand: Demand) -> Result<Content, Problem> {
+    let (file, metadata) = open(directory, name)?;
     check(&metadata, demand)?;
     let content = read(file, &metadata, demand)?;
     if content.len() > demand.max_len {
@@ -39,8 +37,12 @@ pub(super) fn read_file(path: &Path, demand: Demand) -> Result<Content, Problem>
 }
 
 /// Reads what can be read of a regular file, and says how it fails to meet `demand`: for what takes power away.
-pub(super) fn read_in_spite_of(path: &Path, demand: Demand) -> Result<(Content, Option<Problem>), Problem> {
-    let (file, metadata) = open(path)?;
+pub(super) fn read_in_spite_of(
+    directory: &Handle,
+    name: &str,
+    demand: Demand,
+) -> Result<(Content, Option<Problem>), Problem> {
+    let (file, metadata) = open(directory, name)?;
     let problem = match check(&metadata, demand) {
         Err(Problem::NotAFile) => return Err(Problem::NotAFile),
         result => result.err(),
@@ -52,9 +54,8 @@ pub(super) fn read_in_spite_of(path: &Path, demand: Demand) -> Result<(Content, 
     Ok((content, problem))
 }
 
-fn open(path: &Path) -> io::Result<(File, Metadata)> {
-    let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
-    let file = File::options().read(true).custom_flags(nonblock).open(path)?;
+fn open(directory: &Handle, name: &str) -> io::Result<(File, Metadata)> {
+    let file = directory.open_file(name)?;
     let metadata = file.metadata()?;
     Ok((file, metadata))
 }
@@ -91,13 +92,12 @@ fn check(metadata: &Metadata, demand: Demand) -> Result<(), Problem> {
 /// The permission bits of a directory into which group or others could write, if they could.
 ///
 /// Kubernetes shows volumes as 1777: that is fine where the directory is root's and the mount is read-only.
-pub(super) fn directory_open_to_others(path: &Path) -> io::Result<Option<u32>> {
-    let metadata = std::fs::metadata(path)?;
-    let mode = metadata.mode() & 0o7777;
+pub(super) fn directory_open_to_others(directory: &Handle) -> io::Result<Option<u32>> {
+    let stat = directory.stat()?;
+    let mode = stat.st_mode & 0o7777;
     if mode & WRITE_FOR_OTHERS == 0 {
         return Ok(None);
     }
-    let read_only = rustix::fs::statvfs(path)?.f_flag.contains(StatVfsMountFlags::RDONLY);
-    let harmless = mode & STICKY != 0 && metadata.uid() == 0 && read_only;
+    let harmless = mode & STICKY != 0 && stat.st_uid == 0 && directory.is_on_read_only_mount()?;
     Ok((!harmless).then_some(mode))
 }

@@ -1,14 +1,15 @@
 //! One look at a whole keys directory.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::process::geteuid;
 use sha2::{Digest, Sha256};
 
 use super::access::{self, Content, Demand};
+use super::handle::Handle;
 use super::{LoadError, key_file_name};
 use crate::keyring::cutoffs::Recovered;
 use crate::keyring::cutoffs::list::{self, Cutoff, CutoffsError};
@@ -66,6 +67,9 @@ pub enum Problem {
     /// It cannot be opened or read.
     #[error("cannot be read: {0}")]
     Io(#[from] io::Error),
+    /// What should hold it is no directory.
+    #[error("is not a directory")]
+    NotADirectory,
     /// A directory, a fifo, a device.
     #[error("is not a regular file")]
     NotAFile,
@@ -110,8 +114,17 @@ impl FileProblem {
         match &self.problem {
             Problem::OpenToOthers { .. } => format!("chmod 600 {path}"),
             Problem::OpenToGroup { .. } => format!("chmod 600 {path}, or allow it with --allow-group-read"),
-            Problem::ForeignOwner { .. } => format!("chown it to the user that runs this: {path}"),
-            Problem::Io(_) => "run as the user that owns the keys".to_owned(),
+            // Root's own look at a directory of its own: whose the files should be, only the directory's owner says.
+            Problem::ForeignOwner { uid } if geteuid().is_root() => {
+                let directory = self.path.parent().unwrap_or(&self.path).display();
+                format!("if that is the server's user, give it the directory: chown {uid} {directory}")
+            }
+            Problem::ForeignOwner { .. } => format!("chown {} {path}", geteuid().as_raw()),
+            Problem::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                format!("chown {} {path} && chmod 600 {path}", geteuid().as_raw())
+            }
+            Problem::Io(_) => "restore it from a copy, or remove it".to_owned(),
+            Problem::NotADirectory => "give the directory that holds the key files".to_owned(),
             Problem::NotAFile | Problem::TooLarge { .. } => format!("move it out of the directory: {path}"),
             Problem::NotText | Problem::Key(_) => {
                 "restore it from a copy, or move it out of the directory and make a new key with keys rotate".to_owned()
@@ -182,22 +195,20 @@ struct ListedFile {
 }
 
 /// Refuses a directory into which others could put files.
-pub(super) fn refuse_if_open(directory: &Path) -> Result<(), LoadError> {
-    let list_error = |source| LoadError::List { path: directory.to_owned(), source };
-    if !std::fs::metadata(directory).map_err(list_error)?.is_dir() {
-        return Err(LoadError::NotADirectory(directory.to_owned()));
-    }
+pub(super) fn refuse_if_open(path: &Path, directory: &Handle) -> Result<(), LoadError> {
+    let list_error = |source| LoadError::List { path: path.to_owned(), source };
     match access::directory_open_to_others(directory).map_err(list_error)? {
-        Some(mode) => Err(LoadError::WritableByOthers { path: directory.to_owned(), mode }),
+        Some(mode) => Err(LoadError::WritableByOthers { path: path.to_owned(), mode }),
         None => Ok(()),
     }
 }
 
-pub(super) fn list(directory: &Path, allow_group_read: bool) -> Result<Listing, LoadError> {
-    let list_error = |source| LoadError::List { path: directory.to_owned(), source };
+/// `path` is where the directory was found, for messages.
+pub(super) fn list(path: &Path, directory: &Handle, allow_group_read: bool) -> Result<Listing, LoadError> {
+    let list_error = |source| LoadError::List { path: path.to_owned(), source };
     let mut volume = volume_of(directory);
     for _ in 0..MAX_SCANS {
-        let listing = list_once(directory, allow_group_read).map_err(list_error)?;
+        let listing = list_once(path, directory, allow_group_read).map_err(list_error)?;
         let now = volume_of(directory);
         if now == volume {
             return Ok(listing);
@@ -205,25 +216,25 @@ pub(super) fn list(directory: &Path, allow_group_read: bool) -> Result<Listing, 
         volume = now;
     }
     // What was listed last may be half of one version and half of another.
-    Err(LoadError::Restless(directory.to_owned()))
+    Err(LoadError::Restless(path.to_owned()))
 }
 
-pub(super) fn cutoffs(directory: &Path, allow_group_read: bool) -> Result<Vec<Cutoff>, FileProblem> {
-    let path = directory.join(CUTOFFS);
+pub(super) fn cutoffs(path: &Path, directory: &Handle, allow_group_read: bool) -> Result<Vec<Cutoff>, FileProblem> {
     let parse = |content: Content| Ok(list::parse(str::from_utf8(&content).map_err(|_| Problem::NotText)?)?);
-    match access::read_file(&path, Demand { max_len: MAX_CUTOFFS_LEN, allow_group_read }).and_then(parse) {
+    match access::read_file(directory, CUTOFFS, Demand { max_len: MAX_CUTOFFS_LEN, allow_group_read }).and_then(parse) {
         Err(Problem::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        result => result.map_err(|problem| FileProblem { path, problem }),
+        result => result.map_err(|problem| FileProblem { path: path.join(CUTOFFS), problem }),
     }
 }
 
 /// What can be understood of the list of cut-offs, and what is wrong with the file apart from its text.
 pub(super) fn recover_cutoffs(
-    directory: &Path,
+    path: &Path,
+    directory: &Handle,
     allow_group_read: bool,
 ) -> Result<(Recovered, Option<FileProblem>), FileProblem> {
-    let path = directory.join(CUTOFFS);
-    match access::read_in_spite_of(&path, Demand { max_len: MAX_CUTOFFS_LEN, allow_group_read }) {
+    let path = path.join(CUTOFFS);
+    match access::read_in_spite_of(directory, CUTOFFS, Demand { max_len: MAX_CUTOFFS_LEN, allow_group_read }) {
         Ok((content, problem)) => Ok((Recovered::read(&content), problem.map(|problem| FileProblem { path, problem }))),
         Err(Problem::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok((Recovered::default(), None)),
         Err(problem) => Err(FileProblem { path, problem }),
@@ -231,26 +242,24 @@ pub(super) fn recover_cutoffs(
 }
 
 /// Where Kubernetes' `..data` link leads, which is swapped to replace all files of a volume at once.
-fn volume_of(directory: &Path) -> Option<PathBuf> {
-    std::fs::read_link(directory.join("..data")).ok()
+fn volume_of(directory: &Handle) -> Option<PathBuf> {
+    directory.link("..data")
 }
 
-fn list_once(directory: &Path, allow_group_read: bool) -> io::Result<Listing> {
-    let mut names: Vec<OsString> =
-        std::fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
+fn list_once(path: &Path, directory: &Handle, allow_group_read: bool) -> io::Result<Listing> {
+    let mut names = directory.names()?;
     names.sort();
     let mut files = Vec::new();
     let (mut fingerprint, mut digest) = (Sha256::new(), Sha256::new());
     for name in names.into_iter().filter_map(|name| name.into_string().ok()) {
         let demand = |max_len| Demand { max_len, allow_group_read };
-        let path = directory.join(&name);
         let content = match Entry::of(&name) {
             Entry::Other => continue,
             // What is in a revocation does not count, and neither does what is in a file that is not one of ours.
             Entry::Revoked(_) | Entry::Misnamed => Ok(Content::default()),
             Entry::OfUnknownUse if name.ends_with(".revoked") => Ok(Content::default()),
-            Entry::OfUnknownUse | Entry::Key(_) => access::read_file(&path, demand(text::MAX_LEN)),
-            Entry::Cutoffs => access::read_file(&path, demand(MAX_CUTOFFS_LEN)),
+            Entry::OfUnknownUse | Entry::Key(_) => access::read_file(directory, &name, demand(text::MAX_LEN)),
+            Entry::Cutoffs => access::read_file(directory, &name, demand(MAX_CUTOFFS_LEN)),
         };
         let told = match &content {
             Ok(content) => Sha256::digest(&**content),
@@ -263,7 +272,7 @@ fn list_once(directory: &Path, allow_group_read: bool) -> io::Result<Listing> {
             sum.update(told);
         }
         digest.update([u8::from(content.is_ok())]);
-        files.push(ListedFile { path, name, content });
+        files.push(ListedFile { path: path.join(&name), name, content });
     }
     let fingerprint = Fingerprint(fingerprint.finalize().first_chunk().copied().unwrap_or_default());
     Ok(Listing { files, fingerprint, digest: digest.finalize().into() })

@@ -337,6 +337,56 @@ fn one_command_writes_at_a_time() {
 }
 
 #[test]
+fn a_lock_is_waited_for_as_long_as_is_said_and_no_longer() {
+    let (keys, _) = Keys::with_key();
+    let first = keys.directory.lock().unwrap();
+    let wait = Duration::from_millis(60);
+    assert!(matches!(keys.directory.lock_within(wait), Err(WriteError::Locked { .. })));
+    let waiting = {
+        let directory = keys.directory.clone();
+        std::thread::spawn(move || directory.lock_within(Duration::from_secs(20)).is_ok())
+    };
+    drop(first);
+    assert!(waiting.join().unwrap());
+}
+
+#[test]
+fn a_directory_that_is_held_is_the_same_one_wherever_its_path_leads() {
+    let (keys, name) = Keys::with_key();
+    let other = Keys::empty();
+    let link = other.path("link");
+    symlink(keys.root.path(), &link).unwrap();
+    let directory = Directory::new(&link, false).hold().unwrap();
+    fs::remove_file(&link).unwrap();
+    symlink(other.root.path(), &link).unwrap();
+    assert_eq!(directory.load(NOW).unwrap().0.keys[0].name(), name);
+    directory.revoke(name).unwrap();
+    directory.lock().unwrap().replace_cutoffs(&[]).unwrap();
+    assert_eq!(keys.names().len(), 4, "lock, key, revocation and cut-offs");
+    assert_eq!(other.names(), ["link"]);
+}
+
+#[test]
+fn a_directory_that_may_not_be_listed_takes_a_revocation() {
+    let (keys, name) = Keys::with_key();
+    let handle = Handle::open_unlisted(keys.root.path()).unwrap();
+    let directory = Directory { held: Some(Arc::new(handle)), ..keys.directory.clone() };
+    assert!(matches!(directory.load(NOW), Err(LoadError::List { .. })));
+    assert!(directory.has_key_file(name) && directory.revoke(name).unwrap());
+    assert!(keys.names().contains(&format!("{name}.revoked")));
+}
+
+#[test]
+fn the_file_systems_time_is_this_machines() {
+    let (keys, _) = Keys::with_key();
+    let before = keys.names();
+    let time = keys.directory.lock().unwrap().file_system_time().unwrap();
+    let now = crate::clock::Clock::now(&crate::clock::SystemClock);
+    assert!(now.since(time).max(time.since(now)) <= 2);
+    assert_eq!(keys.names(), before);
+}
+
+#[test]
 fn the_lock_is_taken_through_no_link() {
     let (keys, elsewhere) = (Keys::empty(), tempfile::tempdir().unwrap());
     let target = elsewhere.path().join("target");
@@ -358,8 +408,8 @@ fn what_a_killed_command_left_is_cleared_by_the_next() {
 fn revoking_twice_is_revoking_once_and_removing_spares_the_revocation() {
     let (keys, name) = Keys::with_key();
     let lock = keys.directory.lock().unwrap();
-    assert!(lock.revoke(name).unwrap());
-    assert!(!lock.revoke(name).unwrap());
+    assert!(keys.directory.revoke(name).unwrap());
+    assert!(!keys.directory.revoke(name).unwrap());
     lock.remove_key(name).unwrap();
     assert_eq!(keys.names(), [".lock".to_owned(), format!("{name}.revoked")]);
     assert!(matches!(lock.remove_key(name), Err(WriteError::Io { .. })));
@@ -370,7 +420,7 @@ fn nothing_is_written_over() {
     let (keys, name) = Keys::with_key();
     let file = keys.path(&format!("{name}.revoked"));
     fs::write(&file, "by hand").unwrap();
-    keys.directory.lock().unwrap().revoke(name).unwrap();
+    keys.directory.revoke(name).unwrap();
     assert_eq!(fs::read_to_string(&file).unwrap(), "by hand");
 }
 

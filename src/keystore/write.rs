@@ -2,29 +2,46 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
-use rustix::fs::OFlags;
-use tempfile::NamedTempFile;
-
+use super::handle::{self, Handle};
 use super::read::CUTOFFS;
 use super::{key_file_name, revoked_file_name};
+use crate::clock::UnixSeconds;
 use crate::keyring::cutoffs::list::{self, Cutoff};
 use crate::keyring::{Key, KeyError, KeyName, KeySpec, text};
 
-const LOCK: &str = ".lock";
+pub(super) const LOCK: &str = ".lock";
 const TEMPORARY_PREFIX: &str = ".tmp-";
 /// How often a new key's 4-byte kid may already be taken before something else must be wrong.
 const MAX_DRAWS: usize = 16;
+/// How often a temporary file's name may be taken.
+const MAX_TEMPORARY: usize = 1000;
+/// How often a lock that somebody else has is asked for again.
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why nothing was written, or not all of it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteError {
     /// Another command is writing.
-    #[error("another auth-ticket command is writing in {}", .0.display())]
-    Locked(PathBuf),
+    #[error("another auth-ticket command is writing in {}{}", path.display(), Waited(*waited_s))]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+        /// How long it was waited for, in seconds.
+        waited_s: u64,
+    },
+    /// The file that is locked belongs to somebody else.
+    #[error("cannot lock {}, which belongs to user {uid}", path.display())]
+    ForeignLock {
+        /// The file.
+        path: PathBuf,
+        /// Its owner.
+        uid: u32,
+    },
     /// The file system said no.
     #[error("cannot write {}", path.display())]
     Io {
@@ -46,7 +63,13 @@ impl WriteError {
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         match self {
-            Self::Locked(_) => Some("try again in a moment".to_owned()),
+            Self::Locked { waited_s: 0, .. } => Some("try again in a moment".to_owned()),
+            Self::Locked { path, .. } => {
+                Some(format!("find out which, and end it if it hangs: fuser -v {}", path.join(LOCK).display()))
+            }
+            Self::ForeignLock { path, .. } => {
+                Some(format!("chown {} {}", rustix::process::geteuid().as_raw(), path.display()))
+            }
             Self::Io { path, source } if source.kind() == io::ErrorKind::NotFound => {
                 let directory = path.parent().unwrap_or(path).display();
                 Some(format!("make the directory and its first keys: auth-ticket keys init --keys {directory}"))
@@ -54,10 +77,129 @@ impl WriteError {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
                 Some("this is a read-only copy: write where the keys come from".to_owned())
             }
-            Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                Some("run as the user that owns the keys".to_owned())
+            Self::Io { path, source } if source.kind() == io::ErrorKind::PermissionDenied => {
+                let directory = path.parent().unwrap_or(path).display();
+                Some(format!("let its owner write there: chmod u+rwx {directory}"))
+            }
+            Self::Io { path, source }
+                if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
+            {
+                Some(format!("make room on the file system of {}", path.parent().unwrap_or(path).display()))
             }
             _ => None,
+        }
+    }
+}
+
+struct Waited(u64);
+
+impl std::fmt::Display for Waited {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            seconds => write!(f, ", for {seconds} s already"),
+        }
+    }
+}
+
+/// What writes in a directory that is open.
+#[derive(Debug)]
+pub(super) struct Writer {
+    /// For messages.
+    path: PathBuf,
+    directory: Arc<Handle>,
+}
+
+impl Writer {
+    pub(super) fn new(path: PathBuf, directory: Arc<Handle>) -> Self {
+        Self { path, directory }
+    }
+
+    fn error(&self, name: &str) -> impl FnOnce(io::Error) -> WriteError {
+        let path = self.path.join(name);
+        move |source| WriteError::Io { path, source }
+    }
+
+    fn no_lock(&self, error: io::Error) -> WriteError {
+        let owner = self.directory.owner_of(LOCK).ok();
+        match owner.filter(|uid| *uid != rustix::process::geteuid().as_raw()) {
+            Some(uid) if error.kind() == io::ErrorKind::PermissionDenied => {
+                WriteError::ForeignLock { path: self.path.join(LOCK), uid }
+            }
+            _ => self.error(LOCK)(error),
+        }
+    }
+
+    pub(super) fn revoke(&self, name: KeyName) -> Result<bool, WriteError> {
+        let file = revoked_file_name(name);
+        let made = match self.directory.make(&file) {
+            // Where a new file has no room, a second name for one that is there may have some.
+            Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+                self.directory.link_to_free(LOCK, &file).map_err(|_| error)
+            }
+            made => made.map(drop),
+        };
+        match made {
+            Ok(()) => {
+                // It is in force already. Should the disk fail now, the next look of a server has seen it.
+                self.directory.sync().map_err(self.error(&file))?;
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(self.error(&file)(error)),
+        }
+    }
+
+    /// Whole content first, then the name: at no point does a part of a file stand under its name.
+    fn add_file(&self, name: &str, content: &[u8]) -> Result<(), WriteError> {
+        let write = || {
+            let temporary = self.temporary_file(content)?;
+            self.directory.rename_to_free(&temporary, name).inspect_err(|_| self.discard(&temporary))?;
+            self.directory.sync()
+        };
+        write().map_err(self.error(name))
+    }
+
+    fn replace_file(&self, name: &str, content: &[u8]) -> Result<(), WriteError> {
+        let write = || {
+            let temporary = self.temporary_file(content)?;
+            self.directory.rename_over(&temporary, name).inspect_err(|_| self.discard(&temporary))?;
+            self.directory.sync()
+        };
+        write().map_err(self.error(name))
+    }
+
+    /// Writes `content` into a new file, and tells its name.
+    fn temporary_file(&self, content: &[u8]) -> io::Result<String> {
+        let (name, mut file) = self.make_temporary()?;
+        file.write_all(content).and_then(|()| file.sync_all()).inspect_err(|_| self.discard(&name))?;
+        Ok(name)
+    }
+
+    fn make_temporary(&self) -> io::Result<(String, File)> {
+        let process = std::process::id();
+        for number in 0..MAX_TEMPORARY {
+            let name = format!("{TEMPORARY_PREFIX}{process}-{number}");
+            match self.directory.make(&name) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => return made.map(|file| (name, file)),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    fn discard(&self, temporary: &str) {
+        // If it cannot be removed, it does no harm: names that begin with a dot are passed over.
+        let _ = self.directory.remove(temporary);
+    }
+
+    /// Temporary files of a command that was killed hold a secret that nobody needs.
+    fn remove_leftovers(&self) {
+        let Ok(names) = self.directory.names() else { return };
+        for name in names.iter().filter_map(|name| name.to_str()) {
+            if name.starts_with(TEMPORARY_PREFIX) {
+                self.discard(name);
+            }
         }
     }
 }
@@ -65,32 +207,31 @@ impl WriteError {
 /// The right to write in a keys directory, until it is dropped.
 #[derive(Debug)]
 pub struct WriteLock {
-    directory: PathBuf,
+    writer: Writer,
     /// Holds the lock; the operating system lets go of it when the process ends, however it ends.
     _file: File,
 }
 
 impl WriteLock {
-    pub(super) fn acquire(directory: &Path) -> Result<Self, WriteError> {
-        let path = directory.join(LOCK);
-        let io_error = |source| WriteError::Io { path: path.clone(), source };
-        let nofollow = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .custom_flags(nofollow)
-            .open(&path)
-            .map_err(io_error)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(WriteError::Locked(directory.to_owned())),
-            Err(TryLockError::Error(source)) => return Err(io_error(source)),
+    pub(super) fn acquire(writer: Writer, wait: Duration) -> Result<Self, WriteError> {
+        let file = writer.directory.open_or_make(LOCK).map_err(|error| writer.no_lock(error))?;
+        let mut left = wait;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if left.is_zero() => {
+                    return Err(WriteError::Locked { path: writer.path, waited_s: wait.as_secs() });
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let pause = LOCK_PAUSE.min(left);
+                    wait_for_the_holder(pause);
+                    left = left.saturating_sub(pause);
+                }
+                Err(TryLockError::Error(source)) => return Err(writer.error(LOCK)(source)),
+            }
         }
-        let lock = Self { directory: directory.to_owned(), _file: file };
-        lock.remove_leftovers();
-        Ok(lock)
+        writer.remove_leftovers();
+        Ok(Self { writer, _file: file })
     }
 
     /// Makes a key as `spec` says and adds its file.
@@ -101,28 +242,17 @@ impl WriteLock {
         for _ in 0..MAX_DRAWS {
             let key = Key::generate(spec)?;
             // A kid that was revoked stays dead, so a new key must not draw it.
-            if self.directory.join(revoked_file_name(key.name())).symlink_metadata().is_ok() {
+            let revocation = revoked_file_name(key.name());
+            if self.writer.directory.has(&revocation).map_err(self.writer.error(&revocation))? {
                 continue;
             }
-            match self.add_file(&key_file_name(key.name()), text::encode(&key).as_bytes()) {
+            match self.writer.add_file(&key_file_name(key.name()), text::encode(&key).as_bytes()) {
                 Ok(()) => return Ok(key),
                 Err(WriteError::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
         }
-        Err(WriteError::NoFreeKid(self.directory.clone()))
-    }
-
-    /// Adds the file that revokes `name`; `false` if it was there already.
-    ///
-    /// # Errors
-    /// The file system said no.
-    pub fn revoke(&self, name: KeyName) -> Result<bool, WriteError> {
-        match self.add_file(&revoked_file_name(name), b"") {
-            Ok(()) => Ok(true),
-            Err(WriteError::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            Err(error) => Err(error),
-        }
+        Err(WriteError::NoFreeKid(self.writer.path.clone()))
     }
 
     /// Puts `cutoffs` in the place of the present list, as a whole.
@@ -130,13 +260,7 @@ impl WriteLock {
     /// # Errors
     /// The file system said no; then the present list is as it was.
     pub fn replace_cutoffs(&self, cutoffs: &[Cutoff]) -> Result<(), WriteError> {
-        let path = self.directory.join(CUTOFFS);
-        let write = || {
-            let file = self.temporary_file(list::encode(cutoffs).as_bytes())?;
-            file.persist(&path)?;
-            self.sync_directory()
-        };
-        write().map_err(|source| WriteError::Io { path: path.clone(), source })
+        self.writer.replace_file(CUTOFFS, list::encode(cutoffs).as_bytes())
     }
 
     /// Removes the file of the key `name`, never the one that revokes it.
@@ -144,45 +268,23 @@ impl WriteLock {
     /// # Errors
     /// The file system said no.
     pub fn remove_key(&self, name: KeyName) -> Result<(), WriteError> {
-        let path = self.directory.join(key_file_name(name));
-        let io_error = |source| WriteError::Io { path: path.clone(), source };
-        std::fs::remove_file(&path).map_err(io_error)?;
-        self.sync_directory().map_err(io_error)
+        let file = key_file_name(name);
+        let Writer { directory, .. } = &self.writer;
+        directory.remove(&file).and_then(|()| directory.sync()).map_err(self.writer.error(&file))
     }
 
-    /// Whole content first, then the name: at no point does a part of a file stand under its name.
-    fn add_file(&self, name: &str, content: &[u8]) -> Result<(), WriteError> {
-        let path = self.directory.join(name);
-        self.write_whole(&path, content).map_err(|source| WriteError::Io { path, source })
+    /// What the file system takes the time to be, seen at a file that is made for this and removed again.
+    ///
+    /// # Errors
+    /// The file system said no.
+    pub fn file_system_time(&self) -> Result<UnixSeconds, WriteError> {
+        let (name, file) = self.writer.make_temporary().map_err(self.writer.error(TEMPORARY_PREFIX))?;
+        self.writer.discard(&name);
+        handle::changed_at(&file).map_err(self.writer.error(&name))
     }
+}
 
-    fn write_whole(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        self.temporary_file(content)?.persist_noclobber(path)?;
-        self.sync_directory()
-    }
-
-    fn temporary_file(&self, content: &[u8]) -> io::Result<NamedTempFile> {
-        let mut file = tempfile::Builder::new()
-            .prefix(TEMPORARY_PREFIX)
-            .permissions(std::fs::Permissions::from_mode(0o600))
-            .tempfile_in(&self.directory)?;
-        file.write_all(content)?;
-        file.as_file().sync_all()?;
-        Ok(file)
-    }
-
-    fn sync_directory(&self) -> io::Result<()> {
-        File::open(&self.directory)?.sync_all()
-    }
-
-    /// Temporary files of a command that was killed hold a secret that nobody needs.
-    fn remove_leftovers(&self) {
-        let Ok(entries) = std::fs::read_dir(&self.directory) else { return };
-        for entry in entries.flatten() {
-            if entry.file_name().to_str().is_some_and(|name| name.starts_with(TEMPORARY_PREFIX)) {
-                // If it cannot be removed, it does no harm: names that begin with a dot are passed over.
-                let _ = std::fs::remove_file(entry.path());
-            }
-        }
-    }
+#[expect(clippy::disallowed_methods, reason = "another process has the lock, and no clock of ours says for how long")]
+fn wait_for_the_holder(pause: Duration) {
+    std::thread::sleep(pause);
 }

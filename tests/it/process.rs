@@ -10,6 +10,8 @@ mod crash;
 mod demo;
 mod keys;
 mod operators;
+mod owner;
+mod power;
 mod serve;
 mod services;
 pub(crate) mod support;

@@ -1,18 +1,18 @@
-//! The commands that write: `keys init`, `rotate`, `prune`, `revoke`. Each does all of its work under the lock.
+//! The commands that add keys: `keys init`, `rotate`. Each does all of its work under the lock.
 
 use std::fmt;
 use std::io::{self, Write};
-use std::str::FromStr;
 
 use anyhow::{Context, anyhow};
 use auth_ticket::clock::{Clock, SystemClock, UnixSeconds};
-use auth_ticket::keyring::{Alg, Key, KeyId, KeyName, KeyRing, KeySpec, KeyState, KeyUse, RingContent, RingKey};
-use auth_ticket::keystore::{Directory, Scan, WriteLock};
+use auth_ticket::keyring::{Alg, Key, KeyRing, KeySpec, KeyState, KeyUse, RingKey};
+use auth_ticket::keystore::{Directory, LoadError, MakeError, Owner, WriteLock};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
 
-use super::KeysOptions;
+use super::owner::{self, Access};
+use super::{KeysOptions, LOCK_WAIT};
 use crate::cli::report::{self, WithHint};
 use crate::cli::text::{self, parse_duration_s};
 
@@ -76,13 +76,17 @@ pub(crate) struct Init {
     /// Algorithm of the key that signs JWTs
     #[arg(long, value_name = "ALG", value_parser = jwt_alg_parser(), default_value = "ES256")]
     jwt_alg: Alg,
+    /// Make the directory for this user, by name or number [default: who runs this]
+    ///
+    /// For a directory that is missing. Its parent has to be there, and only root may be able to write in it.
+    #[arg(long, value_name = "USER", value_parser = owner::parse_owner)]
+    owner: Option<Owner>,
 }
 
 impl Init {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let directory = self.keys.directory();
-        directory.create().with_context(|| format!("cannot make {}", directory.path().display()))?;
-        let lock = directory.lock().map_err(report::write_failed)?;
+        let directory = self.directory()?;
+        let lock = directory.lock_within(LOCK_WAIT).map_err(report::write_failed)?;
         let scan = directory.scan().map_err(report::load_failed)?;
         let is_empty = scan.content.keys.is_empty() && scan.content.revoked.is_empty();
         if !is_empty || !scan.problems.is_empty() || !scan.passed_over.is_empty() {
@@ -106,6 +110,40 @@ impl Init {
         say(&format!("look at them: auth-ticket keys list --keys {}", directory.path().display()));
         Ok(())
     }
+
+    /// The directory, made if it is missing.
+    fn directory(&self) -> anyhow::Result<Directory> {
+        let directory = self.keys.directory();
+        let path = directory.path().display();
+        let Some(wanted) = self.owner else {
+            directory.create().with_context(|| format!("cannot make {path}"))?;
+            return owner::open(directory, Access::Write);
+        };
+        match directory.owner() {
+            Ok(present) if present.uid != wanted.uid => {
+                return Err(anyhow!("{path} is there already, and belongs to {}", owner::named(present.uid)))
+                    .hint("--owner is for a directory that is missing");
+            }
+            Ok(_) => {}
+            Err(LoadError::List { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                directory.create_for(wanted).map_err(|error| make_failed(error, &directory, wanted))?;
+            }
+            Err(error) => return Err(report::load_failed(error)),
+        }
+        owner::open(directory, Access::Write)
+    }
+}
+
+fn make_failed(error: MakeError, directory: &Directory, owner: Owner) -> anyhow::Error {
+    let hint = match &error {
+        MakeError::ParentOfOthers(parent) => {
+            Some(format!("choose a place where only root can write, or: chmod go-w {}", parent.display()))
+        }
+        MakeError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => Some("run it as root".to_owned()),
+        _ => None,
+    };
+    let what = format!("cannot make {} for {}", directory.path().display(), owner::named(owner.uid));
+    report::with_hint(anyhow::Error::new(error).context(what), hint)
 }
 
 /// Add a key that takes over after a lead; nobody is logged out
@@ -135,8 +173,8 @@ pub(crate) struct Rotate {
 
 impl Rotate {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let directory = self.keys.directory();
-        let lock = directory.lock().map_err(report::write_failed)?;
+        let directory = self.keys.open(Access::Write)?;
+        let lock = directory.lock_within(LOCK_WAIT).map_err(report::write_failed)?;
         let now = SystemClock.now();
         let (ring, passed_over) = directory.load_ring([], now).map_err(report::load_failed)?;
         for file in passed_over {
@@ -188,12 +226,12 @@ impl Rotate {
     }
 }
 
-fn newest_of(ring: &KeyRing, key_use: KeyUse) -> Option<KeySpec> {
+pub(super) fn newest_of(ring: &KeyRing, key_use: KeyUse) -> Option<KeySpec> {
     ring.keys_of(key_use).map(|ring_key| *ring_key.key().spec()).max_by_key(|spec| (spec.created, spec.seal_from))
 }
 
 /// Adds a key that inherits algorithm, life and longest ttl from `newest`.
-fn add_successor(
+pub(super) fn add_successor(
     lock: &WriteLock,
     key_use: KeyUse,
     newest: Option<KeySpec>,
@@ -212,156 +250,12 @@ fn add_successor(
     lock.add_key(spec).map_err(report::write_failed)
 }
 
-/// Delete the files of keys that have been dead for an hour
-///
-/// A key is dead when nothing that it sealed can still be alive. The last key of a use and all revocations stay.
-#[derive(Args, Debug)]
-pub(crate) struct Prune {
-    #[command(flatten)]
-    keys: KeysOptions,
-    /// Say what would be deleted, and delete nothing
-    #[arg(long)]
-    dry_run: bool,
-}
-
-impl Prune {
-    pub(crate) fn run(self) -> anyhow::Result<()> {
-        let directory = self.keys.directory();
-        let lock = directory.lock().map_err(report::write_failed)?;
-        let now = SystemClock.now();
-        let (ring, _) = directory.load_ring([], now).map_err(report::load_failed)?;
-        let names = ring.prunable(now);
-        if names.is_empty() {
-            say("nothing to delete");
-        }
-        for name in names {
-            if self.dry_run {
-                say(&format!("would delete {name}"));
-            } else {
-                lock.remove_key(name).map_err(report::write_failed)?;
-                say(&format!("deleted {name}"));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Kill a key at once, with every ticket that it sealed
-///
-/// If it is the key that seals, or one that waits for its turn, a successor is added first. Works in a directory that is otherwise broken.
-#[derive(Args, Debug)]
-pub(crate) struct Revoke {
-    /// The key's kid (a1b2c3d4), or its name (ticket-a1b2c3d4)
-    #[arg(value_name = "KID")]
-    key: KeyArgument,
-    #[command(flatten)]
-    keys: KeysOptions,
-    /// How long until the successor of a sealing key takes over
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration_s, default_value = "0s")]
-    lead: u64,
-}
-
-/// A kid, with or without the use in front of it.
-#[derive(Clone, Copy, Debug)]
-struct KeyArgument {
-    key_use: Option<KeyUse>,
-    kid: KeyId,
-}
-
-impl FromStr for KeyArgument {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        const EXAMPLE: &str = "write for example a1b2c3d4 or ticket-a1b2c3d4";
-        let (key_use, kid) = match text.rsplit_once('-') {
-            Some((key_use, kid)) => (Some(key_use.parse::<KeyUse>().map_err(|_| EXAMPLE.to_owned())?), kid),
-            None => (None, text),
-        };
-        Ok(Self { key_use, kid: KeyId::parse(kid).ok_or_else(|| EXAMPLE.to_owned())? })
-    }
-}
-
-impl fmt::Display for KeyArgument {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.key_use {
-            Some(key_use) => write!(f, "{key_use}-{}", self.kid),
-            None => write!(f, "{}", self.kid),
-        }
-    }
-}
-
-impl Revoke {
-    pub(crate) fn run(self) -> anyhow::Result<()> {
-        let directory = self.keys.directory();
-        let lock = directory.lock().map_err(report::write_failed)?;
-        // A key that leaks does not wait until everything else is in order.
-        if let Err(error) = directory.scan() {
-            warn(&error);
-        }
-        let scan = directory.scan_as_it_is().unwrap_or_default();
-        for problem in &scan.problems {
-            warn(problem);
-        }
-        let name = self.key_name(&directory, &scan)?;
-        let successor = self.successor(&lock, scan.content, name)?;
-        if !lock.revoke(name).map_err(report::write_failed)? {
-            say(&format!("{name} was already revoked"));
-            return Ok(());
-        }
-        say(&format!("revoked {name}: whatever it sealed is refused as soon as a replica sees the file"));
-        if let Some(successor) = successor {
-            say(&format!(
-                "{} takes over at {}; a replica that has not loaded it yet refuses its tickets until it does",
-                successor.name(),
-                successor.spec().seal_from
-            ));
-        }
-        Ok(())
-    }
-
-    /// Which key is meant: by its full name, or by a kid that stands in the directory.
-    fn key_name(&self, directory: &Directory, scan: &Scan) -> anyhow::Result<KeyName> {
-        if let Some(key_use) = self.key.key_use {
-            return Ok(KeyName { key_use, kid: self.key.kid });
-        }
-        let names = KeyUse::ALL.map(|key_use| KeyName { key_use, kid: self.key.kid });
-        let there = |name: &KeyName| {
-            let file = directory.path().join(format!("{name}.key"));
-            file.symlink_metadata().is_ok() || scan.content.revoked.contains(name)
-        };
-        names
-            .into_iter()
-            .find(there)
-            .ok_or_else(|| anyhow!("no key {} in {}", self.key, directory.path().display()))
-            .hint(format!("see auth-ticket keys list; to revoke a key that is not there: ticket-{}", self.key.kid))
-    }
-
-    /// Adds a key to go on with, if `name` is the one that seals now or one whose turn would come.
-    fn successor(&self, lock: &WriteLock, content: RingContent, name: KeyName) -> anyhow::Result<Option<Key>> {
-        let now = SystemClock.now();
-        let ring = match KeyRing::new(content, []) {
-            Ok(ring) => ring,
-            Err(error) => {
-                warn(&error);
-                return Ok(None);
-            }
-        };
-        let has_a_turn = |state| matches!(state, KeyState::Active | KeyState::Pending);
-        let revoked = ring.keys_of(name.key_use).find(|ring_key| ring_key.key().name() == name);
-        let Some(revoked) = revoked.filter(|revoked| has_a_turn(revoked.state(now))) else { return Ok(None) };
-        // Strictly later than the revoked key's own start, or the revoked one might stay the last that has started.
-        let after_the_revoked = revoked.key().spec().seal_from.plus(1);
-        let seal_from = now.plus(self.lead).max(after_the_revoked);
-        add_successor(lock, name.key_use, newest_of(&ring, name.key_use), now, seal_from).map(Some)
-    }
-}
-
 /// Tells what was done. That nobody can read it is no reason to leave the rest undone: the exit status is about keys.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-fn warn(what: &dyn fmt::Display) {
+pub(crate) fn warn(what: &dyn fmt::Display) {
     // If standard error is closed, nobody waits for the warning.
     let _ = writeln!(io::stderr(), "warning: {what}");
 }

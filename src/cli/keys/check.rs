@@ -14,9 +14,10 @@ use url::Url;
 
 use super::KeysOptions;
 use super::change::SAFE_LEAD_S;
+use super::owner::Access;
 use crate::cli::config::{self, Config, Overrides};
 use crate::cli::findings::{Findings, Level};
-use crate::cli::report::WithHint;
+use crate::cli::report::{self, WithHint};
 use crate::cli::{serve, text};
 
 const REPLICA_TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,7 +45,7 @@ impl Check {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let ttl_s = self.config.as_deref().map(configured_ttl_s).transpose()?;
         let mut findings = Findings::default();
-        let ring = check_directory(&mut findings, &self.keys.directory(), ttl_s);
+        let ring = check_opened(&mut findings, self.keys.open(Access::Read), ttl_s);
         if !self.replicas.is_empty() {
             serve::runtime(0)?.block_on(check_replicas(&mut findings, ring.as_ref(), &self.replicas))?;
         }
@@ -58,8 +59,23 @@ fn configured_ttl_s(path: &Path) -> anyhow::Result<u64> {
     Ok(config.ticket.ttl_s)
 }
 
+/// As [`check_directory`], and why it is not `opened`.
+pub(crate) fn check_opened(
+    findings: &mut Findings,
+    opened: anyhow::Result<Directory>,
+    ttl_s: Option<u64>,
+) -> Option<KeyRing> {
+    match opened {
+        Ok(directory) => check_directory(findings, &directory, ttl_s),
+        Err(error) => {
+            findings.add(Level::Fail, "keys", format!("{error:#}"), report::hint_of(&error).map(str::to_owned));
+            None
+        }
+    }
+}
+
 /// Everything about a directory that can be said on the spot; the ring, if there is one.
-pub(crate) fn check_directory(findings: &mut Findings, directory: &Directory, ttl_s: Option<u64>) -> Option<KeyRing> {
+fn check_directory(findings: &mut Findings, directory: &Directory, ttl_s: Option<u64>) -> Option<KeyRing> {
     let now = SystemClock.now();
     let (ring, passed_over) = match directory.load_ring([], now) {
         Ok(loaded) => loaded,

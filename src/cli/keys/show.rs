@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::KeysOptions;
+use super::owner::Access;
 use crate::cli::report;
 use crate::cli::text::{self, Table};
 
@@ -34,7 +35,7 @@ pub(crate) struct Plan {
 }
 
 fn load(keys: &KeysOptions, now: UnixSeconds) -> anyhow::Result<(KeyRing, Vec<PassedOver>)> {
-    keys.directory().load_ring([], now).map_err(report::load_failed)
+    keys.open(Access::Read)?.load_ring([], now).map_err(report::load_failed)
 }
 
 impl List {

@@ -1,0 +1,69 @@
+//! `keys prune`: deletes what nothing alive needs any more.
+
+use anyhow::anyhow;
+use auth_ticket::clock::{Clock, LEEWAY_S, SystemClock, UnixSeconds};
+use auth_ticket::keyring::{KeyName, KeyRing, RingKey};
+use auth_ticket::keystore::WriteLock;
+use clap::Args;
+
+use super::change::say;
+use super::owner::Access;
+use super::{KeysOptions, LOCK_WAIT};
+use crate::cli::report::{self, WithHint};
+use crate::cli::text;
+
+/// Delete the files of keys that have been dead for an hour
+///
+/// A key is dead when nothing that it sealed can still be alive. The last key of a use and all revocations stay. A revoked
+/// key whose file says that it was made in the future goes as well: a clock was ahead.
+#[derive(Args, Debug)]
+pub(crate) struct Prune {
+    #[command(flatten)]
+    keys: KeysOptions,
+    /// Say what would be deleted, and delete nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Prune {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let directory = self.keys.open(Access::Write)?;
+        let lock = directory.lock_within(LOCK_WAIT).map_err(report::write_failed)?;
+        let now = trusted_now(&lock)?;
+        let ring = directory.load_ring_of_any_time().map_err(report::load_failed)?;
+        let mut names = ring.prunable(now);
+        names.extend(from_the_future(&ring, now));
+        if names.is_empty() {
+            say("nothing to delete");
+        }
+        for name in names {
+            if self.dry_run {
+                say(&format!("would delete {name}"));
+            } else {
+                lock.remove_key(name).map_err(report::write_failed)?;
+                say(&format!("deleted {name}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Revoked keys that were made in the future. They would take over when their time comes, and then nothing would seal.
+fn from_the_future(ring: &KeyRing, now: UnixSeconds) -> impl Iterator<Item = KeyName> {
+    let is_so = move |key: &RingKey| key.is_revoked() && key.key().spec().created > now.plus(LEEWAY_S);
+    let stays = move |key: &&RingKey| ring.keys_of(key.key().spec().key_use).any(|other| !is_so(other));
+    ring.keys().filter(move |key| is_so(key)).filter(stays).map(|key| key.key().name())
+}
+
+/// The time by a clock that agrees with the file system's. With a clock that is ahead, what is alive would look dead.
+pub(crate) fn trusted_now(lock: &WriteLock) -> anyhow::Result<UnixSeconds> {
+    let theirs = lock.file_system_time().map_err(report::write_failed)?;
+    let now = SystemClock.now();
+    let apart_s = now.since(theirs).max(theirs.since(now));
+    if apart_s > LEEWAY_S {
+        let apart = text::duration(apart_s);
+        return Err(anyhow!("the clock says {now}, and the file system {theirs}: they are {apart} apart"))
+            .hint("set the clock (NTP); nothing was deleted");
+    }
+    Ok(now)
+}
