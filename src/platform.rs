@@ -15,7 +15,7 @@ pub mod user_data;
 pub mod weapp;
 
 pub use error::{FailedReason, PlatformError, Refusal, Rid};
-pub use phone::Phone;
+pub use phone::{Phone, PhoneError};
 pub use user_data::{UserData, UserDataError};
 
 /// A mini-program platform, seen from a server that holds the secret of one app.

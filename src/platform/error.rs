@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::IdentityError;
+use super::{IdentityError, PhoneError};
 
 /// Why a code did not become an [`Identity`](super::Identity). Holds no URL, secret or code, and of a platform's wording only what was
 /// recognised: a number, a request id, an address.
@@ -90,6 +90,9 @@ pub enum FailedReason {
     /// A success whose texts nobody may seal.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// A success whose number is none.
+    #[error(transparent)]
+    Phone(#[from] PhoneError),
 }
 
 impl PlatformError {

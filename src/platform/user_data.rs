@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::Phone;
+use super::{Phone, PhoneError};
 use unambiguous::Unambiguous;
 
 mod unambiguous;
@@ -35,6 +35,9 @@ pub enum UserDataError {
     /// The object is not exactly a phone number.
     #[error("the object is not exactly a phone number")]
     NotAPhone,
+    /// It has the members of a phone number, and they are none.
+    #[error(transparent)]
+    Phone(#[from] PhoneError),
 }
 
 impl UserData {
@@ -80,20 +83,20 @@ impl UserData {
     /// The phone number, from an object that has exactly the fields of one.
     ///
     /// # Errors
-    /// [`UserDataError::NotAPhone`].
+    /// [`UserDataError::NotAPhone`] or [`UserDataError::Phone`].
     pub fn phone(&self) -> Result<Phone, UserDataError> {
         const FIELDS: [&str; 4] = ["phoneNumber", "purePhoneNumber", "countryCode", "watermark"];
         let has_exactly = self.0.len() == FIELDS.len() && FIELDS.iter().all(|field| self.0.contains_key(*field));
         let text = |field: &str| match self.0.get(field) {
             Some(Value::String(text)) => Some(text.clone()),
             // Documented as text, sent as a number at times.
-            Some(Value::Number(number)) if field == "countryCode" => Some(number.to_string()),
+            Some(Value::Number(number)) if field == "countryCode" && number.is_u64() => Some(number.to_string()),
             _ => None,
         };
         let [phone_number, pure, country_code] = ["phoneNumber", "purePhoneNumber", "countryCode"].map(text);
         match (has_exactly, phone_number, pure, country_code) {
             (true, Some(phone_number), Some(pure), Some(country_code)) => {
-                Phone::new(&phone_number, &pure, &country_code).map_err(|_| UserDataError::NotAPhone)
+                Phone::new(&phone_number, &pure, Some(&country_code)).map_err(UserDataError::Phone)
             }
             _ => Err(UserDataError::NotAPhone),
         }
@@ -194,20 +197,26 @@ mod tests {
     fn a_phone_number_has_exactly_its_four_members() {
         assert_eq!(phone("13580006666", "13580006666").unwrap().e164(), "+8613580006666");
         assert_eq!(phone(r#""86""#, "86").unwrap().e164(), "+8613580006666");
+        assert_eq!(phone(r#""86""#, r#""0086""#).unwrap().e164(), "+8613580006666");
         for (what, with) in [
             (r#""countryCode""#, r#""openId":"o","countryCode""#),
             (r#""countryCode":"86","#, ""),
             (r#""phoneNumber":"13580006666","#, ""),
             (r#""purePhoneNumber":"13580006666","#, ""),
-            (r#""phoneNumber":"13580006666""#, r#""phoneNumber":"13580006667""#),
             (r#""phoneNumber":"13580006666""#, r#""phoneNumber":13580006666"#),
             (r#""purePhoneNumber""#, r#""purephonenumber""#),
-            (r#""86""#, r#""""#),
             (r#""86""#, "null"),
             (r#""86""#, "86.0"),
             (r#""86""#, "-86"),
         ] {
             assert_eq!(phone(what, with).unwrap_err(), UserDataError::NotAPhone, "{what} {with}");
+        }
+        for (what, with, error) in [
+            (r#""phoneNumber":"13580006666""#, r#""phoneNumber":"13580006667""#, PhoneError::Disagree),
+            (r#""86""#, r#""""#, PhoneError::CountryCode),
+            ("13580006666", "135x", PhoneError::Number),
+        ] {
+            assert_eq!(phone(what, with).unwrap_err(), UserDataError::Phone(error), "{what} {with}");
         }
     }
 

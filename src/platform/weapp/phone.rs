@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::access_token::AccessTokens;
 use super::call::Request;
 use super::refusal::Refused;
-use crate::platform::{Code, FailedReason, Phone, PlatformError};
+use crate::platform::{Code, FailedReason, Phone, PhoneError, PlatformError};
 
 pub(super) const PATH: &str = "wxa/business/getuserphonenumber";
 
@@ -21,6 +21,7 @@ struct Success {
 struct PhoneInfo {
     phone_number: String,
     pure_phone_number: String,
+    #[serde(default)]
     country_code: Value,
     watermark: Watermark,
 }
@@ -47,11 +48,12 @@ pub(super) async fn phone(
         return Err(FailedReason::OtherApp.into());
     }
     let country_code = match phone_info.country_code {
-        Value::String(digits) => digits,
+        Value::Null => None,
+        Value::String(digits) => Some(digits),
         // Documented as text, shown as a number.
-        Value::Number(number) => number.to_string(),
-        _ => return Err(FailedReason::Malformed.into()),
+        Value::Number(number) if number.is_u64() => Some(number.to_string()),
+        _ => return Err(FailedReason::Phone(PhoneError::CountryCode).into()),
     };
-    Phone::new(&phone_info.phone_number, &phone_info.pure_phone_number, &country_code)
-        .map_err(|_| FailedReason::Malformed.into())
+    Phone::new(&phone_info.phone_number, &phone_info.pure_phone_number, country_code.as_deref())
+        .map_err(|error| FailedReason::Phone(error).into())
 }

@@ -1,7 +1,7 @@
 //! Calls with an access token.
 
 use super::*;
-use crate::platform::IdentityError;
+use crate::platform::{IdentityError, PhoneError};
 
 fn session_key() -> SecretText {
     SecretText::new("o0q0otL8aEzpcZL/FT9WsQ==")
@@ -40,6 +40,7 @@ async fn a_phone_code_that_is_refused_means_what_it_says() {
     for (errcode, expected, retry_after_s) in [
         (40029, "InvalidCode", None),
         (40163, "InvalidCode", None),
+        (40003, "InvalidCode", None),
         (40013, "InvalidCode", None),
         (45011, "RateLimited", Some(60)),
         (45009, "Busy", Some(600)),
@@ -61,16 +62,47 @@ async fn a_phone_number_for_another_app_is_not_taken() {
     assert_eq!(weapp.phone(&code("c"), OPENID).await.unwrap_err(), PlatformError::Failed(FailedReason::OtherApp));
 }
 
+/// As numbers from abroad come.
+#[tokio::test]
+async fn a_phone_number_may_be_spelled_in_many_ways() {
+    for (phone_number, pure, country_code, expected) in [
+        ("0085261234567", "61234567", r#""00852""#, "+85261234567"),
+        ("+852-6123 4567", "6123 4567", "852", "+85261234567"),
+        ("+1 (876) 555-0123", "8765550123", r#""1-876""#, "+18765550123"),
+    ] {
+        let answer = phone_info(country_code).replacen("13580006666", phone_number, 1).replacen("13580006666", pure, 1);
+        let (_, weapp) = with(PHONE, answer).await;
+        assert_eq!(weapp.phone(&code("c"), OPENID).await.unwrap().e164(), expected);
+    }
+    let without = phone_info("0").replacen("13580006666", "+85261234567", 1).replacen("13580006666", "61234567", 1);
+    let (_, weapp) = with(PHONE, without.replace(r#""countryCode":0,"#, "")).await;
+    assert_eq!(weapp.phone(&code("c"), OPENID).await.unwrap().e164(), "+85261234567");
+}
+
 #[tokio::test]
 async fn a_phone_number_that_is_none_is_a_failure() {
     let good = phone_info("86");
+    for (bad, reason) in [
+        (
+            good.replace(r#""purePhoneNumber":"13580006666""#, r#""purePhoneNumber":"13580006667""#),
+            PhoneError::Disagree,
+        ),
+        (good.replace("13580006666", "1358000canary"), PhoneError::Number),
+        (good.replace("13580006666", "135"), PhoneError::Number),
+        (phone_info("null"), PhoneError::CountryCode),
+        (phone_info("86.5"), PhoneError::CountryCode),
+        (phone_info("-86"), PhoneError::CountryCode),
+        (phone_info("[86]"), PhoneError::CountryCode),
+        (phone_info(r#""""#), PhoneError::CountryCode),
+        (phone_info(r#""1-8760""#), PhoneError::CountryCode),
+    ] {
+        let (_, weapp) = with(PHONE, bad.clone()).await;
+        let error = weapp.phone(&code("c"), OPENID).await.unwrap_err();
+        assert_eq!(error, PlatformError::Failed(FailedReason::Phone(reason)), "{bad}");
+        assert!(!error.to_string().contains("JSON"), "{error}");
+    }
     for bad in [
-        good.replace(r#""purePhoneNumber":"13580006666""#, r#""purePhoneNumber":"13580006667""#),
-        good.replace("13580006666", "1358000canary"),
         good.replace(r#""phoneNumber":"13580006666","#, ""),
-        phone_info("null"),
-        phone_info("86.5"),
-        phone_info(r#""""#),
         good.replace("watermark", "waternark"),
         r#"{"errcode":0,"errmsg":"ok"}"#.to_owned(),
     ] {
