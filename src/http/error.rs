@@ -268,8 +268,9 @@ impl ApiError {
     pub(super) fn log(&self, request_id: &RequestId) {
         let error = self.code.as_str();
         match self.code {
+            // The platform's line has said it at error level and what to do, once for each flood.
             ErrorCode::ServerMisconfigured => {
-                tracing::error!(%request_id, error, cause = &*self.cause(), "request refused");
+                tracing::debug!(%request_id, error, cause = &*self.cause(), "request refused");
             }
             code if code.status().is_server_error() => {
                 tracing::warn!(%request_id, error, cause = &*self.cause(), "request refused");

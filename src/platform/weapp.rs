@@ -23,6 +23,7 @@ use super::{Code, FailedReason, Identity, Phone, Platform, PlatformError, Refusa
 use crate::secret::SecretText;
 
 mod access_token;
+mod alarms;
 mod call;
 mod exchange;
 mod phone;
@@ -32,6 +33,7 @@ mod turns;
 mod user_data;
 
 use access_token::AccessTokens;
+use alarms::Alarms;
 use call::Line;
 use turns::Turns;
 
@@ -48,6 +50,8 @@ pub struct Weapp {
 struct Credentials {
     appid: String,
     secret: SecretText,
+    /// What an operator was told of this app.
+    alarms: Alarms,
 }
 
 /// What a [`Weapp`] is made from.
@@ -120,7 +124,7 @@ impl Weapp {
             None => Url::parse(Self::DEFAULT_BASE_URL).map_err(|_| WeappError::BaseUrl)?,
         };
         let line = Arc::new(Line::new(base_url, timeout)?);
-        let credentials = Arc::new(Credentials { appid, secret });
+        let credentials = Arc::new(Credentials { appid, secret, alarms: Alarms::default() });
         let tokens = AccessTokens::new(Arc::clone(&line), Arc::clone(&credentials), timeout);
         // Half the time is left to those who get a turn.
         let turns = Turns::new(max_concurrent, timeout / 2);
@@ -135,7 +139,7 @@ impl Weapp {
     ) -> Result<T, PlatformError> {
         let start = Instant::now();
         let outcome = timeout(self.timeout, work).await.unwrap_or(Err(PlatformError::Timeout));
-        log(&self.credentials.appid, interface, outcome.as_ref().err(), start.elapsed());
+        self.credentials.log(interface, outcome.as_ref().err(), start.elapsed());
         outcome
     }
 }
@@ -200,31 +204,43 @@ impl Platform for Weapp {
     }
 }
 
-/// One line for each call; and one that nobody overlooks where an operator has to act.
-fn log(appid: &str, interface: &'static str, error: Option<&PlatformError>, duration: Duration) {
-    let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let Some(error) = error else {
-        tracing::debug!(appid, interface, duration_ms, "weapp: answered");
-        return;
-    };
-    let errcode = error.errcode();
-    let rid = error.rid().map(tracing::field::display);
-    tracing::debug!(appid, interface, errcode, rid, duration_ms, "weapp: {error}");
-    let rid = error.rid().map(tracing::field::display);
-    match error {
-        PlatformError::Misconfigured { address, .. } => {
-            let remedy = refusal::remedy(errcode, *address);
-            tracing::error!(appid, interface, errcode, rid, "weapp: the platform refuses this server: {remedy}");
+impl Credentials {
+    /// One line for each call; and one for each flood that nobody overlooks where an operator has to act.
+    fn log(&self, interface: &'static str, error: Option<&PlatformError>, duration: Duration) {
+        let appid = &*self.appid;
+        let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let Some(error) = error else {
+            tracing::debug!(appid, interface, duration_ms, "weapp: answered");
+            return;
+        };
+        let errcode = error.errcode();
+        let rid = error.rid().map(tracing::field::display);
+        tracing::debug!(appid, interface, errcode, rid, duration_ms, "weapp: {error}");
+        // A client can cause this one, too.
+        let is_other_app = interface == phone::PATH && errcode == Some(phone::OTHER_APP);
+        let remedy = match error {
+            PlatformError::Misconfigured { .. } if is_other_app => phone::OTHER_APP_REMEDY.to_owned(),
+            PlatformError::Misconfigured { address, .. } => refusal::remedy(errcode, *address),
+            PlatformError::Failed(FailedReason::AccessToken(_)) => {
+                "something else fetches tokens of this app with force_refresh, so that one just given is refused; make it stop"
+                    .to_owned()
+            }
+            _ => return,
+        };
+        let Some(untold) = self.alarms.due(interface, errcode, Instant::now()) else { return };
+        let rid = error.rid().map(tracing::field::display);
+        if is_other_app {
+            tracing::warn!(appid, interface, errcode, rid, untold, "weapp: the platform refuses this server: {remedy}");
+        } else {
+            tracing::error!(
+                appid,
+                interface,
+                errcode,
+                rid,
+                untold,
+                "weapp: the platform refuses this server: {remedy}"
+            );
         }
-        PlatformError::Failed(FailedReason::AccessToken(_)) => tracing::error!(
-            appid,
-            interface,
-            errcode,
-            rid,
-            "weapp: the platform refuses an access token that it has just given: something else fetches tokens of this \
-             app with force_refresh; make it stop"
-        ),
-        _ => {}
     }
 }
 

@@ -15,9 +15,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::Credentials;
 use super::call::{Answer, CallError, Line, Request};
 use super::refusal::Refused;
-use super::{Credentials, log};
 use crate::platform::{FailedReason, PlatformError, is_visible_ascii};
 use crate::secret::SecretText;
 
@@ -153,7 +153,7 @@ impl AccessTokens {
     async fn fetch(&self) -> Fetched {
         let start = Instant::now();
         let outcome = timeout(self.timeout, self.ask(start)).await.unwrap_or(Err(PlatformError::Timeout));
-        log(&self.credentials.appid, PATH, outcome.as_ref().err(), start.elapsed());
+        self.credentials.log(PATH, outcome.as_ref().err(), start.elapsed());
         outcome
     }
 

@@ -11,6 +11,11 @@ use crate::platform::{Code, FailedReason, Phone, PhoneError, PlatformError};
 
 pub(super) const PATH: &str = "wxa/business/getuserphonenumber";
 
+/// The errcode for a code of another app; and what an operator does about it.
+pub(super) const OTHER_APP: i64 = 40013;
+pub(super) const OTHER_APP_REMEDY: &str = "the phone code is not of this appid; check that the appid is the one of the \
+    mini-program that sends such codes, and that phone numbers are enabled for it on mp.weixin.qq.com";
+
 #[derive(Deserialize)]
 struct Success {
     phone_info: PhoneInfo,

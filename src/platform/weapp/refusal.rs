@@ -58,11 +58,11 @@ impl Refused {
         }
     }
 
-    /// As the interface for phone numbers means it: 40003 is a code of another user than the openid's, 40013 one of another
-    /// app, and a spent code is as bad as none.
+    /// As the interface for phone numbers means it: 40003 is a code of another user than the openid's, and a spent code is
+    /// as bad as none. 40013 stays what it is elsewhere: an operator has to look, though a code of another app causes it, too.
     pub(super) fn of_a_phone_code(self) -> PlatformError {
         match self.errcode {
-            40003 | 40013 | 40163 => PlatformError::InvalidCode(self.refusal()),
+            40003 | 40163 => PlatformError::InvalidCode(self.refusal()),
             _ => self.in_general(),
         }
     }
@@ -166,7 +166,7 @@ mod tests {
             (-1, ["Busy", "Busy", "Busy"]),
             (40001, ["Failed", "Misconfigured", "Failed"]),
             (40003, ["Failed", "Failed", "InvalidCode"]),
-            (40013, ["Misconfigured", "Misconfigured", "InvalidCode"]),
+            (40013, ["Misconfigured", "Misconfigured", "Misconfigured"]),
             (40029, ["InvalidCode", "InvalidCode", "InvalidCode"]),
             (40163, ["CodeUsed", "CodeUsed", "InvalidCode"]),
             (40164, ["Misconfigured", "Misconfigured", "Misconfigured"]),

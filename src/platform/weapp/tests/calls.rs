@@ -41,7 +41,7 @@ async fn a_phone_code_that_is_refused_means_what_it_says() {
         (40029, "InvalidCode", None),
         (40163, "InvalidCode", None),
         (40003, "InvalidCode", None),
-        (40013, "InvalidCode", None),
+        (40013, "Misconfigured", None),
         (45011, "RateLimited", Some(60)),
         (45009, "Busy", Some(600)),
         (-1, "Busy", Some(2)),

@@ -73,6 +73,30 @@ async fn the_log_says_what_to_do_and_holds_no_secret() {
     }
 }
 
+/// 40013 is the set-up's fault or a code of another app: an operator hears of it, and once, whoever sends such codes.
+#[tokio::test]
+async fn a_flood_of_refusals_is_one_line_with_the_remedy() {
+    record();
+    let wechat = WeChat::answering(|seen, count| match &*seen.line {
+        PHONE => refused(if count <= 20 { 40013 } else { 48001 }),
+        _ => fair_weather(seen, count),
+    })
+    .await;
+    let weapp = wechat.weapp();
+    for _ in 0..40 {
+        weapp.phone(&code("c"), OPENID).await.unwrap_err();
+    }
+    later(Duration::from_secs(60)).await;
+    weapp.phone(&code("c"), OPENID).await.unwrap_err();
+    let log = recorded();
+    let lines = |level: &str| log.lines().filter(|line| line.contains(level)).collect::<Vec<_>>();
+    let [warning] = &lines(" WARN ")[..] else { panic!("{log}") };
+    assert!(warning.contains("errcode=40013") && warning.contains("is not of this appid; check"), "{warning}");
+    let [first, second] = &lines("ERROR ")[..] else { panic!("{log}") };
+    assert!(first.contains("errcode=48001") && first.contains("untold=0"), "{first}");
+    assert!(second.contains("untold=19"), "{second}");
+}
+
 #[tokio::test]
 async fn a_token_and_what_goes_with_it_are_in_no_log() {
     record();
