@@ -1,24 +1,20 @@
 //! `cutoff`: whose tickets are refused before they expire.
 
+mod change;
+
 use std::io::{self, Write};
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use auth_ticket::clock::{Clock, LEEWAY_S, SystemClock, UnixSeconds};
 use auth_ticket::keyring::AppId;
 use auth_ticket::keyring::cutoffs::{Cutoff, LoginId, Who, list};
-use auth_ticket::keystore::{Directory, WriteLock};
+use auth_ticket::keystore::{Directory, FileProblem};
 use clap::{Args, Subcommand};
 
-use super::keys::change::say;
+use super::keys::KeysOptions;
 use super::keys::owner::Access;
-use super::keys::prune::trusted_now;
-use super::keys::{KeysOptions, LOCK_WAIT};
-use super::report::{self, WithHint};
+use super::report::WithHint;
 use super::text::{self, Table};
-
-/// A cut-off goes this long after nothing that it refuses can be alive, in seconds.
-const KEPT_S: u64 = 3600;
-const NOT_CUT_OFF: &str = "NOT CUT OFF";
 
 /// Refuse tickets of somebody before they expire
 ///
@@ -26,9 +22,10 @@ const NOT_CUT_OFF: &str = "NOT CUT OFF";
 /// again, after the minute in which clocks may differ, is let in.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Add(Add),
+    Add(change::Add),
     List(List),
-    Prune(Prune),
+    Remove(change::Remove),
+    Prune(change::Prune),
 }
 
 impl Command {
@@ -36,23 +33,10 @@ impl Command {
         match self {
             Self::Add(options) => options.run(),
             Self::List(options) => options.run(),
+            Self::Remove(options) => options.run(),
             Self::Prune(options) => options.run(),
         }
     }
-}
-
-/// Cut somebody off: everybody, an app, one of its users, or one login
-///
-/// Works in a directory that is otherwise broken.
-#[derive(Args, Debug)]
-pub(crate) struct Add {
-    #[command(flatten)]
-    keys: KeysOptions,
-    #[command(flatten)]
-    who: WhoOptions,
-    /// Refuse logins before this time, RFC 3339 [default: in a minute, for clocks that are ahead]
-    #[arg(long, value_name = "TIME", value_parser = parse_before, conflicts_with = "login_id")]
-    before: Option<UnixSeconds>,
 }
 
 #[derive(Args, Debug)]
@@ -70,6 +54,18 @@ struct WhoOptions {
     /// One login and all its renewals
     #[arg(long, value_parser = parse_login_id)]
     login_id: Option<LoginId>,
+}
+
+impl WhoOptions {
+    /// Whom they name, as far as they logged in before that time.
+    fn who(self, before: UnixSeconds) -> Who {
+        match self {
+            Self { login_id: Some(login_id), .. } => Who::Login(login_id),
+            Self { appid: Some(app), openid: Some(openid), .. } => Who::Openid(app.0, openid.into(), before),
+            Self { appid: Some(app), .. } => Who::App(app.0, before),
+            Self { .. } => Who::Everybody(before),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -105,34 +101,6 @@ const fn latest_before(now: UnixSeconds) -> UnixSeconds {
     now.plus(1).plus(LEEWAY_S)
 }
 
-impl Add {
-    pub(crate) fn run(self) -> anyhow::Result<()> {
-        let now = SystemClock.now();
-        let latest = latest_before(now);
-        let before = self.before.unwrap_or(latest);
-        if before > latest {
-            return Err(anyhow!("--before {before} is {} from now", text::duration(before.since(now))))
-                .hint("a cut-off is about logins that have happened; leave --before out to refuse all of them");
-        }
-        let who = match self.who {
-            WhoOptions { login_id: Some(login_id), .. } => Who::Login(login_id),
-            WhoOptions { appid: Some(app), openid: Some(openid), .. } => Who::Openid(app.0, openid.into(), before),
-            WhoOptions { appid: Some(app), .. } => Who::App(app.0, before),
-            WhoOptions { .. } => Who::Everybody(before),
-        };
-        let (_, lock, mut cutoffs) = open(&self.keys).context(NOT_CUT_OFF)?;
-        if cutoffs.iter().any(|cutoff| cutoff.who == who) {
-            say(&format!("already cut off: {}", describe(&who)));
-            return Ok(());
-        }
-        let told = describe(&who);
-        cutoffs.push(Cutoff { who, created: now });
-        lock.replace_cutoffs(&cutoffs).map_err(report::write_failed).context(NOT_CUT_OFF)?;
-        say(&format!("cut off: {told}"));
-        Ok(())
-    }
-}
-
 /// List the cut-offs
 #[derive(Args, Debug)]
 pub(crate) struct List {
@@ -145,61 +113,40 @@ pub(crate) struct List {
 
 impl List {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let cutoffs = read(&self.keys.open(Access::Read)?)?;
+        let directory = self.keys.open(Access::Read)?;
+        let (list, problem) = directory.recover_cutoffs().map_err(|problem| unreadable(&problem))?;
+        let cutoffs: Vec<Cutoff> = list.cutoffs().cloned().collect();
         let mut out = io::stdout().lock();
         if self.json {
-            return Ok(write!(out, "{}", list::encode(&cutoffs))?);
+            write!(out, "{}", list::encode(&cutoffs))?;
+        } else if cutoffs.is_empty() {
+            writeln!(out, "nobody is cut off")?;
+        } else {
+            let now = SystemClock.now();
+            let mut table = Table::new(&["MADE", "REFUSED"]);
+            for cutoff in &cutoffs {
+                table.row(vec![text::relative(cutoff.created, now), describe(&cutoff.who)]);
+            }
+            write!(out, "{}", table.render())?;
         }
-        if cutoffs.is_empty() {
-            return Ok(writeln!(out, "nobody is cut off")?);
+        // What was understood is in force, and is shown; that there may be more is a failure.
+        match (list.fault, problem) {
+            (Some(fault), _) => Err(anyhow!("{}: {fault}", place(&directory))).hint(MEND),
+            (None, Some(problem)) => Err(anyhow!("{problem}")),
+            (None, None) => Ok(()),
         }
-        let now = SystemClock.now();
-        let mut table = Table::new(&["MADE", "REFUSED"]);
-        for cutoff in &cutoffs {
-            table.row(vec![text::relative(cutoff.created, now), describe(&cutoff.who)]);
-        }
-        Ok(write!(out, "{}", table.render())?)
     }
 }
 
-/// Remove cut-offs that can refuse nothing any more
-///
-/// One goes when it is older than the longest ticket that any key seals, and an hour.
-#[derive(Args, Debug)]
-pub(crate) struct Prune {
-    #[command(flatten)]
-    keys: KeysOptions,
+/// What to do about a list that is not right.
+const MEND: &str = "restore it from a copy; until then what is understood of it is in force";
+
+fn unreadable(problem: &FileProblem) -> anyhow::Error {
+    anyhow!("{problem}").context("cannot read the cut-offs")
 }
 
-impl Prune {
-    pub(crate) fn run(self) -> anyhow::Result<()> {
-        let (directory, lock, cutoffs) = open(&self.keys)?;
-        let now = trusted_now(&lock)?;
-        let ring = directory.load_ring_of_any_time().map_err(report::load_failed)?;
-        let longest_s = ring.keys().map(|key| key.key().spec().max_ttl_s).max().unwrap_or_default();
-        let (gone, left): (Vec<Cutoff>, Vec<Cutoff>) =
-            cutoffs.into_iter().partition(|cutoff| cutoff.created.plus(longest_s).plus(KEPT_S) < now);
-        if gone.is_empty() {
-            say("nothing to remove");
-            return Ok(());
-        }
-        lock.replace_cutoffs(&left).map_err(report::write_failed)?;
-        for cutoff in gone {
-            say(&format!("removed: {}", describe(&cutoff.who)));
-        }
-        Ok(())
-    }
-}
-
-fn open(keys: &KeysOptions) -> anyhow::Result<(Directory, WriteLock, Vec<Cutoff>)> {
-    let directory = keys.open(Access::Write)?;
-    let lock = directory.lock_within(LOCK_WAIT).map_err(report::write_failed)?;
-    let cutoffs = read(&directory)?;
-    Ok((directory, lock, cutoffs))
-}
-
-fn read(directory: &Directory) -> anyhow::Result<Vec<Cutoff>> {
-    directory.cutoffs().map_err(|problem| anyhow!("{problem}")).context("cannot read the cut-offs")
+fn place(directory: &Directory) -> String {
+    directory.path().join("cutoffs.json").display().to_string()
 }
 
 fn describe(who: &Who) -> String {

@@ -361,7 +361,7 @@ fn a_directory_that_is_held_is_the_same_one_wherever_its_path_leads() {
     symlink(other.root.path(), &link).unwrap();
     assert_eq!(directory.load(NOW).unwrap().0.keys[0].name(), name);
     directory.revoke(name).unwrap();
-    directory.lock().unwrap().replace_cutoffs(&[]).unwrap();
+    directory.lock().unwrap().replace_cutoffs(&Recovered::default()).unwrap();
     assert_eq!(keys.names().len(), 4, "lock, key, revocation and cut-offs");
     assert_eq!(other.names(), ["link"]);
 }

@@ -10,11 +10,13 @@ use super::handle::{self, Handle};
 use super::read::CUTOFFS;
 use super::{key_file_name, revoked_file_name};
 use crate::clock::UnixSeconds;
-use crate::keyring::cutoffs::list::{self, Cutoff};
+use crate::keyring::cutoffs::Recovered;
 use crate::keyring::{Key, KeyError, KeyName, KeySpec, text};
 
 pub(super) const LOCK: &str = ".lock";
 const TEMPORARY_PREFIX: &str = ".tmp-";
+/// What a list of cut-offs that was broken is kept as.
+const BROKEN_PREFIX: &str = ".cutoffs-broken-";
 /// How often a new key's 4-byte kid may already be taken before something else must be wrong.
 const MAX_DRAWS: usize = 16;
 /// How often a temporary file's name may be taken.
@@ -255,12 +257,33 @@ impl WriteLock {
         Err(WriteError::NoFreeKid(self.writer.path.clone()))
     }
 
-    /// Puts `cutoffs` in the place of the present list, as a whole.
+    /// Puts `list` in the place of the present one, as a whole.
     ///
     /// # Errors
     /// The file system said no; then the present list is as it was.
-    pub fn replace_cutoffs(&self, cutoffs: &[Cutoff]) -> Result<(), WriteError> {
-        self.writer.replace_file(CUTOFFS, list::encode(cutoffs).as_bytes())
+    pub fn replace_cutoffs(&self, list: &Recovered) -> Result<(), WriteError> {
+        self.writer.replace_file(CUTOFFS, list.encode().as_bytes())
+    }
+
+    /// [`WriteLock::replace_cutoffs`] that keeps the present file under another name, which it tells.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn replace_broken_cutoffs(&self, list: &Recovered, now: UnixSeconds) -> Result<String, WriteError> {
+        let Writer { directory, .. } = &self.writer;
+        let replace = || {
+            let temporary = self.writer.temporary_file(list.encode().as_bytes())?;
+            let result = keep_aside(directory, now).and_then(|aside| {
+                directory.rename_over(&temporary, CUTOFFS).inspect_err(|_| {
+                    let is_there = directory.has(CUTOFFS).unwrap_or_default();
+                    let _ = if is_there { directory.remove(&aside) } else { directory.rename_over(&aside, CUTOFFS) };
+                })?;
+                directory.sync()?;
+                Ok(aside)
+            });
+            result.inspect_err(|_| self.writer.discard(&temporary))
+        };
+        replace().map_err(self.writer.error(CUTOFFS))
     }
 
     /// Removes the file of the key `name`, never the one that revokes it.
@@ -282,6 +305,19 @@ impl WriteLock {
         self.writer.discard(&name);
         handle::changed_at(&file).map_err(self.writer.error(&name))
     }
+}
+
+/// Gives the list of cut-offs a second name, or another one where that cannot be (a directory, somebody else's file).
+fn keep_aside(directory: &Handle, now: UnixSeconds) -> io::Result<String> {
+    for number in 0..MAX_TEMPORARY {
+        let again = if number == 0 { String::new() } else { format!("-{number}") };
+        let name = format!("{BROKEN_PREFIX}{now}{again}");
+        match directory.link_to_free(CUTOFFS, &name).or_else(|_| directory.rename_to_free(CUTOFFS, &name)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            result => return result.map(|()| name),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 #[expect(clippy::disallowed_methods, reason = "another process has the lock, and no clock of ours says for how long")]

@@ -7,6 +7,7 @@ mod canary;
 mod claims;
 mod commands;
 mod crash;
+mod cutoffs;
 mod demo;
 mod keys;
 mod operators;

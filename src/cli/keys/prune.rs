@@ -55,6 +55,11 @@ fn from_the_future(ring: &KeyRing, now: UnixSeconds) -> impl Iterator<Item = Key
     ring.keys().filter(move |key| is_so(key)).filter(stays).map(|key| key.key().name())
 }
 
+/// How far this clock and the file system's are apart, in seconds; 0 where that cannot be found out.
+pub(crate) fn clocks_apart_s(lock: &WriteLock, now: UnixSeconds) -> u64 {
+    lock.file_system_time().map_or(0, |theirs| now.since(theirs).max(theirs.since(now)))
+}
+
 /// The time by a clock that agrees with the file system's. With a clock that is ahead, what is alive would look dead.
 pub(crate) fn trusted_now(lock: &WriteLock) -> anyhow::Result<UnixSeconds> {
     let theirs = lock.file_system_time().map_err(report::write_failed)?;

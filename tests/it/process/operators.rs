@@ -176,7 +176,7 @@ fn cutoff_says_what_it_refuses_and_why() {
     fs::write(keys.file("ticket-00000001.key"), "broken").unwrap();
     cutoff(&["add", "--appid", "wx1"]).done();
     fs::write(keys.file("cutoffs.json"), "broken").unwrap();
-    let broken = cutoff(&["add", "--appid", "wx2"]).refused();
+    let broken = cutoff(&["remove", "--appid", "wx2"]).refused();
     assert!(broken.contains("cutoffs.json: not a list of cut-offs"), "{broken}");
     assert_eq!(fs::read_to_string(keys.file("cutoffs.json")).unwrap(), "broken", "what is not understood is not lost");
 }
