@@ -74,7 +74,7 @@ fn start(site: &Site, poll: &str) -> (Server, SocketAddr) {
 fn a_running_server_takes_a_new_key_by_itself() {
     let replica = Replica::start("100ms");
     let (before, ticket) = (replica.fingerprint(), replica.server.ticket("demo-alice-1"));
-    replica.keys().run(&["rotate"]);
+    replica.keys().run(&["rotate", "--use", "ticket"]);
     until("the new ring is taken", || replica.fingerprint() != before);
     assert_eq!(replica.fingerprint(), replica.keys().list()["fingerprint"]);
     assert_eq!(replica.server.verify(&ticket).status, 200);
