@@ -173,6 +173,16 @@ mod tests {
     }
 
     #[test]
+    fn key_material_is_wiped_when_it_is_dropped() {
+        const fn is_wiped<T: ZeroizeOnDrop>() {}
+        is_wiped::<KeyBytes>();
+        is_wiped::<SecretText>();
+        let mut bytes = *b"canary";
+        wipe(&mut bytes);
+        assert_eq!(bytes, [0; 6]);
+    }
+
+    #[test]
     fn generated_keys_differ() {
         assert_ne!(KeyBytes::generate().unwrap().expose(), KeyBytes::generate().unwrap().expose());
     }

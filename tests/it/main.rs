@@ -30,6 +30,7 @@ mod process;
 mod readme;
 mod ready;
 mod rotation;
+mod security;
 mod session;
 mod session_key;
 mod simulator;
