@@ -9,11 +9,13 @@ use sha2::{Digest, Sha256};
 
 use crate::secret::SecretText;
 
+mod encrypted;
 mod error;
 pub mod phone;
 pub mod user_data;
 pub mod weapp;
 
+pub use encrypted::{Encrypted, EncryptedError};
 pub use error::{FailedReason, PlatformError, Refusal, Rid};
 pub use phone::{Phone, PhoneError};
 pub use user_data::{UserData, UserDataError};
@@ -72,7 +74,7 @@ pub trait Platform: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// [`UserDataError`], for logs; to clients all of them are one.
-    fn decrypt(&self, session_key: &SecretText, encrypted_data: &str, iv: &str) -> Result<UserData, UserDataError>;
+    fn decrypt(&self, session_key: &SecretText, encrypted: &Encrypted) -> Result<UserData, UserDataError>;
 
     /// Whether `signature` is the platform's over exactly `raw_data`.
     fn has_signed(&self, session_key: &SecretText, raw_data: &str, signature: &str) -> bool;

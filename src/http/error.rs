@@ -15,7 +15,7 @@ use super::limits::Limit;
 use crate::bearer::Refusal;
 use crate::hook::CallError;
 use crate::jwt::JwtError;
-use crate::platform::PlatformError;
+use crate::platform::{EncryptedError, PlatformError};
 use crate::request_id::RequestId;
 use crate::ticket::{OpenError, SealError};
 
@@ -326,6 +326,13 @@ impl From<OpenError> for ApiError {
             _ => ErrorCode::InvalidTicket,
         };
         Self { cause: Some(Cause::NotOpened(error)), ..Self::new(code, refusal.description()) }
+    }
+}
+
+/// What a client sent of encrypted data: it may know, and it depends on no key.
+impl From<EncryptedError> for ApiError {
+    fn from(error: EncryptedError) -> Self {
+        Self { description: Cow::Owned(error.to_string()), ..Self::invalid_request("") }
     }
 }
 

@@ -12,7 +12,7 @@ use super::request::{json_body, json_object, presented_ticket};
 use super::upstream::{self, Interface};
 use super::{App, AppState, json_answer, session_key};
 use crate::keyring::{AppId, Purpose};
-use crate::platform::{Code, Phone};
+use crate::platform::{Code, Encrypted, Phone};
 use crate::ticket::{PhoneNumber, Ticket};
 
 #[derive(Deserialize)]
@@ -45,7 +45,7 @@ pub(super) async fn phone(State(state): State<Arc<AppState>>, request: Request) 
             by_code(&state, app, &ticket, code).await?
         }
         PhoneRequest { code: None, encrypted_data: Some(data), iv: Some(iv) } => {
-            by_data(&state, app, &ticket, &data, &iv).await?
+            by_data(&state, app, &ticket, Encrypted::parse(data, &iv)?).await?
         }
         _ => return Err(WRONG),
     };
@@ -102,22 +102,17 @@ fn spend(
 ///
 /// The cipher has no MAC and the iv is the client's, so a user can re-cut genuine data of his own into an object with any
 /// number: unless the settings say otherwise, the platform has to confirm that it made the ciphertext.
-async fn by_data(
-    state: &Arc<AppState>,
-    app: &App,
-    ticket: &Ticket,
-    encrypted_data: &str,
-    iv: &str,
-) -> Result<Phone, ApiError> {
+async fn by_data(state: &Arc<AppState>, app: &App, ticket: &Ticket, encrypted: Encrypted) -> Result<Phone, ApiError> {
     let session_key = session_key::of_ticket(ticket)?;
     state.can_seal()?;
-    let opened = app.platform.decrypt(&session_key, encrypted_data, iv).and_then(|data| data.phone());
+    let opened = app.platform.decrypt(&session_key, &encrypted).and_then(|data| data.phone());
     let phone = match opened {
         Ok(phone) => phone,
         Err(cause) => return Err(session_key::blame(state, app, ticket, &session_key, &cause).await),
     };
     if state.settings.phone_check_origin {
-        let vouches = upstream::call(state, app, Interface::VouchesFor, app.platform.vouches_for(encrypted_data)).await;
+        let vouches =
+            upstream::call(state, app, Interface::VouchesFor, app.platform.vouches_for(encrypted.text())).await;
         if !vouches.map_err(|error| ApiError::of_platform(&error, Stake::Nothing))? {
             let cause = "the platform did not make this ciphertext";
             return Err(session_key::blame(state, app, ticket, &session_key, &cause).await);

@@ -2,27 +2,31 @@
 
 use std::fmt;
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::{Phone, PhoneError};
 use unambiguous::Unambiguous;
 
+mod repair;
 mod unambiguous;
 
 /// Decrypted JSON of this app: an object whose watermark names it. Personal data: `Debug` hides it.
-pub struct UserData(Map<String, Value>);
+pub struct UserData {
+    /// To be looked at. Numbers beyond 64 bits are rounded here.
+    members: Map<String, Value>,
+    /// To be handed out: numbers as they were written.
+    json: Box<RawValue>,
+}
 
 /// Why encrypted data gave no [`UserData`], or why that is no phone number. For logs: a client learns only that it failed,
 /// for else it could ask, byte by byte, what a ciphertext holds. Never holds any of the data.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UserDataError {
-    /// The `session_key` or the initialisation vector is not base64 of 16 bytes.
-    #[error("the session_key or the iv is not base64 of 16 bytes")]
+    /// The `session_key` is not base64 of 16 bytes.
+    #[error("the session_key is not base64 of 16 bytes")]
     Key,
-    /// The data is not base64 of one or more whole blocks.
-    #[error("the data is not base64 of whole blocks")]
-    Blocks,
     /// The padding is wrong (PKCS#7), most likely because the `session_key` is stale.
     #[error("the padding is wrong")]
     Padding,
@@ -42,16 +46,19 @@ pub enum UserDataError {
 
 impl UserData {
     /// Takes a decrypted text over, if it is one JSON object, in which no object names a member twice, and its
-    /// `watermark.appid` is `appid`.
+    /// `watermark.appid` is `appid`. What no JSON text may hold is replaced by U+FFFD first, as users have such nicknames;
+    /// but not in the names of members, which are the platform's.
     ///
     /// # Errors
     /// [`UserDataError::Json`] or [`UserDataError::Watermark`].
     pub(crate) fn parse(text: &[u8], appid: &str) -> Result<Self, UserDataError> {
-        let Ok(Unambiguous(Value::Object(object))) = serde_json::from_slice(text) else {
+        let json = repair::repaired(text);
+        let Ok(Unambiguous(Value::Object(members))) = serde_json::from_str(&json) else {
             return Err(UserDataError::Json);
         };
-        let watermark = object.get("watermark").and_then(|watermark| watermark.get("appid")).and_then(Value::as_str);
-        if watermark == Some(appid) { Ok(Self(object)) } else { Err(UserDataError::Watermark) }
+        let json = serde_json::from_str(&json).map_err(|_| UserDataError::Json)?;
+        let watermark = members.get("watermark").and_then(|watermark| watermark.get("appid")).and_then(Value::as_str);
+        if watermark == Some(appid) { Ok(Self { members, json }) } else { Err(UserDataError::Watermark) }
     }
 
     /// Whose data it is, where it says so: `Err` when `openId` is something but text.
@@ -62,22 +69,22 @@ impl UserData {
         self.text("openId")
     }
 
-    /// The same across the apps of one owner.
+    /// The same across the apps of one owner. An empty one counts as absent.
     ///
     /// # Errors
     /// [`UserDataError::Json`] when `unionId` is something but text.
     pub fn unionid(&self) -> Result<Option<&str>, UserDataError> {
-        self.text("unionId")
+        Ok(self.text("unionId")?.filter(|unionid| !unionid.is_empty()))
     }
 
     fn text(&self, name: &str) -> Result<Option<&str>, UserDataError> {
-        self.0.get(name).map(|value| value.as_str().ok_or(UserDataError::Json)).transpose()
+        self.members.get(name).map(|value| value.as_str().ok_or(UserDataError::Json)).transpose()
     }
 
     /// Whether it has anything to do with a phone number.
     #[must_use]
     pub fn mentions_a_phone(&self) -> bool {
-        self.0.contains_key("phoneNumber") || self.0.contains_key("purePhoneNumber")
+        self.members.contains_key("phoneNumber") || self.members.contains_key("purePhoneNumber")
     }
 
     /// The phone number, from an object that has exactly the fields of one.
@@ -86,8 +93,9 @@ impl UserData {
     /// [`UserDataError::NotAPhone`] or [`UserDataError::Phone`].
     pub fn phone(&self) -> Result<Phone, UserDataError> {
         const FIELDS: [&str; 4] = ["phoneNumber", "purePhoneNumber", "countryCode", "watermark"];
-        let has_exactly = self.0.len() == FIELDS.len() && FIELDS.iter().all(|field| self.0.contains_key(*field));
-        let text = |field: &str| match self.0.get(field) {
+        let has_exactly =
+            self.members.len() == FIELDS.len() && FIELDS.iter().all(|field| self.members.contains_key(*field));
+        let text = |field: &str| match self.members.get(field) {
             Some(Value::String(text)) => Some(text.clone()),
             // Documented as text, sent as a number at times.
             Some(Value::Number(number)) if field == "countryCode" && number.is_u64() => Some(number.to_string()),
@@ -102,10 +110,16 @@ impl UserData {
         }
     }
 
-    /// All fields, the watermark too.
+    /// All members, the watermark too. Numbers beyond 64 bits are rounded here.
     #[must_use]
-    pub fn into_fields(self) -> Map<String, Value> {
-        self.0
+    pub fn members(&self) -> &Map<String, Value> {
+        &self.members
+    }
+
+    /// The object as the platform wrote it, numbers included.
+    #[must_use]
+    pub fn into_json(self) -> Box<RawValue> {
+        self.json
     }
 }
 
@@ -156,8 +170,9 @@ mod tests {
     #[test]
     fn it_is_one_object_that_all_parsers_read_alike() {
         let good = format!(r#"{{"a":[1,-1,0.5,true,null,"é\n"],"watermark":{{"appid":"{APPID}"}}}}"#);
-        let fields = parse(&good).unwrap().into_fields();
-        assert_eq!(Value::Object(fields), serde_json::from_str::<Value>(&good).unwrap());
+        let data = parse(&good).unwrap();
+        assert_eq!(Value::Object(data.members().clone()), serde_json::from_str::<Value>(&good).unwrap());
+        assert_eq!(data.into_json().get(), good);
         for bad in [
             "",
             "[]",
@@ -177,7 +192,46 @@ mod tests {
         ] {
             assert_eq!(parse(bad).map(|_| ()), Err(UserDataError::Json), "{bad}");
         }
-        assert_eq!(UserData::parse(b"{\"a\":\"\xff\"}", APPID).map(|_| ()), Err(UserDataError::Json));
+    }
+
+    #[test]
+    fn what_users_write_is_mended_and_names_are_not() {
+        let with = |name: &[u8], value: &[u8]| {
+            let watermark = format!(r#","watermark":{{"appid":"{APPID}"}}}}"#);
+            UserData::parse(&[b"{\"", name, b"\":\"", value, b"\"", watermark.as_bytes()].concat(), APPID)
+        };
+        for (value, expected) in [
+            (&b"a\x14b"[..], "a\u{fffd}b"),
+            (b"\xe4\xb8", "\u{fffd}"),
+            (br"\ud83d", "\u{fffd}"),
+            (br"\ud83d\ude00", "\u{1f600}"),
+        ] {
+            let data = with(b"nickName", value).unwrap();
+            assert_eq!(data.members()["nickName"], expected);
+            let told: Value = serde_json::from_str(data.into_json().get()).unwrap();
+            assert_eq!(told["nickName"], expected);
+        }
+        for name in [&b"open\x14Id"[..], b"openI\xff", br"openId\ud83d", "openId\u{fffd}".as_bytes()] {
+            assert_eq!(with(name, b"o").map(|_| ()), Err(UserDataError::Json), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_stay_as_they_were_written() {
+        for number in ["123456789012345678901234567890", "-9223372036854775809", "1.50", "0.1000000000000000055", "1E5"]
+        {
+            let text = format!(r#"{{"id":{number},"watermark":{{"appid":"{APPID}"}}}}"#);
+            assert_eq!(parse(&text).unwrap().into_json().get(), text);
+        }
+    }
+
+    #[test]
+    fn an_empty_unionid_is_none() {
+        let with =
+            |unionid: &str| parse(&format!(r#"{{"unionId":{unionid},"watermark":{{"appid":"{APPID}"}}}}"#)).unwrap();
+        assert_eq!(with(r#""u""#).unionid(), Ok(Some("u")));
+        assert_eq!(with(r#""""#).unionid(), Ok(None));
+        assert_eq!(with("null").unionid(), Err(UserDataError::Json));
     }
 
     #[test]

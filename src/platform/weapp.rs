@@ -19,7 +19,9 @@ use futures_util::future::BoxFuture;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use super::{Code, FailedReason, Identity, Phone, Platform, PlatformError, Refusal, UserData, UserDataError};
+use super::{
+    Code, Encrypted, FailedReason, Identity, Phone, Platform, PlatformError, Refusal, UserData, UserDataError,
+};
 use crate::secret::SecretText;
 
 mod access_token;
@@ -195,8 +197,8 @@ impl Platform for Weapp {
         }))
     }
 
-    fn decrypt(&self, session_key: &SecretText, encrypted_data: &str, iv: &str) -> Result<UserData, UserDataError> {
-        user_data::decrypt(session_key, encrypted_data, iv, &self.credentials.appid)
+    fn decrypt(&self, session_key: &SecretText, encrypted: &Encrypted) -> Result<UserData, UserDataError> {
+        user_data::decrypt(session_key, encrypted, &self.credentials.appid)
     }
 
     fn has_signed(&self, session_key: &SecretText, raw_data: &str, signature: &str) -> bool {

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use super::repair::REPLACEMENT;
+
 /// A value in which no object names a member twice. Some parsers would take the first one, others the last.
 pub(super) struct Unambiguous(pub(super) Value);
 
@@ -25,9 +27,12 @@ impl<'de> Visitor<'de> for Members {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
-        while let Some((name, Unambiguous(value))) = members.next_entry()? {
+        while let Some((name, Unambiguous(value))) = members.next_entry::<String, _>()? {
+            // Without the name, which is somebody's data.
+            if name.contains(REPLACEMENT) {
+                return Err(A::Error::custom("a member's name is no text"));
+            }
             if object.insert(name, value).is_some() {
-                // Without the name, which is somebody's data.
                 return Err(A::Error::custom("a member is named twice"));
             }
         }

@@ -16,14 +16,12 @@ use serde_json::json;
 use super::access_token::AccessTokens;
 use super::call::{CallError, Request};
 use super::refusal::Refused;
-use crate::platform::{PlatformError, UserData, UserDataError};
+use crate::platform::{Encrypted, PlatformError, UserData, UserDataError};
 use crate::secret::{SecretText, Zeroizing};
 
 pub(super) const PATH: &str = "wxa/business/checkencryptedmsg";
 
 const BLOCK_LEN: usize = 16;
-/// In characters of base64. Real data is below 1 KiB.
-const MAX_DATA_LEN: usize = 64 * 1024;
 
 /// Whether the platform has made `encrypted_data`. The hash is over its base64, as the documentation's example shows.
 pub(super) async fn vouches_for(tokens: &AccessTokens, encrypted_data: &str) -> Result<bool, PlatformError> {
@@ -55,24 +53,12 @@ pub(super) fn has_signed(session_key: &SecretText, raw_data: &str, signature: &s
 }
 
 /// Decrypts data of the app `appid`.
-pub(super) fn decrypt(
-    session_key: &SecretText,
-    encrypted_data: &str,
-    iv: &str,
-    appid: &str,
-) -> Result<UserData, UserDataError> {
+pub(super) fn decrypt(session_key: &SecretText, encrypted: &Encrypted, appid: &str) -> Result<UserData, UserDataError> {
     let key = block(session_key.expose()).ok_or(UserDataError::Key)?;
-    let iv = block(iv).ok_or(UserDataError::Key)?;
-    if encrypted_data.len() > MAX_DATA_LEN {
-        return Err(UserDataError::Blocks);
-    }
-    let mut data = Zeroizing::new(STANDARD.decode(encrypted_data).map_err(|_| UserDataError::Blocks)?);
-    if data.is_empty() || data.len() % BLOCK_LEN != 0 {
-        return Err(UserDataError::Blocks);
-    }
+    let mut data = Zeroizing::new(encrypted.data().to_vec());
     let key = UnboundCipherKey::new(&AES_128, &*key).and_then(PaddedBlockDecryptingKey::cbc_pkcs7);
     let key = key.map_err(|_| UserDataError::Key)?;
-    let text = key.decrypt(&mut data, DecryptionContext::Iv128(FixedLength::from(*iv)));
+    let text = key.decrypt(&mut data, DecryptionContext::Iv128(FixedLength::from(*encrypted.iv())));
     UserData::parse(text.map_err(|_| UserDataError::Padding)?, appid)
 }
 
