@@ -1,5 +1,7 @@
 //! HTTP clients for calls that carry secrets: they go to one place, follow nothing, and send nothing twice.
 
+use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use reqwest::{Client, ClientBuilder};
@@ -28,6 +30,90 @@ pub(crate) fn client(url: &Url) -> ClientBuilder {
     builder
 }
 
+/// Why no connection came about, so that nothing was sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unreachable {
+    /// The name of the host has no address here.
+    #[error("its host name is not known here")]
+    UnknownHost,
+    /// Something answered that nobody listens there.
+    #[error("the connection is refused")]
+    Refused,
+    /// There is no way to its network.
+    #[error("there is no route to it")]
+    NoRoute,
+    /// Neither a connection nor a refusal.
+    #[error("no connection came about in time")]
+    Timeout,
+    /// Its certificate is not one that this system trusts for that name.
+    #[error("its TLS certificate is not trusted")]
+    Certificate,
+    /// It does not speak TLS, or not as we do.
+    #[error("the TLS handshake fails")]
+    Tls,
+    /// The proxy is not there, wants a password, or refuses the way.
+    #[error("the proxy cannot be reached, or refuses")]
+    Proxy,
+    /// Something else.
+    #[error("no connection came about")]
+    Other,
+}
+
+impl Unreachable {
+    /// Its name for operators.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownHost => "unknown_host",
+            Self::Refused => "connection_refused",
+            Self::NoRoute => "no_route",
+            Self::Timeout => "connect_timeout",
+            Self::Certificate => "certificate",
+            Self::Tls => "tls",
+            Self::Proxy => "proxy",
+            Self::Other => "no_connection",
+        }
+    }
+
+    /// Why `error` came before anything was sent, if it did. Of the error only its kind is taken: its texts hold the URL.
+    pub(crate) fn of(error: &reqwest::Error) -> Option<Self> {
+        if !error.is_connect() {
+            return None;
+        }
+        let causes = || std::iter::successors(error.source(), |&cause| cause.source());
+        // The types of these two are private to the HTTP client.
+        if causes().any(|cause| cause.to_string().starts_with("tunnel error")) {
+            return Some(Self::Proxy);
+        }
+        if error.is_dns() || causes().any(|cause| cause.to_string() == "dns error") {
+            return Some(Self::UnknownHost);
+        }
+        if error.is_timeout() {
+            return Some(Self::Timeout);
+        }
+        let kinds = causes().filter_map(|cause| cause.downcast_ref::<io::Error>()).map(Self::of_io);
+        Some(kinds.last().unwrap_or(Self::Other))
+    }
+
+    fn of_io(error: &io::Error) -> Self {
+        // What is wrapped in one of these is no source of it.
+        if let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            return Self::of_io(inner);
+        }
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::Refused,
+            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Self::NoRoute,
+            io::ErrorKind::TimedOut => Self::Timeout,
+            // rustls says so, of certificates in these words.
+            io::ErrorKind::InvalidData if error.to_string().contains("certificate") => Self::Certificate,
+            // The connection is there, so what ends or breaks is the handshake.
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => Self::Tls,
+            _ => Self::Other,
+        }
+    }
+}
+
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
@@ -40,6 +126,72 @@ fn is_loopback(url: &Url) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Why a client that may use `proxy` gets no connection to `url`.
+    async fn why(url: &str, proxy: Option<String>) -> Option<Unreachable> {
+        let mut builder = client(&url.parse().unwrap()).connect_timeout(Duration::from_millis(500));
+        if let Some(proxy) = proxy {
+            builder = builder.proxy(reqwest::Proxy::all(proxy).unwrap());
+        }
+        Unreachable::of(&builder.build().unwrap().get(url).send().await.unwrap_err())
+    }
+
+    /// A server that says `answer` to everybody, and where it is.
+    async fn saying(answer: &'static [u8]) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+                let mut request = [0; 4096];
+                drop(stream.read(&mut request).await);
+                drop(stream.write_all(answer).await);
+            }
+        });
+        address.to_string()
+    }
+
+    /// A port where nobody listens.
+    async fn closed() -> String {
+        tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string()
+    }
+
+    #[tokio::test]
+    async fn a_platform_that_cannot_be_reached_is_told_by_its_cause() {
+        let closed = closed().await;
+        assert_eq!(why(&format!("http://{closed}"), None).await, Some(Unreachable::Refused));
+        assert_eq!(why("http://nowhere.invalid", None).await, Some(Unreachable::UnknownHost));
+        for not_tls in [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], b""] {
+            let url = format!("https://{}", saying(not_tls).await);
+            assert_eq!(why(&url, None).await, Some(Unreachable::Tls));
+        }
+        let proxy = |address: String| Some(format!("http://{address}"));
+        let beyond = "https://platform.invalid";
+        assert_eq!(why(beyond, proxy(closed)).await, Some(Unreachable::Proxy));
+        for refusal in [
+            &b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\n\r\n"[..],
+            b"HTTP/1.1 403 Forbidden\r\n\r\n",
+        ] {
+            assert_eq!(why(beyond, proxy(saying(refusal).await)).await, Some(Unreachable::Proxy));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_breaks_off_is_no_such_cause() {
+        let url = format!("http://{}", saying(b"").await);
+        assert_eq!(why(&url, None).await, None);
+    }
+
+    #[test]
+    fn a_certificate_is_told_from_other_trouble_with_tls() {
+        let invalid = |text: &str| {
+            let error = io::Error::new(io::ErrorKind::InvalidData, text);
+            Unreachable::of_io(&io::Error::other(error))
+        };
+        assert_eq!(invalid("invalid peer certificate: UnknownIssuer"), Unreachable::Certificate);
+        assert_eq!(invalid("invalid peer certificate: certificate not valid for name"), Unreachable::Certificate);
+        assert_eq!(invalid("received corrupt message of type InvalidContentType"), Unreachable::Tls);
+    }
 
     #[test]
     fn this_machine_goes_by_several_names() {

@@ -15,6 +15,7 @@ pub mod phone;
 pub mod user_data;
 pub mod weapp;
 
+pub use crate::outbound::Unreachable;
 pub use encrypted::{Encrypted, EncryptedError};
 pub use error::{FailedReason, PlatformError, Refusal, Rid};
 pub use phone::{Phone, PhoneError};

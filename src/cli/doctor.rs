@@ -10,7 +10,7 @@ use auth_ticket::clock::{Clock, LEEWAY_S, SystemClock, UnixSeconds};
 use auth_ticket::http::App;
 use auth_ticket::keystore::Directory;
 use auth_ticket::platform::weapp::Weapp;
-use auth_ticket::platform::{Code, PlatformError};
+use auth_ticket::platform::{Code, PlatformError, Unreachable};
 use clap::{Args, ValueHint};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -153,11 +153,33 @@ async fn check_platform(findings: &mut Findings, subject: &str, app: &App) {
             };
             findings.add(Level::Fail, subject, error.to_string(), Some(remedy));
         }
-        Err(error @ (PlatformError::Unreachable | PlatformError::Timeout)) => {
+        Err(error @ PlatformError::Unreachable(why)) => {
+            findings.add(Level::Fail, subject, error.to_string(), Some(way_out(why).to_owned()));
+        }
+        Err(error @ PlatformError::Timeout) => {
             let remedy = Some("see that this machine may reach the platform, or set base_url".to_owned());
             findings.add(Level::Fail, subject, error.to_string(), remedy);
         }
         Err(error) => findings.add(Level::Warn, subject, error.to_string(), Some("try again in a minute".to_owned())),
+    }
+}
+
+/// What to do where there is no connection.
+fn way_out(why: Unreachable) -> &'static str {
+    match why {
+        Unreachable::UnknownHost => "see that DNS works here, and that base_url, if there is one, is spelled right",
+        Unreachable::Refused => {
+            "see that base_url, if there is one, is right, and that no firewall refuses the way out"
+        }
+        Unreachable::Certificate => {
+            "install the system's CA certificates, name those of a proxy that inspects TLS in SSL_CERT_FILE, and see that the \
+             clock is right"
+        }
+        Unreachable::Tls => {
+            "see that base_url, if there is one, is right about https, and that nothing inspects TLS on the way"
+        }
+        Unreachable::Proxy => "see that HTTPS_PROXY is right, user and password included, or name the host in NO_PROXY",
+        _ => "see that this machine may reach the platform, or set base_url",
     }
 }
 

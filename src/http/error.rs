@@ -15,7 +15,7 @@ use super::limits::Limit;
 use crate::bearer::Refusal;
 use crate::hook::CallError;
 use crate::jwt::JwtError;
-use crate::platform::{EncryptedError, PlatformError};
+use crate::platform::{EncryptedError, PlatformError, Unreachable};
 use crate::request_id::RequestId;
 use crate::ticket::{OpenError, SealError};
 
@@ -391,6 +391,8 @@ impl ApiError {
             E::Busy { .. } => (ErrorCode::UpstreamBusy, "the platform is busy"),
             E::Stopped { .. } => (ErrorCode::UpstreamBusy, "the platform has not answered for a while"),
             E::Misconfigured { .. } => (ErrorCode::ServerMisconfigured, "the server is not set up for this app"),
+            E::Unreachable(Unreachable::Timeout) => (ErrorCode::UpstreamTimeout, "the platform cannot be reached"),
+            E::Unreachable(_) => (ErrorCode::UpstreamFailed, "the platform cannot be reached"),
             E::Timeout => (ErrorCode::UpstreamTimeout, "the platform did not answer in time"),
             _ => (ErrorCode::UpstreamFailed, "the platform gave no usable answer"),
         };
@@ -398,8 +400,10 @@ impl ApiError {
         let description = match error {
             E::UserBlocked(_) | E::RateLimited(_) | E::Misconfigured { .. } => Cow::Borrowed(description),
             // Nothing was sent.
-            E::Busy { .. } | E::Stopped { .. } if error.errcode().is_none() && stake != Stake::Nothing => {
-                Cow::Owned(format!("{description}; try again with the same code"))
+            E::Busy { .. } | E::Stopped { .. } | E::Unreachable(_)
+                if error.errcode().is_none() && stake != Stake::Nothing =>
+            {
+                Cow::Owned(format!("{description}; the code is still good, try again with it"))
             }
             _ => Cow::Owned(format!("{description}; {}", stake.remedy())),
         };

@@ -43,6 +43,7 @@ pub(super) struct Metrics {
     logins: Family<Login, Counter>,
     upstream_seconds: Family<Call, Histogram>,
     upstream_errcodes: Family<Errcode, Counter>,
+    upstream_failures: Family<Failure, Counter>,
     upstream_paused: Family<Call, Gauge>,
     hook_calls: Family<HookCall, Counter>,
     hook_seconds: Histogram,
@@ -91,6 +92,13 @@ impl Call {
 struct Errcode {
     appid: String,
     errcode: i64,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Failure {
+    appid: String,
+    call: &'static str,
+    reason: &'static str,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -213,6 +221,7 @@ impl Metrics {
             // 5 ms to about 10 s.
             upstream_seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.005, 2.0, 12))),
             upstream_errcodes: Family::default(),
+            upstream_failures: Family::default(),
             upstream_paused: Family::default(),
             hook_calls: Family::default(),
             hook_seconds: Histogram::new(exponential_buckets(0.005, 2.0, 12)),
@@ -245,6 +254,9 @@ impl Metrics {
         let help = "Time that the platform took to answer a call, our own queue included";
         to.register_with_unit("upstream_latency", help, Unit::Seconds, self.upstream_seconds.clone());
         to.register("upstream_errcodes", "Refusals of the platform by its errcode", self.upstream_errcodes.clone());
+        let help =
+            "Calls without a usable answer, by reason: where the platform cannot be reached, or what its answer was";
+        to.register("upstream_failures", help, self.upstream_failures.clone());
         let help = "1 while an interface of an app's platform is left alone after repeated failures";
         to.register("upstream_paused", help, self.upstream_paused.clone());
         let help = "Questions to the owner's service by what came of them";
@@ -310,6 +322,10 @@ impl Metrics {
         self.upstream_seconds.get_or_create(&Call::new(appid, interface)).observe(took.as_secs_f64());
         if let Some(errcode) = error.and_then(PlatformError::errcode) {
             self.upstream_errcodes.get_or_create(&Errcode { appid: appid.to_owned(), errcode }).inc();
+        }
+        if let Some(reason) = error.and_then(PlatformError::failure) {
+            let failure = Failure { appid: appid.to_owned(), call: interface.as_str(), reason };
+            self.upstream_failures.get_or_create(&failure).inc();
         }
     }
 

@@ -71,12 +71,18 @@ pub(super) async fn blame(
     session_key: &SecretText,
     cause: &impl ToString,
 ) -> ApiError {
-    let may_ask = state.asks.may_ask(ticket.session().login_id);
-    if may_ask && let Ok(false) = ask(state, app, ticket, session_key).await {
-        return STALE.because(cause);
-    }
+    let said = if state.asks.may_ask(ticket.session().login_id) {
+        match ask(state, app, ticket, session_key).await {
+            Ok(false) => return STALE.because(cause),
+            Ok(true) => "the platform says that the session_key lives".to_owned(),
+            Err(error) => format!("whether the session_key lives is unknown: {error}"),
+        }
+    } else {
+        "the platform was not asked again whether the session_key lives".to_owned()
+    };
+    let cause = format_args!("{}; {said}", cause.to_string());
     ApiError::new(ErrorCode::BadUserData, "the data is not what the platform encrypted or signed for this login")
-        .because(cause)
+        .because(&cause)
 }
 
 async fn ask(

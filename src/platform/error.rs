@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::{IdentityError, PhoneError};
+use crate::outbound::Unreachable;
 
 /// Why a code did not become an [`Identity`](super::Identity). Holds no URL, secret or code, and of a platform's wording only what was
 /// recognised: a number, a request id, an address.
@@ -51,9 +52,9 @@ pub enum PlatformError {
         /// After how many seconds there is a chance.
         retry_after_s: u64,
     },
-    /// No connection, so the code is not spent. 502 `upstream_failed`.
-    #[error("the platform cannot be reached")]
-    Unreachable,
+    /// No connection, so the code is not spent. 502 `upstream_failed`, or 504 `upstream_timeout` where that took too long.
+    #[error("the platform cannot be reached: {0}")]
+    Unreachable(Unreachable),
 }
 
 /// Why a platform's answer is of no use.
@@ -113,7 +114,7 @@ impl PlatformError {
     #[must_use]
     pub fn is_outage(&self) -> bool {
         match self {
-            Self::Timeout | Self::Unreachable | Self::Failed(FailedReason::CutOff) => true,
+            Self::Timeout | Self::Unreachable(_) | Self::Failed(FailedReason::CutOff) => true,
             Self::Failed(FailedReason::Status(status)) => (500..600).contains(status),
             _ => false,
         }
@@ -130,6 +131,18 @@ impl PlatformError {
         }
     }
 
+    /// Why there is no answer that can be used, in one word for operators. Nothing for what the platform refuses by a number,
+    /// and for what was not sent.
+    #[must_use]
+    pub fn failure(&self) -> Option<&'static str> {
+        match self {
+            Self::Timeout => Some("timeout"),
+            Self::Unreachable(why) => Some(why.as_str()),
+            Self::Failed(reason) => reason.as_str(),
+            _ => None,
+        }
+    }
+
     fn refusal(&self) -> Option<&Refusal> {
         match self {
             Self::InvalidCode(refusal)
@@ -139,7 +152,24 @@ impl PlatformError {
             | Self::Busy { refusal, .. }
             | Self::Misconfigured { refusal, .. }
             | Self::Failed(FailedReason::UnknownErrcode(refusal) | FailedReason::AccessToken(refusal)) => Some(refusal),
-            Self::Failed(_) | Self::Timeout | Self::Stopped { .. } | Self::Unreachable => None,
+            Self::Failed(_) | Self::Timeout | Self::Stopped { .. } | Self::Unreachable(_) => None,
+        }
+    }
+}
+
+impl FailedReason {
+    const fn as_str(&self) -> Option<&'static str> {
+        match self {
+            Self::UnknownErrcode(_) | Self::AccessToken(_) => None,
+            Self::Status(_) => Some("http_status"),
+            Self::Malformed => Some("not_json"),
+            Self::TooLarge(_) => Some("too_large"),
+            Self::CutOff => Some("cut_off"),
+            Self::NoOpenid => Some("no_openid"),
+            Self::OtherApp => Some("other_app"),
+            Self::OtherUser => Some("other_user"),
+            Self::Identity(_) => Some("unusable_identity"),
+            Self::Phone(_) => Some("unusable_phone_number"),
         }
     }
 }

@@ -117,7 +117,37 @@ async fn after_a_broken_answer_the_next_login_works() {
 async fn a_platform_that_cannot_be_reached_is_upstream_failed() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let server = TestServer::builder().base_url(&format!("http://{nobody}")).start().await;
-    login(&server, "demo-alice-1").await.is_error("upstream_failed");
+    let told = login(&server, "demo-alice-1").await.is_error("upstream_failed").text("error_description");
+    assert!(told.ends_with("the code is still good, try again with it"), "{told}");
+    let ticket = server.sealed(&session("o-alice", START));
+    let phone = Call::post("/v1/phone").ticket(&ticket).json(&json!({ "code": "phone-alice-1" }));
+    let told = server.call(phone).await.is_error("upstream_failed").text("error_description");
+    assert!(told.contains("the code is still good"), "{told}");
+    let check = Call::post("/v1/session/check").ticket(&ticket);
+    let told = server.call(check).await.is_error("upstream_failed").text("error_description");
+    assert!(!told.contains("code"), "nothing was at stake: {told}");
+    let metrics = server.metrics().await;
+    for call in ["exchange", "phone", "check_session"] {
+        let counted = format!("{{appid=\"{APPID}\",call=\"{call}\",reason=\"connection_refused\"}} 1\n");
+        assert!(metrics.contains(&counted), "{counted} {metrics}");
+    }
+}
+
+/// What operators count is why, for each kind of trouble.
+#[tokio::test]
+async fn answers_that_cannot_be_used_are_counted_by_reason() {
+    let server = TestServer::builder().upstream_timeout(SHORT).start().await;
+    for (code, reason) in
+        [("garbage", "not_json"), ("cut", "cut_off"), ("http-500", "http_status"), ("hang", "timeout")]
+    {
+        let told = login(&server, code).await.text("error_description");
+        assert!(told.contains("take a new code"), "{code}: {told}");
+        let counted = format!(
+            "auth_ticket_upstream_failures_total{{appid=\"{APPID}\",call=\"exchange\",reason=\"{reason}\"}} 1\n"
+        );
+        let metrics = server.metrics().await;
+        assert!(metrics.contains(&counted), "{counted} {metrics}");
+    }
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::WeappError;
 use super::refusal::Refused;
-use crate::outbound;
+use crate::outbound::{self, Unreachable};
 use crate::platform::{FailedReason, PlatformError};
 use crate::secret::{SecretText, Zeroizing};
 
@@ -74,6 +74,10 @@ impl Line {
         };
         let response = builder.send().await.map_err(|error| classify(&error))?;
         let status = response.status();
+        if status == reqwest::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            // No platform says that, and a proxy that does has passed nothing on.
+            return Err(PlatformError::Unreachable(Unreachable::Proxy).into());
+        }
         if status != reqwest::StatusCode::OK {
             return Err(FailedReason::Status(status.as_u16()).into());
         }
@@ -97,12 +101,10 @@ impl Line {
 
 /// Of a client error only its kind is taken: its texts hold the URL, and that a secret.
 fn classify(error: &reqwest::Error) -> PlatformError {
-    if error.is_timeout() {
-        PlatformError::Timeout
-    } else if error.is_connect() {
-        PlatformError::Unreachable
-    } else {
-        PlatformError::Failed(FailedReason::CutOff)
+    match Unreachable::of(error) {
+        Some(why) => PlatformError::Unreachable(why),
+        None if error.is_timeout() => PlatformError::Timeout,
+        None => PlatformError::Failed(FailedReason::CutOff),
     }
 }
 

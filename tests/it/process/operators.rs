@@ -351,7 +351,15 @@ fn doctor_says_what_is_wrong_and_what_to_do() {
     }
     let nowhere = Site::new("127.0.0.1:1".parse().unwrap(), "");
     let told = doctor(&nowhere);
-    assert!(told.stdout.contains("the platform cannot be reached"), "{told:?}");
+    assert!(told.stdout.contains("the platform cannot be reached: the connection is refused"), "{told:?}");
+    for (setting, value, what) in [
+        ("AUTH_TICKET_APP__0__BASE_URL", "http://nowhere.invalid", "its host name is not known here"),
+        ("HTTPS_PROXY", "http://127.0.0.1:1", "the proxy cannot be reached, or refuses"),
+    ] {
+        let beyond = ("AUTH_TICKET_APP__0__BASE_URL", "https://platform.invalid");
+        let told = Outcome::of(nowhere_command(&nowhere).envs([beyond, (setting, value)]));
+        assert!(told.stdout.contains(what), "{told:?}");
+    }
     fs::remove_dir_all(nowhere.keys.path()).unwrap();
     let told = doctor(&nowhere);
     assert!(told.stdout.contains("-> make the directory and its first keys"), "{told:?}");

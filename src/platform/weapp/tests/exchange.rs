@@ -7,7 +7,7 @@ use tokio::io::{self, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::platform::IdentityError;
+use crate::platform::{IdentityError, Unreachable};
 
 const GOOD: &str = r#"{"session_key":"tiihtNczf5v6AKRyjwEUhQ==","openid":"oGZUI0egBJY1zhBYw2KhdUfwVJJE"}"#;
 
@@ -319,7 +319,10 @@ async fn a_platform_that_does_not_answer_is_given_up() {
 async fn a_platform_that_is_not_there_is_unreachable() {
     let (listener, url) = listen().await;
     drop(listener);
-    assert_eq!(weapp(&url, PATIENT).exchange(&code("c")).await.unwrap_err(), PlatformError::Unreachable);
+    assert_eq!(
+        weapp(&url, PATIENT).exchange(&code("c")).await.unwrap_err(),
+        PlatformError::Unreachable(Unreachable::Refused)
+    );
 }
 
 #[tokio::test]
