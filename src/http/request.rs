@@ -47,10 +47,18 @@ pub(super) enum BodyKind {
     Other,
 }
 
-/// Reads the `Content-Type`, whatever its case and parameters.
+/// Reads the `Content-Type`, whatever its case and parameters. Proxies and client libraries that set it a second time make a
+/// list of it; one of equal ones counts as one.
 pub(super) fn body_kind(headers: &HeaderMap) -> BodyKind {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = value.split(';').next().unwrap_or_default().trim();
+    let values = headers.get_all(CONTENT_TYPE).iter().map(|value| value.to_str().unwrap_or_default());
+    // A comma inside of quotes would end a type too early, but none of these types has such parameters.
+    let mut kinds = values.flat_map(|value| value.split(',')).map(kind_of);
+    let first = kinds.next().unwrap_or(BodyKind::Other);
+    if kinds.all(|kind| kind == first) { first } else { BodyKind::Other }
+}
+
+fn kind_of(content_type: &str) -> BodyKind {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case("application/json") {
         BodyKind::Json
     } else if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
@@ -107,4 +115,41 @@ async fn collect(mut body: Body) -> Result<Bytes, ApiError> {
         }
     }
     if seen > MAX_BODY_LEN { Err(TOO_LARGE) } else { Ok(kept.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    fn kind(values: &[&'static str]) -> BodyKind {
+        body_kind(&values.iter().map(|value| (CONTENT_TYPE, HeaderValue::from_static(value))).collect())
+    }
+
+    #[test]
+    fn a_list_of_equal_content_types_is_one() {
+        for json in [
+            &["application/json"][..],
+            &["Application/JSON ; charset=utf-8"],
+            &["application/json, application/json"],
+            &["application/json; charset=utf-8,application/json"],
+            &["application/json", "application/json;charset=UTF-8"],
+        ] {
+            assert_eq!(kind(json), BodyKind::Json, "{json:?}");
+        }
+        assert_eq!(kind(&["application/x-www-form-urlencoded,application/x-www-form-urlencoded"]), BodyKind::Form);
+        for other in [
+            &[][..],
+            &[""],
+            &["text/plain"],
+            &["application/json, text/plain"],
+            &["text/plain, application/json"],
+            &["application/json", "application/x-www-form-urlencoded"],
+            &["application/json,"],
+            &["application/jsonx"],
+        ] {
+            assert_eq!(kind(other), BodyKind::Other, "{other:?}");
+        }
+    }
 }
