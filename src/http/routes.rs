@@ -7,10 +7,12 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::{MatchedPath, State};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post, put};
 use axum::{BoxError, Router};
-use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use hyper::{Method, Request};
 use tower::ServiceExt;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -71,17 +73,19 @@ impl From<Router> for Routes {
 /// The routes for clients and gateways.
 pub fn routes(state: Arc<AppState>) -> Routes {
     let introspection = Router::new().route("/v1/introspect", post(introspect::introspect));
-    let routes = Router::new()
+    let others = Router::new()
         .merge(limited(introspection, &state))
         .route("/.well-known/jwks.json", get(discovery::jwks))
         .route("/.well-known/oauth-authorization-server", get(discovery::metadata))
         .route("/openapi.json", get(openapi::show))
         .route("/healthz", get(admin::alive))
-        .route("/readyz", get(admin::ready_status));
-    let router = finish(routes.merge(client_routes(&state)), Arc::clone(&state));
+        .route("/readyz", get(admin::ready_status))
+        .layer(middleware::from_fn(bounded_head));
+    let router = finish(others.merge(client_routes(&state)), Arc::clone(&state));
     Routes { checks: Some(state), router }
 }
 
+/// What mini-programs and pages call; and the answer to what nobody has, so that a page can read that, too.
 fn client_routes(state: &Arc<AppState>) -> Router<Arc<AppState>> {
     let settings = &state.settings;
     let mut routes = Router::new()
@@ -99,12 +103,12 @@ fn client_routes(state: &Arc<AppState>) -> Router<Arc<AppState>> {
             .route(compat::LOGIN_CHECK, post(compat::login_check))
             .route(compat::PHONE, post(compat::phone));
     }
-    let routes = limited(routes, state);
-    if settings.cors_origins.is_empty() {
-        return routes;
-    }
-    // A fallback that is set after the layer would take its place, and with it preflights and the headers of a 405.
-    routes.method_not_allowed_fallback(method_not_allowed).layer(cors(&settings.cors_origins))
+    // A fallback that is set after the layers would take their place, and with it preflights and the headers of a 404 and 405.
+    let routes = limited(routes, state)
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn(bounded_head));
+    if settings.cors_origins.is_empty() { routes } else { routes.layer(cors(&settings.cors_origins)) }
 }
 
 /// Routes of which one address may not have too many requests in flight.
@@ -126,6 +130,7 @@ fn cors(origins: &[String]) -> CorsLayer {
         .allow_origin(allowed)
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE, bearer::WEIXINAUTH])
+        .expose_headers([RETRY_AFTER, WWW_AUTHENTICATE])
         .max_age(Duration::from_secs(3600))
 }
 
@@ -136,16 +141,28 @@ pub fn admin_routes(state: Arc<AppState>) -> Routes {
         .route("/readyz", get(admin::ready))
         .route("/keys", get(admin::keys))
         .route("/metrics", get(admin::metrics))
-        .route("/log", put(admin::set_log));
+        .route("/log", put(admin::set_log))
+        .fallback(no_such_route)
+        .layer(middleware::from_fn(bounded_head));
     finish(routes, state).into()
 }
 
 fn finish(router: Router<Arc<AppState>>, state: Arc<AppState>) -> Router {
     router
-        .fallback(no_such_route)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(&state), answer))
         .with_state(state)
+}
+
+/// Refuses a head that is too large. Within the layer for web pages, which can read the answer only with its headers.
+async fn bounded_head(request: Request<Body>, next: Next) -> Result<Response, ApiError> {
+    const TOO_LARGE: ApiError =
+        ApiError::new(ErrorCode::HeadersTooLarge, "the request headers are larger than 16 KiB").at(Limit::HeaderSize);
+    if header_section_len(request.headers()) > MAX_HEADER_SECTION {
+        Err(TOO_LARGE)
+    } else {
+        Ok(next.run(request).await)
+    }
 }
 
 async fn no_such_route() -> ApiError {
@@ -162,14 +179,7 @@ async fn answer(State(state): State<Arc<AppState>>, mut request: Request<Body>, 
     request.extensions_mut().insert(request_id.clone());
     let style = Style::of(request.uri().path(), &state.settings);
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let response = if header_section_len(request.headers()) > MAX_HEADER_SECTION {
-        const TOO_LARGE: ApiError =
-            ApiError::new(ErrorCode::HeadersTooLarge, "the request headers are larger than 16 KiB")
-                .at(Limit::HeaderSize);
-        TOO_LARGE.into_response()
-    } else {
-        next.run(request).await
-    };
+    let response = next.run(request).await;
     if let Some(limit) = response.extensions().get().and_then(ApiError::limit) {
         state.metrics.limit_reached(limit);
     }

@@ -98,7 +98,9 @@ impl Fault {
             Self::PercentEncoded
         } else if has(&['-', '_']) && !has(&['+', '/']) {
             Self::Base64Url
-        } else if !text.len().is_multiple_of(4) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b)) {
+        } else if !text.len().is_multiple_of(4)
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b))
+        {
             Self::CutOff
         } else {
             Self::NotBase64

@@ -69,10 +69,32 @@ async fn answers_to_a_configured_origin_say_so_errors_too() {
         Call::post("/v1/login").body("application/json", vec![b' '; 70_000]),
         Call::new("PUT", "/v1/login"),
         Call::get("/miniLogin/login.ajax?code=err-40029"),
+        Call::get("/v1/no-such-route"),
+        Call::post("/"),
+        Call::login("x").header("x-long", vec![b'x'; 17_000]),
+        Call::get("/v1/no-such-route").header("x-long", vec![b'x'; 17_000]),
     ] {
         let answer = server.call(call.header("origin", OWN)).await;
         assert_eq!(answer.header("access-control-allow-origin"), Some(OWN), "{answer:?}");
+        // By name: a star is not for requests with credentials, and older web views do not know it.
+        assert_eq!(answer.header("access-control-expose-headers"), Some("retry-after,www-authenticate"), "{answer:?}");
     }
+}
+
+/// What pages need to read is there on the answers that matter most, too.
+#[tokio::test]
+async fn a_page_learns_when_to_come_back_and_that_a_route_is_not_there() {
+    let server = start(&[OWN]).await;
+    let limited = server.call(Call::login("err-45011").header("origin", OWN)).await;
+    assert_eq!(limited.is_error("rate_limited").header("retry-after"), Some("60"));
+    server.call(Call::get("/v2/login").header("origin", OWN)).await.is_error("not_found");
+    server.call(preflight("/v2/login", OWN)).await.is_ok();
+    server
+        .call(Call::login("x").header("origin", OWN).header("x-long", vec![b'x'; 17_000]))
+        .await
+        .is_error("headers_too_large");
+    let foreign = server.call(Call::get("/v2/login").header("origin", FOREIGN)).await;
+    assert_eq!(foreign.is_error("not_found").header("access-control-allow-origin"), None);
 }
 
 #[tokio::test]

@@ -36,10 +36,11 @@ const IDENTITY_HEADERS: [&str; 9] = [
 const PUBLIC_HEADERS: [&str; 2] = ["access-control-allow-origin", "etag"];
 
 /// The same, where web pages may call.
-const CORS_HEADERS: [&str; 5] = [
+const CORS_HEADERS: [&str; 6] = [
     "access-control-allow-headers",
     "access-control-allow-methods",
     "access-control-allow-origin",
+    "access-control-expose-headers",
     "access-control-max-age",
     "vary",
 ];
