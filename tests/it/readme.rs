@@ -150,7 +150,7 @@ fn every_configuration_in_the_readme_is_accepted() -> io::Result<()> {
         }
         fs::write(&file, &example)?;
         let secrets = example.lines().filter_map(|line| line.strip_prefix("secret_env = ")?.split('"').nth(1));
-        let variables = secrets.map(|name| (name, "0123456789abcdef"));
+        let variables = secrets.map(|name| (name, "0123456789abcdef0123456789abcdef"));
         let output = auth_ticket(&["serve", "--config", &file_name, "--keys-dir", &keys_name], variables)?;
         // It got as far as the keys, which come after the whole configuration.
         let message = text_of(&output.stderr);

@@ -1,5 +1,7 @@
 //! The tree -> [`Config`]: defaults, bounds, and the rules that hold between keys.
 
+use std::cell::Cell;
+
 use sha2::{Digest, Sha256};
 
 use super::check;
@@ -21,6 +23,7 @@ impl Tree {
         let allow_group_read = self.boolean("allow_group_read", false);
         let keys_poll = self.duration("keys_poll", "5s", ("100ms", "10m"));
         let workers = self.integer("workers", 0, 0..=1024);
+        let secret_files = self.text("secret_files", "private", check::secret_files);
         let ticket = self.ticket();
         let apps = self.apps(file, &mut warnings);
         let services = self.services(apps.as_deref().ok());
@@ -34,6 +37,7 @@ impl Tree {
         let cors = self.cors();
         let limits = self.limits();
         let (listen, admin_listen) = addresses?;
+        secret_files?;
         Ok(Config {
             listen,
             admin_listen,
@@ -112,7 +116,11 @@ impl Tree {
         let path = |key: &str| format!("app[{index}].{key}");
         let platform = self.required(("app", index), "platform", check::platform);
         let subject = self.text(&path("subject"), "openid", check::subject);
-        let secret = self.secret(("app", index), |_| Ok(()));
+        let is_usual = Cell::new(true);
+        let secret = self.secret(("app", index), |text| {
+            is_usual.set(check::is_weapp_secret(text));
+            Ok(())
+        });
         let base_url = self.optional(&path("base_url"), check::base_url)?;
         if let Some((_, true)) = base_url {
             let place = self.given_or_file(&path("base_url")).shown(file);
@@ -120,6 +128,16 @@ impl Tree {
             warnings.push(format!("{place}: {}: {host}", path("base_url")));
         }
         let base_url = base_url.map(|(url, _)| url);
+        // A simulator takes any secret, and speaks no TLS.
+        let is_real = base_url.as_ref().is_none_or(|url| url.starts_with("https:"));
+        if is_real && !is_usual.get() {
+            let by = ["secret_env", "secret_file"].map(path);
+            let by = by.into_iter().find(|path| self.origin(path).is_some()).unwrap_or_default();
+            let place = self.given_or_file(&by).shown(file);
+            let what =
+                "the secret there is not 32 hex digits, as WeChat's are; compare it with the one on mp.weixin.qq.com";
+            warnings.push(format!("{place}: {by}: {what}"));
+        }
         Ok(AppConfig { appid: appid?, platform: platform?, subject: subject?, secret: secret?, base_url })
     }
 

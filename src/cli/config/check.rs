@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use url::{Host, Url};
 
 use super::problem::{nearest, quoted};
+use super::secret::SHARED;
 use super::{Format, Platform, Subject};
 
 /// `IP:port`; of all names only `localhost`, which is 127.0.0.1.
@@ -166,6 +167,19 @@ pub(super) fn log_format(text: &str) -> Result<Format, String> {
         "json" => Ok(Format::Json),
         _ => Err(format!("{} is not a format; write \"text\" or \"json\"", quoted(text))),
     }
+}
+
+/// Who may read the files that hold secrets.
+pub(super) fn secret_files(text: &str) -> Result<(), String> {
+    match text {
+        "private" | SHARED => Ok(()),
+        _ => Err(format!("{} is not one of two; write \"private\" or \"{SHARED}\"", quoted(text))),
+    }
+}
+
+/// Whether this looks like the secret of a mini-program of `WeChat`: 32 hex digits.
+pub(super) fn is_weapp_secret(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The issuer: `https://authority`, or `http` on loopback; returned byte for byte.

@@ -37,6 +37,7 @@ pub(super) const ROOT: &[Key] = &[
     value("allow_group_read", "false"),
     value("keys_poll", r#""5s""#),
     value("workers", "0"),
+    value("secret_files", r#""private""#),
     table("ticket", &[value("ttl", r#""2h""#), value("max_session", r#""30d""#)]),
     tables(
         "app",

@@ -3,16 +3,18 @@
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::io::Read as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 
 use auth_ticket::secret::SecretText;
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, StatVfsMountFlags, fstatvfs};
 
 use super::problem::Origin;
 use super::reader::{Read, Reported};
 use super::schema::{join, variable_name};
 use super::tree::Tree;
 
+/// The value of `secret_files` for files that every user may read.
+pub(super) const SHARED: &str = "shared";
 /// A secret file's largest size in bytes.
 const MAX_LEN: usize = 4096;
 
@@ -27,9 +29,10 @@ impl Tree {
         let (by_env, by_file) = (join(&table, "secret_env"), join(&table, "secret_file"));
         let variable = self.optional(&by_env, |text| Ok(text.to_owned()));
         let file = self.optional(&by_file, |text| Ok(text.to_owned()));
+        let are_shared = self.shown_text("secret_files").as_deref() == Some(SHARED);
         let (path, secret) = match (variable?, file?) {
             (Some(name), None) => (by_env, from_variable(&name, self.variable(&name))),
-            (None, Some(file)) => (by_file, from_file(&file)),
+            (None, Some(file)) => (by_file, from_file(&file, are_shared)),
             (Some(_), Some(_)) => {
                 let message = "secret_env is given, too; keep one of the two";
                 return Err(self.report(self.given_or_file(&by_file), by_file, message));
@@ -68,8 +71,8 @@ pub(super) fn from_variable(name: &str, value: Option<&OsStr>) -> Result<String,
     }
 }
 
-/// Reads a secret from a file that not everybody may read.
-pub(super) fn from_file(path: &str) -> Result<String, String> {
+/// Reads a secret from a file that not everybody may read, unless `are_shared`, or root has put it on a read-only mount.
+pub(super) fn from_file(path: &str, are_shared: bool) -> Result<String, String> {
     // Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
@@ -78,9 +81,14 @@ pub(super) fn from_file(path: &str) -> Result<String, String> {
     if !metadata.is_file() {
         return Err("this is not a regular file; name the file that holds the secret".to_owned());
     }
-    let mode = metadata.permissions().mode() & 0o7777;
-    if mode & 0o007 != 0 {
-        return Err(format!("the file is open to every user (mode {mode:04o}); run: chmod o-rwx {path:?}"));
+    let is_read_only = || fstatvfs(&file).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY));
+    let is_roots = || metadata.uid() == 0 && is_read_only();
+    let mode = metadata.mode() & 0o7777;
+    if !may_be_read_from(mode, || are_shared || is_roots()) {
+        return Err(format!(
+            "the file is open to every user (mode {mode:04o}); run: chmod o-rwx {path:?}; or, where that cannot be done and only \
+             this server sees the file, write secret_files = \"shared\""
+        ));
     }
     // Room for everything from the start: growing would leave copies behind.
     let mut bytes = Vec::with_capacity(MAX_LEN + 1);
@@ -97,12 +105,35 @@ pub(super) fn from_file(path: &str) -> Result<String, String> {
     checked(text).map_err(|wrong| format!("the file {wrong}"))
 }
 
+/// Whether a file of this mode may hold a secret: nothing for other users, or reading alone where `may_be_shared`, as Docker
+/// and Swarm mount secrets.
+pub(super) fn may_be_read_from(mode: u32, may_be_shared: impl FnOnce() -> bool) -> bool {
+    match mode & 0o007 {
+        0 => true,
+        0o004 => mode & 0o020 == 0 && may_be_shared(),
+        _ => false,
+    }
+}
+
 fn checked(text: String) -> Result<String, String> {
     if text.is_empty() {
         return Err("is empty; it should hold the secret".to_owned());
     }
+    if text.starts_with('\u{feff}') {
+        return Err("begins with a byte order mark; save it as UTF-8 without one".to_owned());
+    }
+    let is_quoted = |quote| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
+    if ['"', '\'', '`'].into_iter().any(is_quoted) {
+        let hint = "write the secret without them, for docker's --env-file keeps them as part of the value";
+        return Err(format!("has quotes around the secret; {hint}"));
+    }
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err("holds white space or control characters; it should hold the secret and nothing else".to_owned());
+    }
+    if !text.is_ascii() {
+        return Err(
+            "holds characters beyond ASCII, which no secret has; copy it again from where it is shown".to_owned()
+        );
     }
     Ok(text)
 }

@@ -16,6 +16,9 @@ use super::{Config, ConfigError, Overrides};
 /// The least that a configuration needs: four lines.
 const APP: &str = "[[app]]\nappid = \"wx1\"\nplatform = \"weapp\"\nsecret_env = \"WX_SECRET\"\n";
 
+/// The app's secret, which must not show.
+const CANARY: &str = "ca0a7ca0a7ca0a7ca0a7ca0a7ca0a7ca";
+
 /// The same for a second app and a service: nine lines.
 const TWO_APPS: &str = "[[app]]\nappid = \"wx1\"\nplatform = \"weapp\"\nsecret_env = \"WX_SECRET\"\n\
                         [[app]]\nappid = \"wx2\"\nplatform = \"weapp\"\nsecret_env = \"WX_SECRET\"\n\n";
@@ -25,7 +28,7 @@ fn parse(text: &str, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
 }
 
 fn with_secrets(env: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
-    let secrets = [("WX_SECRET", "canary-of-the-app"), ("ORDERS_SECRET", "canary-of-the-service"), ("HOME", "/")];
+    let secrets = [("WX_SECRET", CANARY), ("ORDERS_SECRET", "canary-of-the-service"), ("HOME", "/")];
     secrets.iter().chain(env).map(|(name, value)| (name.into(), value.into())).collect()
 }
 
@@ -47,6 +50,6 @@ fn mistakes_with(text: &str, env: &[(&str, &str)]) -> Vec<String> {
 
 fn lines(error: &ConfigError) -> Vec<String> {
     let report = error.to_string();
-    assert!(!report.contains("canary"), "{report}");
+    assert!(!report.contains("canary") && !report.contains(CANARY), "{report}");
     report.lines().skip(1).map(|line| line.trim_start().to_owned()).collect()
 }

@@ -65,7 +65,7 @@ fn fixture() -> TempDir {
         0o600,
     );
     put("no-app.toml", "listen = \"127.0.0.1:0\"\n", 0o600);
-    put("secret", "app-secret\n", 0o600);
+    put("secret", "0123456789abcdef0123456789abcdef\n", 0o600);
     let app = "[[app]]\nappid = \"wx1\"\nplatform = \"weapp\"\nsecret_file = \"secret\"\n";
     let config = format!("listen = \"127.0.0.1:0\"\nadmin_listen = \"\"\nkeys_dir = \"missing\"\n\n{app}");
     put("no-keys.toml", &config, 0o600);

@@ -6,16 +6,16 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-use super::super::secret::{from_file, from_variable};
+use super::super::secret::{from_file, from_variable, may_be_read_from};
 use super::super::{Config, Overrides};
-use super::{APP, good, mistakes, mistakes_with, with_secrets};
+use super::{APP, CANARY, good, mistakes, mistakes_with, parse, with_secrets};
 
 #[test]
 fn debug_output_shows_no_secret() {
     let service = "[[service]]\nid = \"orders\"\nsecret_env = \"ORDERS_SECRET\"\n";
     let shown = format!("{:?}", good(&format!("{APP}{service}")));
     assert_eq!(shown.matches("SecretText(..)").count(), 2, "{shown}");
-    assert!(!shown.contains("canary"), "{shown}");
+    assert!(!shown.contains("canary") && !shown.contains(CANARY), "{shown}");
 }
 
 #[test]
@@ -58,6 +58,25 @@ fn the_named_variable_holds_the_secret_and_nothing_else() {
             "\u{7f}canary",
             "MY_SECRET holds white space or control characters; it should hold the secret and nothing else",
         ),
+        (
+            "\"canary\"",
+            "MY_SECRET has quotes around the secret; write the secret without them, for docker's --env-file keeps them as \
+             part of the value",
+        ),
+        (
+            "'canary'",
+            "MY_SECRET has quotes around the secret; write the secret without them, for docker's --env-file keeps them as \
+             part of the value",
+        ),
+        ("\u{feff}canary", "MY_SECRET begins with a byte order mark; save it as UTF-8 without one"),
+        (
+            "canary\u{ff11}",
+            "MY_SECRET holds characters beyond ASCII, which no secret has; copy it again from where it is shown",
+        ),
+        (
+            "\u{201c}canary\u{201d}",
+            "MY_SECRET holds characters beyond ASCII, which no secret has; copy it again from where it is shown",
+        ),
     ] {
         let found = mistakes_with(&text, &[("MY_SECRET", value)]);
         assert_eq!(found, [format!("login.toml:4: app[0].secret_env: {expected}")]);
@@ -77,7 +96,7 @@ fn the_named_variable_holds_the_secret_and_nothing_else() {
 #[test]
 fn a_secret_of_a_service_fits_into_http_basic() {
     let text = format!("{APP}[[service]]\nid = \"orders\"\nsecret_env = \"MY_SECRET\"\n");
-    for secret in ["canary:", "canary%41", "canary+", "canary-\u{e9}", &"canary".repeat(22)] {
+    for secret in ["canary:", "canary%41", "canary+", &"canary".repeat(22)] {
         assert_eq!(
             mistakes_with(&text, &[("MY_SECRET", secret)]),
             [
@@ -106,10 +125,10 @@ fn a_secret_file_loses_one_newline_at_its_end() {
         ("", Err("the file is empty; it should hold the secret")),
         ("\n", Err("the file is empty; it should hold the secret")),
     ] {
-        let found = from_file(secret_file(&dir, content.as_bytes(), 0o440).to_str().unwrap());
+        let found = from_file(secret_file(&dir, content.as_bytes(), 0o440).to_str().unwrap(), false);
         assert_eq!(found.as_deref().map_err(String::as_str), expected, "{content:?}");
     }
-    let most = from_file(secret_file(&dir, &[b'x'; 4096], 0o600).to_str().unwrap()).unwrap();
+    let most = from_file(secret_file(&dir, &[b'x'; 4096], 0o600).to_str().unwrap(), false).unwrap();
     assert_eq!(most.len(), 4096);
     let config =
         good(&APP.replace(
@@ -124,18 +143,66 @@ fn a_secret_file_is_regular_small_text_that_not_every_user_may_read() {
     let dir = tempfile::tempdir().unwrap();
     let error = |content: &[u8], mode| {
         let path = secret_file(&dir, content, mode);
-        (from_file(path.to_str().unwrap()).unwrap_err(), path)
+        (from_file(path.to_str().unwrap(), false).unwrap_err(), path)
     };
     for mode in [0o644, 0o601, 0o602] {
         let (message, path) = error(b"canary", mode);
-        assert_eq!(message, format!("the file is open to every user (mode 0{mode:o}); run: chmod o-rwx {path:?}"));
+        let hint = "or, where that cannot be done and only this server sees the file, write secret_files = \"shared\"";
+        assert_eq!(
+            message,
+            format!("the file is open to every user (mode 0{mode:o}); run: chmod o-rwx {path:?}; {hint}")
+        );
     }
     let too_much = "the file has more than 4096 bytes; it should hold the secret and nothing else";
     assert_eq!(error(&[b'x'; 4097], 0o600).0, too_much);
     assert_eq!(error(b"canary\xff", 0o600).0, "the file is not UTF-8 text; write the secret into it");
     let not_regular = "this is not a regular file; name the file that holds the secret";
-    assert_eq!(from_file(dir.path().to_str().unwrap()).unwrap_err(), not_regular);
-    assert_eq!(from_file("/dev/null").unwrap_err(), not_regular);
-    let missing = from_file(dir.path().join("canary").to_str().unwrap()).unwrap_err();
+    assert_eq!(from_file(dir.path().to_str().unwrap(), false).unwrap_err(), not_regular);
+    assert_eq!(from_file("/dev/null", false).unwrap_err(), not_regular);
+    let missing = from_file(dir.path().join("canary").to_str().unwrap(), false).unwrap_err();
     assert!(missing.starts_with("the file cannot be opened: there is no such file;") && !missing.contains("canary"));
+}
+
+#[test]
+fn a_file_that_every_user_may_read_is_taken_where_it_cannot_be_otherwise() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = secret_file(&dir, b"canary", 0o444);
+    assert_eq!(from_file(open.to_str().unwrap(), true).unwrap(), "canary");
+    let text = APP.replace("secret_env = \"WX_SECRET\"", &format!("secret_file = {open:?}"));
+    assert!(mistakes(&text)[0].contains("write secret_files = \"shared\""));
+    good(&format!("secret_files = \"shared\"\n{text}"));
+    assert_eq!(
+        mistakes(&format!("secret_files = \"public\"\n{APP}")),
+        ["login.toml:1: secret_files: \"public\" is not one of two; write \"private\" or \"shared\""]
+    );
+    let taken = |mode, may_be_shared: bool| may_be_read_from(mode, || may_be_shared);
+    for mode in [0o400, 0o440, 0o640, 0o660, 0o700] {
+        assert!(taken(mode, false), "{mode:o}");
+    }
+    for mode in [0o444, 0o644, 0o404] {
+        assert!(taken(mode, true) && !taken(mode, false), "{mode:o}");
+    }
+    // What others may write is nobody's secret.
+    for mode in [0o446, 0o442, 0o447, 0o445, 0o664] {
+        assert!(!taken(mode, true), "{mode:o}");
+    }
+}
+
+#[test]
+fn a_secret_unlike_the_platforms_is_warned_of() {
+    let warnings =
+        |secret: &str, base_url: &str| parse(&format!("{APP}{base_url}"), &[("WX_SECRET", secret)]).unwrap().warnings;
+    let regional = "base_url = \"https://sh.api.weixin.qq.com\"\n";
+    for odd in ["canary", &CANARY[1..], &CANARY.replace('c', "g"), &format!("{CANARY}0")] {
+        for base_url in ["", regional] {
+            let told = warnings(odd, base_url);
+            assert!(
+                told.len() == 1
+                    && told[0].starts_with("login.toml:4: app[0].secret_env: the secret there is not 32 hex")
+            );
+            assert!(!told[0].contains(odd));
+        }
+        assert!(warnings(odd, "base_url = \"http://127.0.0.1:9999\"\n").is_empty(), "a simulator takes any");
+    }
+    assert!(warnings(CANARY, "").is_empty() && warnings(&CANARY.to_uppercase(), regional).is_empty());
 }
