@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod commands;
+mod completions;
 mod kubernetes;
 mod monitoring;
 mod nginx;

@@ -58,7 +58,7 @@ const ONLY_IN: [(&[&str], &[&str]); 13] = [
         ],
     ),
     (&["std::env", "env::var", "env::vars", "env::vars_os"], &["cli/config.rs", "cli/config/"]),
-    (&["fs::", "File::", "OpenOptions"], &["keystore.rs", "keystore/", "cli/config.rs", "cli/config/"]),
+    (&["fs::", "File::", "OpenOptions"], &["keystore.rs", "keystore/", "cli/config.rs", "cli/config/", "cli/docs.rs"]),
     (&["println!", "print!", "stdout()", "stderr()"], &["main.rs", "cli.rs", "cli/"]),
     (&["anyhow"], &["main.rs", "cli.rs", "cli/"]),
     (&["reqwest"], &["outbound.rs", "hook.rs", "platform/weapp/call.rs", "cli/doctor.rs", "cli/keys/check.rs"]),

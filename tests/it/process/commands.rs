@@ -121,6 +121,32 @@ fn a_clock_that_is_behind_is_refused() {
     assert!(refusal.starts_with("error: the clock says 20") && refusal.ends_with(&end), "{refusal}");
 }
 
+/// Why a key does not open is the answer that whoever looks into a ticket needs most.
+#[test]
+fn inspect_says_whether_a_key_was_revoked_is_dead_or_was_never_here() {
+    let case = include_str!("../../cmd/inspect-keys-revoked.toml");
+    let ticket = case.split('"').find(|text| text.len() > 150).unwrap();
+    let told = |directory: &Path| {
+        let mut command = auth_ticket(&["ticket", "inspect", ticket, "--appid", APPID, "--keys"]);
+        Outcome::of(command.arg(directory)).refused()
+    };
+    let root = tempfile::tempdir().unwrap();
+    let other = root.path().join("other");
+    Outcome::of(auth_ticket(&["keys", "init", "--keys"]).arg(&other)).done();
+    assert_eq!(told(&other), format!("error: the ticket does not open: no key {KID} to open the ticket with\n"));
+    // Revoked on this machine, where the key never was.
+    put(&other, &format!("ticket-{KID}.revoked"), "", 0o600);
+    assert_eq!(told(&other), format!("error: the ticket does not open: its key {KID} was revoked\n"));
+    // A revoked key that is dead, too, is revoked.
+    let dead = key_file(KID, SECRET).replace("9999", "2022");
+    put(&other, &format!("ticket-{KID}.key"), &dead, 0o600);
+    assert_eq!(told(&other), format!("error: the ticket does not open: its key {KID} was revoked\n"));
+    let past = root.path().join("past");
+    put(&past, &format!("ticket-{KID}.key"), &dead, 0o600);
+    let since = "2022-01-02T00:01:00Z; nothing that it sealed is alive\n";
+    assert_eq!(told(&past), format!("error: the ticket does not open: its key {KID} is dead since {since}"));
+}
+
 #[test]
 fn the_version_is_that_of_the_package() {
     for flag in ["--version", "-V"] {
@@ -184,7 +210,7 @@ fn every_shell_gets_a_completion_script() {
 #[test]
 fn every_command_has_a_manual_page() {
     let page = Outcome::of(&mut auth_ticket(&["man"])).done();
-    assert!(page.contains(".TH auth\\-ticket 1") || page.contains(".TH auth-ticket 1"), "{page}");
+    assert!(page.contains(".TH AUTH-TICKET 1"), "{page}");
     let root = tempfile::tempdir().unwrap();
     let told = Outcome::of(auth_ticket(&["man", "--out"]).arg(root.path())).done();
     assert_eq!(told, "");
