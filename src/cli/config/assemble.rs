@@ -26,12 +26,12 @@ impl Tree {
         let secret_files = self.text("secret_files", "private", check::secret_files);
         let ticket = self.ticket();
         let apps = self.apps(file, &mut warnings);
-        let services = self.services(apps.as_deref().ok());
+        let services = self.services();
         let jwt = self.jwt();
         let claims = self.claims(file, &mut warnings);
         let upstream = self.upstream();
         let log_format = self.text("log.format", "text", check::log_format);
-        let verify = self.verify(jwt.as_ref().ok());
+        let verify = self.verify();
         let check_origin = self.boolean("phone.check_origin", true);
         let compat = self.compat();
         let cors = self.cors();
@@ -161,7 +161,7 @@ impl Tree {
         }
     }
 
-    fn services(&mut self, apps: Option<&[AppConfig]>) -> Read<Vec<ServiceConfig>> {
+    fn services(&mut self) -> Read<Vec<ServiceConfig>> {
         let count = self.tables.get("service").map_or(0, Vec::len);
         let appids: Vec<String> = self.appids();
         let mut ids: Vec<String> = Vec::with_capacity(count);
@@ -182,7 +182,7 @@ impl Tree {
                 }
             }
             let secret = self.secret(("service", index), check::service_secret);
-            let apps = self.apps_of_service(index, apps.map(|_| appids.as_slice()));
+            let apps = self.apps_of_service(index, &appids);
             services.push((|| Ok(ServiceConfig { id: id?, secret: secret?, apps: apps? }))());
         }
         services.into_iter().collect()
@@ -194,28 +194,36 @@ impl Tree {
         (0..count).filter_map(|index| self.shown_text(&format!("app[{index}].appid"))).collect()
     }
 
-    /// `known` is missing while the apps themselves have mistakes: then nobody can say which appids there are.
-    fn apps_of_service(&mut self, index: usize, known: Option<&[String]>) -> Read<Vec<String>> {
+    /// `appids` are those of the file, right or not: a mistake in one of them hides none here, and is none of the service's.
+    fn apps_of_service(&mut self, index: usize, appids: &[String]) -> Read<Vec<String>> {
         let path = format!("service[{index}].apps");
-        let Some(items) = self.list(&path, check::appid)? else {
-            return match known {
-                None => Err(Reported),
-                Some([only]) => Ok(vec![only.clone()]),
-                Some(_) if self.refused.contains(&format!("service[{index}]")) => Err(Reported),
-                Some(all) => {
-                    let list = all.join("\", \"");
-                    let message =
-                        format!("is missing; several apps are configured, so write apps = [\"{list}\"] or some");
-                    Err(self.report(self.table_origin("service", index), path, message))
-                }
-            };
+        // An app whose appid is missing, or no text, may be any.
+        let all_are_known = appids.len() == self.tables.get("app").map_or(0, Vec::len);
+        let Some(items) = self.list(&path, |text| Ok(text.to_owned()))? else {
+            let (Some(first), true) = (appids.first(), all_are_known) else { return Err(Reported) };
+            if appids.iter().all(|appid| appid == first) {
+                return Ok(vec![first.clone()]);
+            }
+            if self.refused.contains(&format!("service[{index}]")) {
+                return Err(Reported);
+            }
+            let list = appids.join("\", \"");
+            let message = format!("is missing; several apps are configured, so write apps = [\"{list}\"] or some");
+            return Err(self.report(self.table_origin("service", index), path, message));
         };
         if items.is_empty() {
             let message = "is empty; name at least one appid, or remove the service";
             return Err(self.report(self.given_or_file(&path), path, message));
         }
-        let Some(known) = known else { return Err(Reported) };
-        self.all_of(items, known, "is not the appid of a configured app")
+        if all_are_known && !appids.is_empty() {
+            return self.all_of(items, appids, "is not the appid of a configured app");
+        }
+        for item in items {
+            if let Err(message) = check::appid(&item.value) {
+                self.report(item.origin, item.key, message);
+            }
+        }
+        Err(Reported)
     }
 
     fn jwt(&mut self) -> Read<JwtConfig> {
@@ -223,13 +231,15 @@ impl Tree {
         let audiences = self.list("jwt.audiences", check::audience);
         let public = self.list("jwt.public_audiences", check::audience);
         let phone = self.boolean("jwt.phone", false);
-        let audiences = audiences.map(|items| values(items.unwrap_or_default()));
-        if audiences.as_ref().is_ok_and(|list| !list.is_empty()) {
+        // By what stands in the file, so that a mistake in one audience hides none in the others.
+        let written = self.shown_list("jwt.audiences");
+        if !written.is_empty() {
             self.needs_public_url("jwt.audiences", "JWTs");
         }
-        let audiences = audiences?;
-        let public_audiences = self.all_of(public?.unwrap_or_default(), &audiences, "is not one of jwt.audiences")?;
-        Ok(JwtConfig { ttl_s: ttl_s?, audiences, public_audiences, phone: phone? })
+        let public =
+            public.and_then(|items| self.all_of(items.unwrap_or_default(), &written, "is not one of jwt.audiences"));
+        let audiences = values(audiences?.unwrap_or_default());
+        Ok(JwtConfig { ttl_s: ttl_s?, audiences, public_audiences: public?, phone: phone? })
     }
 
     fn claims(&mut self, file: &str, warnings: &mut Vec<String>) -> Read<Option<ClaimsConfig>> {
@@ -237,12 +247,11 @@ impl Tree {
         let audience = self.optional("claims.audience", check::audience);
         let timeout = self.duration("claims.timeout", "2s", ("100ms", "30s"));
         let max_concurrent = self.integer("claims.max_concurrent", 64, 1..=10_000);
+        if self.origin("claims.url").is_some() {
+            self.needs_public_url("claims.url", "JWTs");
+        }
         let (url, audience, timeout, max_concurrent) = (url?, audience?, timeout?, max_concurrent?);
         let Some((url, as_written, in_clear)) = url else { return Ok(None) };
-        if self.origin("public_url").is_none() {
-            self.needs_public_url("claims.url", "JWTs");
-            return Err(Reported);
-        }
         if in_clear {
             let place = self.given_or_file("claims.url").shown(file);
             let what = "http to a host that is not loopback: who logs in can be read on the way, and claims be forged";
@@ -251,17 +260,20 @@ impl Tree {
         Ok(Some(ClaimsConfig { url, audience: audience.unwrap_or(as_written), timeout, max_concurrent }))
     }
 
-    fn verify(&mut self, jwt: Option<&JwtConfig>) -> Read<VerifyConfig> {
+    fn verify(&mut self) -> Read<VerifyConfig> {
         let any_app = self.boolean("verify.any_app", false);
         let path = "verify.assertion_audience";
-        let assertion_audience = self.optional(path, check::audience)?;
-        if let Some(audience) = &assertion_audience {
+        let assertion_audience = self.optional(path, check::audience);
+        if self.origin(path).is_some() {
             self.needs_public_url(path, "assertions");
-            if jwt.is_some_and(|jwt| jwt.audiences.contains(audience)) {
-                let message = "is one of jwt.audiences, too: who asks for such a JWT could pass it off as an assertion; \
-                               write a name of its own";
-                return Err(self.report(self.given_or_file(path), path, message));
-            }
+        }
+        let assertion_audience = assertion_audience?;
+        if let Some(audience) = &assertion_audience
+            && self.shown_list("jwt.audiences").contains(audience)
+        {
+            let message = "is one of jwt.audiences, too: who asks for such a JWT could pass it off as an assertion; \
+                           write a name of its own";
+            return Err(self.report(self.given_or_file(path), path, message));
         }
         Ok(VerifyConfig { any_app: any_app?, assertion_audience })
     }

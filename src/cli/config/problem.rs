@@ -59,6 +59,14 @@ impl ConfigError {
         problems.sort_by(|a, b| a.origin.cmp(&b.origin));
         Self { file: file.to_owned(), problems }
     }
+
+    /// One line for each mistake: where it stands, the key, what is wrong and what to write.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
+        self.problems.iter().map(|Problem { origin, key, message }| {
+            let separator = if key.is_empty() { "" } else { ": " };
+            format!("{}: {key}{separator}{message}", origin.shown(&self.file))
+        })
+    }
 }
 
 impl fmt::Display for ConfigError {
@@ -69,14 +77,7 @@ impl fmt::Display for ConfigError {
             1 => write!(f, "{subject} has 1 mistake")?,
             many => write!(f, "{subject} has {many} mistakes")?,
         }
-        for Problem { origin, key, message } in &self.problems {
-            write!(f, "\n  {}: ", origin.shown(&self.file))?;
-            if !key.is_empty() {
-                write!(f, "{key}: ")?;
-            }
-            f.write_str(message)?;
-        }
-        Ok(())
+        self.lines().try_for_each(|line| write!(f, "\n  {line}"))
     }
 }
 

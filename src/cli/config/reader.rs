@@ -41,9 +41,19 @@ impl Tree {
 
     /// The text at `path`, whatever its checks say.
     pub(super) fn shown_text(&self, path: &str) -> Option<String> {
-        match &self.leaves.get(path)?.value {
-            Value::Text(text) | Value::Words(text) => Some(text.clone()),
-            _ => None,
+        self.leaves.get(path)?.value.text().map(str::to_owned)
+    }
+
+    /// The texts of the list at `path`, whatever their checks say.
+    pub(super) fn shown_list(&self, path: &str) -> Vec<String> {
+        match self.leaves.get(path).map(|leaf| &leaf.value) {
+            Some(Value::List(leaves)) => {
+                leaves.iter().filter_map(|leaf| leaf.value.text()).map(str::to_owned).collect()
+            }
+            Some(Value::Words(text)) => {
+                text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+            }
+            _ => Vec::new(),
         }
     }
 

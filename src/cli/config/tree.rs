@@ -26,6 +26,16 @@ pub(super) enum Value {
     Other(&'static str),
 }
 
+impl Value {
+    /// A text, as it stands in the file or in a variable.
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) | Self::Words(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
 /// A value and where it stands.
 #[derive(Clone)]
 pub(super) struct Leaf {

@@ -94,6 +94,48 @@ fn a_service_names_its_apps_when_there_are_several() {
     }
 }
 
+/// A mistake in one place hides none in another, however the two belong together.
+#[test]
+fn mistakes_of_apps_services_and_audiences_are_told_in_one_round() {
+    let text = "[[app]]\nappid = \"wx 1\"\nplatform = \"weapp\"\nsecret_env = \"WX_SECRET\"\n\
+                [[app]]\nappid = \"wx2\"\nplatform = \"wechat\"\nsecret_env = \"WX_SECRET\"\n\
+                [[service]]\nid = \"a:b\"\nsecret_env = \"NOBODY_SET_THIS\"\napps = [\"wx3\", \"wx2\"]\n\
+                [[service]]\nid = \"stock\"\nsecret_env = \"ORDERS_SECRET\"\n\
+                [jwt]\naudiences = [\"\", \"orders\"]\npublic_audiences = [\"order\"]\n\
+                [verify]\nassertion_audience = \"orders\"\n\
+                [claims]\nurl = \"https://users.internal\"\ntimeout = \"1h\"\n";
+    let found = mistakes(text);
+    let expected = [
+        "login.toml:2: app[0].appid: ",
+        "login.toml:7: app[1].platform: ",
+        "login.toml:10: service[0].id: ",
+        "login.toml:11: service[0].secret_env: ",
+        "login.toml:12: service[0].apps[0]: \"wx3\" is not the appid of a configured app; write one of \"wx 1\", \"wx2\"",
+        "login.toml:13: service[1].apps: is missing; several apps are configured",
+        "login.toml:17: public_url: is missing, and jwt.audiences needs it",
+        "login.toml:17: jwt.audiences[0]: ",
+        "login.toml:18: jwt.public_audiences[0]: \"order\" is not one of jwt.audiences; write one of \"\", \"orders\"",
+        "login.toml:20: public_url: is missing, and verify.assertion_audience needs it",
+        "login.toml:20: verify.assertion_audience: is one of jwt.audiences, too",
+        "login.toml:22: public_url: is missing, and claims.url needs it",
+        "login.toml:23: claims.timeout: ",
+    ];
+    for beginning in expected {
+        assert!(found.iter().any(|line| line.starts_with(beginning)), "{beginning}\n{found:#?}");
+    }
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+}
+
+/// Which appids there are is not known then, but what can be said of the service is said.
+#[test]
+fn an_app_without_an_appid_hides_no_mistake_of_a_service() {
+    let app = "[[app]]\nplatform = \"weapp\"\nsecret_env = \"WX_SECRET\"\n";
+    let service = "[[service]]\nid = \"orders\"\nsecret_env = \"ORDERS_SECRET\"\napps = [\"wx1\", \"w x\"]\n";
+    let found = mistakes(&format!("{app}{service}"));
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[1].starts_with("login.toml:7: service[0].apps[1]: \"w x\" is not an appid"), "{found:#?}");
+}
+
 #[test]
 fn a_service_has_an_id_of_its_own() {
     let service = |id: &str| format!("[[service]]\nid = \"{id}\"\nsecret_env = \"ORDERS_SECRET\"\n");

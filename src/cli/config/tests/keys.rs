@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::{Platform, Subject};
-use super::{APP, good, mistakes};
+use super::{APP, good, mistakes, mistakes_with};
 
 #[test]
 fn everything_but_one_app_may_be_left_out() {
@@ -216,7 +216,10 @@ fn a_mistake_in_a_table_is_answered_with_the_remedy() {
         ("limits", "idle_timeout = \"0s\"", "idle_timeout: \"0s\" is out of range"),
         ("limits", "shutdown_grace = \"soon\"", "shutdown_grace: \"soon\" is not a duration"),
     ] {
-        let found = mistakes(&format!("{APP}[{table}]\n{line}\n"));
+        let found = mistakes_with(
+            &format!("{APP}[{table}]\n{line}\n"),
+            &[("AUTH_TICKET_PUBLIC_URL", "https://login.example.com")],
+        );
         let expected = format!("login.toml:6: {table}.{expected}");
         assert!(found.len() == 1 && found[0].starts_with(&expected), "{line}: {found:#?}\n{expected}");
     }
