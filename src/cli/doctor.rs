@@ -43,9 +43,18 @@ pub(crate) struct Doctor {
 
 impl Doctor {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let mut config = Config::load(&self.config, config::environment(), &Overrides::default())
-            .hint("see every setting and its default: auth-ticket serve --print-example-config")?;
         let mut findings = Findings::default();
+        let mut config = match Config::load(&self.config, config::environment(), &Overrides::default()) {
+            Ok(config) => config,
+            // Whoever asked for JSON gets it, whatever is wrong.
+            Err(error) if self.json => {
+                findings.mistakes(&error);
+                return findings.conclude(true);
+            }
+            Err(error) => {
+                return Err(error).hint("see every setting and its default: auth-ticket serve --print-example-config");
+            }
+        };
         findings.ok("config", format!("{} is right, and its secrets are there", self.config.display()));
         for warning in &config.warnings {
             findings.add(Level::Warn, "config", warning.clone(), None);

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
+use super::config::ConfigError;
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -46,6 +48,14 @@ impl Findings {
     /// `subject` is as it should be.
     pub(crate) fn ok(&mut self, subject: impl Into<String>, what: impl Into<String>) {
         self.add(Level::Ok, subject, what, None);
+    }
+
+    /// A configuration that is not right: each of its mistakes fails.
+    pub(crate) fn mistakes(&mut self, error: &ConfigError) {
+        let remedy = Some("see every setting and its default: auth-ticket serve --print-example-config".to_owned());
+        for line in error.lines() {
+            self.add(Level::Fail, "config", line, remedy.clone());
+        }
     }
 
     /// Adds a finding with what to do about it.

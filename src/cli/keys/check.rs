@@ -15,7 +15,7 @@ use url::Url;
 use super::KeysOptions;
 use super::change::SAFE_LEAD_S;
 use super::owner::Access;
-use crate::cli::config::{self, Config, Overrides};
+use crate::cli::config::{self, Config, ConfigError, Overrides};
 use crate::cli::findings::{Findings, Level};
 use crate::cli::report::{self, WithHint};
 use crate::cli::{serve, text};
@@ -43,8 +43,17 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let ttl_s = self.config.as_deref().map(configured_ttl_s).transpose()?;
         let mut findings = Findings::default();
+        let ttl_s = match self.config.as_deref().map(configured_ttl_s).transpose() {
+            Ok(ttl_s) => ttl_s,
+            Err(error) if self.json => {
+                findings.mistakes(&error);
+                None
+            }
+            Err(error) => {
+                return Err(error).hint("see every setting and its default: auth-ticket serve --print-example-config");
+            }
+        };
         let ring = check_opened(&mut findings, self.keys.open(Access::Read), ttl_s);
         if !self.replicas.is_empty() {
             serve::runtime(0)?.block_on(check_replicas(&mut findings, ring.as_ref(), &self.replicas))?;
@@ -53,10 +62,8 @@ impl Check {
     }
 }
 
-fn configured_ttl_s(path: &Path) -> anyhow::Result<u64> {
-    let config = Config::load(path, config::environment(), &Overrides::default())
-        .hint("see every setting and its default: auth-ticket serve --print-example-config")?;
-    Ok(config.ticket.ttl_s)
+fn configured_ttl_s(path: &Path) -> Result<u64, ConfigError> {
+    Ok(Config::load(path, config::environment(), &Overrides::default())?.ticket.ttl_s)
 }
 
 /// As [`check_directory`], and why it is not `opened`.
@@ -98,11 +105,11 @@ fn check_directory(findings: &mut Findings, directory: &Directory, ttl_s: Option
 
 fn check_use(findings: &mut Findings, ring: &KeyRing, key_use: KeyUse, ttl_s: Option<u64>, now: UnixSeconds) {
     let Some(last) = ring.keys_of(key_use).next_back() else { return };
-    let rotate = || Some(format!("auth-ticket keys rotate --use {key_use}"));
+    let rotate = || Some(text::rotate(&format!("--use {key_use}")));
     match ring.sealing_key(key_use, now) {
         None => {
-            let at_once = Some(format!("auth-ticket keys rotate --use {key_use} --now"));
-            findings.add(Level::Fail, key_use.as_str(), Concern::CannotSeal(key_use).to_string(), at_once);
+            let at_once = Some(text::rotate(&format!("--use {key_use} --now")));
+            findings.add(Level::Fail, key_use.as_str(), ring.cannot_seal(key_use, now).to_string(), at_once);
         }
         Some(sealing) => {
             let spec = sealing.key().spec();
