@@ -104,12 +104,8 @@ impl LoadError {
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         match self {
-            Self::List { path, source } if source.kind() == io::ErrorKind::NotFound => {
-                Some(format!("make the directory and its first keys: auth-ticket keys init --keys {}", path.display()))
-            }
-            Self::NoTicketKey { path, passed_over: 0 } => {
-                Some(format!("make the first keys: auth-ticket keys init --keys {}", path.display()))
-            }
+            Self::List { path, source } if source.kind() == io::ErrorKind::NotFound => Some(first_keys(path)),
+            Self::NoTicketKey { path, passed_over: 0 } => Some(first_keys(path)),
             Self::NoTicketKey { .. } => Some("use the version that wrote the other files, or a newer one".to_owned()),
             Self::List { path, source } if source.kind() == io::ErrorKind::PermissionDenied => {
                 let path = path.display();
@@ -125,6 +121,14 @@ impl LoadError {
             Self::ClockBehind { .. } => Some("set the clock (NTP); keys are chosen by it".to_owned()),
         }
     }
+}
+
+/// What to do about a directory without keys. A replica that made keys of its own would refuse the tickets of all others.
+fn first_keys(directory: &Path) -> String {
+    let directory = directory.display();
+    format!(
+        "on a replica, copy them there; the first keys of a new installation: auth-ticket keys init --keys {directory}"
+    )
 }
 
 struct Others(usize);

@@ -4,6 +4,11 @@ use std::fmt::Write as _;
 
 use auth_ticket::clock::UnixSeconds;
 
+/// What to type for a new key. Keys are made in one place: a replica that makes its own seals what no other opens.
+pub(crate) fn rotate(options: &str) -> String {
+    format!("auth-ticket keys rotate {options}, where your keys are made; then copy the directory to all replicas")
+}
+
 /// Longest duration that an option takes: ten years.
 const MAX_DURATION_S: u64 = 3650 * 86400;
 

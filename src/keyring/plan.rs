@@ -12,8 +12,10 @@ pub const PRUNE_AFTER_S: u64 = 3600;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Concern {
-    /// No key of this use can seal: logins are refused, checks go on.
+    /// No key of this use can seal, but some still open: logins are refused, checks go on.
     CannotSeal(KeyUse),
+    /// No key of this use can seal or open: nothing that was ever sealed is accepted.
+    AllDead(KeyUse),
     /// The last key of its use is in the last fifth of its life and nothing will follow it.
     LastFifth {
         /// The last key.
@@ -28,6 +30,9 @@ impl fmt::Display for Concern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CannotSeal(key_use) => write!(f, "no {key_use} key can seal"),
+            Self::AllDead(key_use) => {
+                write!(f, "every {key_use} key is dead or revoked: nothing can be sealed or opened")
+            }
             Self::LastFifth { key, until } => {
                 write!(f, "{key} is in the last fifth of its life, which ends {until}, and nothing follows it")
             }
@@ -72,7 +77,7 @@ impl KeyRing {
         let mut concerns = Vec::new();
         let Some(last) = self.keys_of(key_use).next_back() else { return concerns };
         if self.sealing_key(key_use, now).is_none() {
-            concerns.push(Concern::CannotSeal(key_use));
+            concerns.push(self.cannot_seal(key_use, now));
         }
         let (from, until) = (last.key().spec().seal_from, last.key().spec().seal_until);
         let last_fifth = until.minus(until.since(from) / 5);
@@ -80,6 +85,14 @@ impl KeyRing {
             concerns.push(Concern::LastFifth { key: last.key().name(), until });
         }
         concerns
+    }
+
+    /// What to say of a use none of whose keys can seal.
+    #[must_use]
+    pub fn cannot_seal(&self, key_use: KeyUse, now: UnixSeconds) -> Concern {
+        let is_there = self.keys_of(key_use).next().is_some();
+        let opens = self.keys_of(key_use).any(|ring_key| ring_key.state(now).opens());
+        if is_there && !opens { Concern::AllDead(key_use) } else { Concern::CannotSeal(key_use) }
     }
 
     /// Everything that will happen after `now` if nobody touches the directory, soonest first.

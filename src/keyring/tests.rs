@@ -252,7 +252,7 @@ fn concerns_say_what_an_operator_should_act_on() {
     let (ring, _) = ring_of(vec![key(1, 0, 1000), key(2, 900, 3000)], &[]);
     assert_eq!(ring.concerns(at(850)), [], "a successor is there");
     let (ring, _) = ring_of(vec![key(1, 0, 1000)], &[0]);
-    assert_eq!(ring.concerns(at(900)), [Concern::CannotSeal(KeyUse::Ticket)]);
+    assert_eq!(ring.concerns(at(900)), [Concern::AllDead(KeyUse::Ticket)]);
 }
 
 #[test]

@@ -73,8 +73,7 @@ impl WriteError {
                 Some(format!("chown {} {}", rustix::process::geteuid().as_raw(), path.display()))
             }
             Self::Io { path, source } if source.kind() == io::ErrorKind::NotFound => {
-                let directory = path.parent().unwrap_or(path).display();
-                Some(format!("make the directory and its first keys: auth-ticket keys init --keys {directory}"))
+                Some(super::first_keys(path.parent().unwrap_or(path)))
             }
             Self::Io { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
                 Some("this is a read-only copy: write where the keys come from".to_owned())

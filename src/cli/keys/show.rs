@@ -143,13 +143,20 @@ fn describe(ring: &KeyRing, event: &Event) -> String {
 fn worry(concern: &Concern, now: UnixSeconds) -> String {
     match concern {
         Concern::CannotSeal(KeyUse::Ticket) => {
-            "no ticket key can seal: logins are refused, checks go on; run keys rotate --now".to_owned()
+            format!("{concern}: logins are refused, checks go on; run {}", text::rotate("--now"))
         }
-        Concern::CannotSeal(key_use) => format!("no {key_use} key can seal; run keys rotate --use {key_use}"),
+        Concern::AllDead(KeyUse::Ticket) => {
+            format!("{concern}: logins and all tickets are refused; run {}", text::rotate("--now"))
+        }
+        Concern::CannotSeal(key_use) | Concern::AllDead(key_use) => {
+            format!("{concern}; run {}", text::rotate(&format!("--use {key_use}")))
+        }
         Concern::LastFifth { key, until } => {
-            format!("{key} stops sealing {} and nothing follows it; run keys rotate", text::relative(*until, now))
+            let (when, rotate) = (text::relative(*until, now), text::rotate(&format!("--use {}", key.key_use)));
+            format!("{key} stops sealing {when} and nothing follows it; run {rotate}")
         }
-        _ => "the ring needs attention".to_owned(),
+        // Other concerns say all there is to say.
+        other => other.to_string(),
     }
 }
 

@@ -137,13 +137,36 @@ fn a_list_for_people_says_what_comes_next_and_what_is_wrong() {
     let last = keys.add_old(KeyUse::Ticket, 9 * DAY_S, 10 * DAY_S);
     let list = keys.run(&["list"]).done();
     assert!(list.contains(&format!("warning: {last} stops sealing in ")), "{list}");
-    assert!(list.ends_with("and nothing follows it; run keys rotate\n"), "{list}");
+    let rotate = "where your keys are made; then copy the directory to all replicas\n";
+    let end = format!("and nothing follows it; run auth-ticket keys rotate --use ticket, {rotate}");
+    assert!(list.ends_with(&end), "{list}");
 
     let keys = Keys::missing();
-    keys.add_old(KeyUse::Ticket, 11 * DAY_S, 10 * DAY_S);
+    keys.add_old(KeyUse::Ticket, 10 * DAY_S + 1800, 10 * DAY_S);
     let list = keys.run(&["list"]).done();
-    let warning = "warning: no ticket key can seal: logins are refused, checks go on; run keys rotate --now\n";
-    assert!(list.ends_with(warning), "{list}");
+    let warning =
+        "warning: no ticket key can seal: logins are refused, checks go on; run auth-ticket keys rotate --now, ";
+    assert!(list.ends_with(&format!("{warning}{rotate}")), "{list}");
+}
+
+#[test]
+fn that_checks_go_on_is_said_only_where_they_do() {
+    let dead = Keys::missing();
+    dead.add_old(KeyUse::Ticket, 11 * DAY_S, 10 * DAY_S);
+    dead.add_old(KeyUse::Ticket, 12 * DAY_S, 10 * DAY_S);
+    let revoked = Keys::init();
+    let kid = revoked.kid("ticket", "active");
+    fs::write(revoked.file(&format!("ticket-{kid}.revoked")), "").unwrap();
+    for keys in [dead, revoked] {
+        for told in [keys.run(&["list"]).stdout, keys.run(&["plan"]).stdout] {
+            let warning = "warning: every ticket key is dead or revoked: nothing can be sealed or opened: logins and all \
+                           tickets are refused; run auth-ticket keys rotate --now";
+            assert!(told.contains(warning) && !told.contains("checks go on"), "{told}");
+        }
+        let check = keys.run(&["check"]);
+        assert_eq!(check.code, Some(1));
+        assert!(check.stdout.contains("FAIL  ticket  every ticket key is dead or revoked: "), "{check:?}");
+    }
 }
 
 #[test]

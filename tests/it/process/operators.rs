@@ -240,10 +240,10 @@ fn keys_check_fails_when_somebody_has_to_act() {
     over.add_old(KeyUse::Ticket, 91 * DAY, 90 * DAY);
     let told = check(&over);
     assert_eq!(told.code, Some(1));
-    assert!(told.stdout.contains("FAIL  ticket  no ticket key can seal"), "{told:?}");
+    assert!(told.stdout.contains("FAIL  ticket  every ticket key is dead"), "{told:?}");
     let missing = check(&Keys::missing());
     assert_eq!(missing.code, Some(1));
-    assert!(missing.stdout.contains("-> make the directory and its first keys"), "{missing:?}");
+    assert!(missing.stdout.contains("-> on a replica, copy them there; the first keys of a"), "{missing:?}");
 }
 
 #[test]
@@ -362,9 +362,39 @@ fn doctor_says_what_is_wrong_and_what_to_do() {
     }
     fs::remove_dir_all(nowhere.keys.path()).unwrap();
     let told = doctor(&nowhere);
-    assert!(told.stdout.contains("-> make the directory and its first keys"), "{told:?}");
+    assert!(told.stdout.contains("-> on a replica, copy them there; the first keys"), "{told:?}");
     let without_secret = Outcome::of(nowhere_command(&nowhere).env_remove("WX_SECRET")).refused();
     assert!(without_secret.contains("WX_SECRET is not set in the environment"), "{without_secret}");
+}
+
+/// A program that asked for JSON gets it, and every mistake in it, also where nothing could be checked.
+#[test]
+fn a_bad_configuration_is_told_as_json_to_those_who_asked_for_it() {
+    let keys = Keys::init();
+    let config = keys.root().join("bad.toml");
+    let file = config.to_str().unwrap();
+    let app = "[[app]]\nappid = \"wx1\"\nplatform = \"weapp\"\nsecret_env = \"WX_SECRET\"\n";
+    for (text, mistakes) in [("listen = 1\nlsiten = 2\n", 3), ("[[app]\n", 1), (app, 1)] {
+        fs::write(&config, text).unwrap();
+        for args in [&["doctor", "--json"][..], &["keys", "check", "--json"]] {
+            let mut command = auth_ticket(args);
+            let outcome = Outcome::of(command.args(["--config", file]).env("AUTH_TICKET_KEYS_DIR", keys.path()));
+            assert_eq!(outcome.code, Some(1), "{outcome:?}");
+            let told: Value = serde_json::from_str(&outcome.stdout).unwrap();
+            let found = told["findings"].as_array().unwrap().iter().filter(|finding| finding["level"] == "fail");
+            let found: Vec<&Value> = found.collect();
+            assert_eq!(found.len(), mistakes, "{told:#}");
+            assert!(found.iter().all(|finding| finding["subject"] == "config"), "{told:#}");
+            assert!(found[0]["what"].as_str().unwrap().starts_with(file), "{told:#}");
+            assert!(outcome.stderr.starts_with("error: "), "{outcome:?}");
+        }
+    }
+    let missing = Outcome::of(&mut auth_ticket(&["doctor", "--json", "--config", "/nowhere/login.toml"]));
+    let told: Value = serde_json::from_str(&missing.stdout).unwrap();
+    assert!(told["findings"][0]["what"].as_str().unwrap().starts_with("/nowhere/login.toml: "), "{told:#}");
+    // For people as before: the mistakes below one line, and a hint.
+    let people = Outcome::of(auth_ticket(&["doctor", "--config"]).arg(&config)).refused();
+    assert!(people.contains("has 1 mistake\n") && people.contains("\nhint: see every setting"), "{people}");
 }
 
 fn doctor(site: &Site) -> Outcome {

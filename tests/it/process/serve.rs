@@ -237,7 +237,8 @@ fn keys_that_are_not_right_keep_a_server_from_starting() {
     assert!(refusal.contains(&format!("{} is open to others (mode 0644); chmod 600 ", names[0])), "{refusal}");
 
     let missing = Outcome::of(site.command().args(["--keys-dir", "/nowhere/keys"])).refused();
-    let hint = "hint: make the directory and its first keys: auth-ticket keys init --keys /nowhere/keys\n";
+    let hint = "hint: on a replica, copy them there; the first keys of a new installation: auth-ticket keys init --keys \
+                /nowhere/keys\n";
     assert!(missing.contains("error: cannot list /nowhere/keys") && missing.ends_with(hint), "{missing}");
 }
 
