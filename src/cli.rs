@@ -8,9 +8,11 @@ mod doctor;
 mod findings;
 mod keys;
 mod log;
+mod output;
 mod reload;
 mod report;
 mod serve;
+mod signals;
 mod simulator;
 mod text;
 mod ticket;
@@ -68,7 +70,10 @@ pub(crate) fn main() -> ExitCode {
         Command::Completions(options) => options.run(),
         Command::Man(options) => options.run(),
     };
-    report::exit_code(result)
+    log::finish();
+    let code = report::exit_code(result);
+    output::finish();
+    code
 }
 
 /// A core dump would hold every key. Where the limit cannot be lowered, it is already 0.

@@ -13,6 +13,7 @@ mod form;
 mod identity;
 mod introspect;
 mod limits;
+mod log;
 mod login;
 mod metrics;
 mod openapi;
@@ -44,6 +45,7 @@ use serde_json::Value;
 
 pub use connection::{ConnectionLimits, serve};
 pub use limits::ClientLimits;
+pub use log::{LogChange, LogControl};
 pub use metrics::ConnectionCount;
 pub use rates::Rate;
 pub use routes::{Routes, admin_routes, routes};
@@ -68,9 +70,6 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// What `--version` says, too.
 const BUILD_VERSION: &str = env!("BUILD_VERSION");
 
-/// Takes log directives; says whether it understood them.
-type LogDial = Box<dyn Fn(&str) -> bool + Send + Sync>;
-
 /// What all requests share. Nothing in it outlives the process or is told to another.
 pub struct AppState {
     settings: Settings,
@@ -89,7 +88,7 @@ pub struct AppState {
     rescans: Rescans,
     metrics: Metrics,
     reload_failed: AtomicBool,
-    log_dial: OnceLock<LogDial>,
+    log: OnceLock<Box<dyn LogControl>>,
 }
 
 /// An app, and what checks answer for it.
@@ -154,7 +153,7 @@ impl AppState {
             rescans: Rescans::default(),
             metrics,
             reload_failed: AtomicBool::new(false),
-            log_dial: OnceLock::new(),
+            log: OnceLock::new(),
         }))
     }
 
@@ -188,10 +187,10 @@ impl AppState {
         self.reload_failed.store(true, Ordering::Relaxed);
     }
 
-    /// Lets operators choose what is logged: `dial` takes directives as `RUST_LOG` does, and says whether it took them.
-    pub fn set_log_dial(&self, dial: impl Fn(&str) -> bool + Send + Sync + 'static) {
-        // Set once, at start; a second dial would have no other log to turn.
-        let _ = self.log_dial.set(Box::new(dial));
+    /// Lets operators choose what is logged, and see what was lost.
+    pub fn set_log(&self, log: impl LogControl + 'static) {
+        // Set once, at start; the process has one log.
+        let _ = self.log.set(Box::new(log));
     }
 
     /// Counts the connections of `listener`, a name for operators.

@@ -18,10 +18,11 @@ use auth_ticket::simulator::Simulator;
 use auth_ticket::ticket::Policy;
 use clap::Args;
 use nix::sys::signal::Signal;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::log::Format;
 use super::reload::Watch;
-use super::{config, log, report, serve, simulator};
+use super::{config, log, output, report, serve, simulator};
 
 const APPID: &str = "wx0123456789abcdef";
 /// A closed terminal ends it, too, and with it the keys.
@@ -43,7 +44,7 @@ pub(crate) struct Demo {
 impl Demo {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         // People read what is printed below; RUST_LOG brings the log lines back.
-        log::start(config::log_directives().as_deref(), "warn", Format::Text);
+        log::start(config::log_directives().as_deref(), LevelFilter::WARN, Format::Text)?;
         serve::server_runtime(0)?.block_on(self.serve())
     }
 
@@ -93,7 +94,7 @@ impl Demo {
         servers.add(admin, http::admin_routes(Arc::clone(&state)), state.connection_count("operators"));
         let count = state.client_connections();
         servers.add(listener, http::routes(state), count);
-        serve::say(&welcome);
+        output::say(&welcome);
         servers.run().await;
         Ok(())
     }

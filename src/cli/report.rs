@@ -1,10 +1,12 @@
 //! How a failure is told: `error: what: why`, then `hint: what to do`.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use auth_ticket::keystore::{LoadError, WriteError};
+
+use super::output;
 
 /// An error with the line that says what to do about it.
 #[derive(Debug)]
@@ -63,11 +65,9 @@ pub(crate) fn exit_code(result: anyhow::Result<()>) -> ExitCode {
     if reader_is_gone(&error) {
         return ExitCode::SUCCESS;
     }
-    let mut stderr = io::stderr().lock();
-    // If standard error is closed, the exit code is all that is left.
-    let _ = writeln!(stderr, "error: {error:#}");
+    output::complain(&format!("error: {error:#}\n"));
     if let Some(hint) = hint_of(&error) {
-        let _ = writeln!(stderr, "hint: {hint}");
+        output::complain(&format!("hint: {hint}\n"));
     }
     ExitCode::FAILURE
 }

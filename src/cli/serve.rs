@@ -19,18 +19,20 @@ use auth_ticket::keystore::{Directory, Reloader};
 use auth_ticket::platform::weapp::{Weapp, WeappOptions};
 use auth_ticket::ticket::Policy;
 use clap::{Args, ValueHint};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::Signal;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::config::{self, AppConfig, ClaimsConfig, Config, Overrides, Platform, ServiceConfig, UpstreamConfig};
-use super::log::Dial;
+use super::log::Control;
+use super::output::say;
 use super::reload::Watch;
 use super::report::{self, WithHint};
-use super::{log, text};
+use super::{log, signals, text};
 
 /// Run the login server
 ///
@@ -77,17 +79,17 @@ impl Serve {
         };
         let config = Config::load(path, config::environment(), &overrides)
             .hint("see every setting and its default: auth-ticket serve --print-example-config")?;
-        let dial = log::start(config::log_directives().as_deref(), "info", config.log_format);
+        let log = log::start(config::log_directives().as_deref(), LevelFilter::INFO, config.log_format)?;
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        server_runtime(config.workers)?.block_on(serve(config, dial))
+        server_runtime(config.workers)?.block_on(serve(config, log))
     }
 }
 
 /// A runtime for [`Servers`], whose threads leave signals to the main thread.
 pub(crate) fn server_runtime(workers: usize) -> anyhow::Result<tokio::runtime::Runtime> {
-    holding_signals(|| runtime(workers))
+    signals::held(|| runtime(workers))
 }
 
 /// A runtime with so many threads; 0 is one for each processor.
@@ -100,7 +102,7 @@ pub(crate) fn runtime(workers: usize) -> anyhow::Result<tokio::runtime::Runtime>
     builder.worker_threads(threads).thread_name("worker").enable_all().build().context("cannot start the runtime")
 }
 
-async fn serve(config: Config, dial: Dial) -> anyhow::Result<()> {
+async fn serve(config: Config, log: Control) -> anyhow::Result<()> {
     let now = SystemClock.now();
     let policy = Policy { ttl_s: config.ticket.ttl_s, max_session_s: config.ticket.max_session_s };
     let apps: Vec<App> =
@@ -154,7 +156,7 @@ async fn serve(config: Config, dial: Dial) -> anyhow::Result<()> {
     let state =
         AppState::new(settings, apps, services, ring, Arc::new(SystemClock)).context("the JWT keys cannot be used")?;
     state.files_passed_over(passed_over.len());
-    state.set_log_dial(move |directives| dial.turn(directives));
+    state.set_log(log);
     let listener = bind(config.listen, "--listen").await?;
     let admin_listener = match config.admin_listen {
         Some(address) => Some(bind(address, "--admin-listen").await?),
@@ -184,11 +186,6 @@ async fn give_memory_back() {
         sleep(Duration::from_secs(5)).await;
         drop(black_box(Vec::<u8>::with_capacity(PIECE_LEN)));
     }
-}
-
-/// Tells where a server is. It serves all the same when nobody reads that, or reads on.
-pub(crate) fn say(line: &str) {
-    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// An app with its platform, ready to be asked.
@@ -259,15 +256,6 @@ pub(crate) async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpL
 /// What ends a server.
 pub(crate) const STOP_SIGNALS: [Signal; 2] = [Signal::SIGTERM, Signal::SIGINT];
 
-/// Does `work` while signals that a server listens for have to wait. Threads that it starts never take them.
-fn holding_signals<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let held: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
-    held.thread_block().context("cannot hold signals")?;
-    let done = work();
-    held.thread_unblock().context("cannot let signals through")?;
-    done
-}
-
 /// Servers that run side by side and end together, at the first signal.
 pub(crate) struct Servers {
     limits: ConnectionLimits,
@@ -280,7 +268,7 @@ impl Servers {
     pub(crate) fn new(limits: ConnectionLimits, signals: &[Signal]) -> anyhow::Result<Self> {
         let stop = watch::Sender::new(false);
         // A signal that came in the middle of this would find nobody: no listener yet, and nothing that ends the process.
-        holding_signals(|| {
+        signals::held(|| {
             for stops in signals {
                 let mut signal = signal(SignalKind::from_raw(*stops as i32)).context("cannot listen for signals")?;
                 let stop = stop.clone();

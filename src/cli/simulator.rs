@@ -8,9 +8,10 @@ use auth_ticket::clock::SystemClock;
 use auth_ticket::http::{ConnectionCount, ConnectionLimits};
 use auth_ticket::simulator::Simulator;
 use clap::Args;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::log::Format;
-use super::{config, log, serve};
+use super::{config, log, output, serve};
 
 /// Run a stand-in for WeChat's servers, for tests without a phone
 ///
@@ -35,12 +36,12 @@ pub(super) const LIMITS: ConnectionLimits = ConnectionLimits {
 
 impl Options {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        log::start(config::log_directives().as_deref(), "info", Format::Text);
+        log::start(config::log_directives().as_deref(), LevelFilter::INFO, Format::Text)?;
         serve::server_runtime(0)?.block_on(async {
             let listener = serve::bind(self.listen, "--listen").await?;
             let mut servers = serve::Servers::new(LIMITS, &serve::STOP_SIGNALS)?;
             let address = listener.local_addr()?;
-            serve::say(&format!("simulator on http://{address} (in memory; use it as base_url of an app)"));
+            output::say(&format!("simulator on http://{address} (in memory; use it as base_url of an app)"));
             servers.add(listener, Simulator::new(Arc::new(SystemClock)).router(), ConnectionCount::default());
             servers.run().await;
             Ok(())

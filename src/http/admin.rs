@@ -61,23 +61,25 @@ struct Keys {
 /// All numbers.
 pub(super) async fn metrics(State(state): State<Arc<AppState>>) -> Response {
     const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    match state.metrics.encode(&state.ring(), state.now()) {
+    let lines_dropped = state.log.get().map_or(0, |log| log.lines_dropped());
+    match state.metrics.encode(&state.ring(), state.now(), lines_dropped) {
         Ok(text) => ([(CONTENT_TYPE, OPENMETRICS)], text).into_response(),
         Err(_) => ApiError::new(ErrorCode::Overloaded, "the metrics cannot be written now").into_response(),
     }
 }
 
-/// Directives as in `RUST_LOG`, such as `debug` or `auth_ticket::http=trace` -> what is logged from now on.
+/// Levels and targets as in `RUST_LOG`, such as `debug` or `auth_ticket::http=trace` -> what is logged from now on.
 pub(super) async fn set_log(State(state): State<Arc<AppState>>, request: Request) -> Result<StatusCode, ApiError> {
-    const WHY: ApiError =
-        ApiError::invalid_request("the body is not a list of log directives such as info or auth_ticket=debug");
+    const WHY: ApiError = ApiError::invalid_request(
+        "the body is not a list of levels and targets such as info or warn,auth_ticket=debug",
+    );
     let body = read_body(request, state.settings.body_timeout).await?;
     let directives = str::from_utf8(&body).map_err(|_| WHY)?.trim();
-    let dial = state.log_dial.get().ok_or(ApiError::new(ErrorCode::NotFound, "this server has no log to set"))?;
-    if directives.is_empty() || !dial(directives) {
-        return Err(WHY);
-    }
-    tracing::info!(directives, "the log was set");
+    let log = state.log.get().ok_or(ApiError::new(ErrorCode::NotFound, "this server has no log to set"))?;
+    let change = log.prepare(directives).ok_or(WHY)?;
+    // Before it takes effect, and whatever the level: nobody turns the log off without a trace in it.
+    tracing::info!(directives, "the log is set");
+    change();
     Ok(StatusCode::OK)
 }
 

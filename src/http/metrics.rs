@@ -62,6 +62,7 @@ pub(super) struct Metrics {
     reload_failed: Gauge,
     passed_over: Gauge,
     newest_key_ahead: Gauge,
+    log_lines_dropped: Counter,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -239,6 +240,7 @@ impl Metrics {
             reload_failed: Gauge::default(),
             passed_over: Gauge::default(),
             newest_key_ahead: Gauge::default(),
+            log_lines_dropped: Counter::default(),
         };
         all.register_traffic();
         all.register_ring();
@@ -295,6 +297,8 @@ impl Metrics {
         to.register("key_files_passed_over", help, self.passed_over.clone());
         let help = "By how much the newest key was made in what this clock takes for the future";
         to.register_with_unit("newest_key_ahead", help, Unit::Seconds, self.newest_key_ahead.clone());
+        let help = "Log lines that were lost because nobody read them in time";
+        to.register("log_lines_dropped", help, self.log_lines_dropped.clone());
         let build = Family::<Build, Gauge>::default();
         build.get_or_create(&Build { version: super::BUILD_VERSION, ticket_version: crate::ticket::VERSION }).set(1);
         to.register("build_info", "Always 1; the version that runs", build);
@@ -371,9 +375,10 @@ impl Metrics {
         self.reload_failed.set(i64::from(!taken));
     }
 
-    /// Everything, with what depends on `ring` and the time as they are now.
-    pub(super) fn encode(&self, ring: &KeyRing, now: UnixSeconds) -> Result<String, fmt::Error> {
+    /// Everything, with what depends on `ring` and the time as they are now; `lines_dropped` is the log's own count.
+    pub(super) fn encode(&self, ring: &KeyRing, now: UnixSeconds, lines_dropped: u64) -> Result<String, fmt::Error> {
         let _one_at_a_time = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
+        self.log_lines_dropped.inc_by(lines_dropped.saturating_sub(self.log_lines_dropped.get()));
         self.keys.clear();
         for ring_key in ring.keys() {
             let key_use = ring_key.key().spec().key_use.as_str();

@@ -15,4 +15,5 @@ mod owner;
 mod power;
 mod serve;
 mod services;
+mod stalled;
 pub(crate) mod support;

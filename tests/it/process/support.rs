@@ -216,9 +216,17 @@ impl Server {
     /// Starts `command` and waits for the first line that it prints, which has to hold its address.
     #[track_caller]
     pub(crate) fn start(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::start_with(command, Stdio::piped())
+    }
+
+    /// The same with another standard error; what it is told there is the test's affair.
+    #[track_caller]
+    pub(crate) fn start_with(command: &mut Command, stderr: Stdio) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
+        // Otherwise the command would keep the other ends of what it gave its child.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         let stdout = Collected::from(child.stdout.take().unwrap());
-        let stderr = Collected::from(child.stderr.take().unwrap());
+        let stderr = child.stderr.take().map(Collected::from).unwrap_or_default();
         let start = Instant::now();
         while !stdout.text().contains('\n') {
             let ended = child.try_wait().unwrap().is_some() || start.elapsed() > DEADLINE;
