@@ -3,7 +3,7 @@
 use ::http::header::{AUTHORIZATION, HeaderName};
 use ::http::{HeaderMap, StatusCode};
 
-use crate::ticket::{OpenError, UnverifiedTicket};
+use crate::ticket::{MAX_TICKET_LEN, OpenError, UnverifiedTicket};
 
 /// The header of mini-programs for tickets.
 pub(crate) const WEIXINAUTH: HeaderName = HeaderName::from_static("weixinauth");
@@ -15,23 +15,34 @@ pub(crate) enum NotPresented {
     Nothing,
     /// There are two different ones, or one header twice.
     Ambiguous,
+    /// There is one, but not as it has to be written.
+    Miswritten,
     /// It cannot be a ticket.
     NotATicket(OpenError),
 }
 
 /// The ticket that came in `weixinauth` or `Authorization: Bearer`.
 ///
+/// Beside a `weixinauth`, `Authorization` belongs to the service behind the gateway, unless it bears a ticket.
+///
 /// # Errors
 /// [`NotPresented`].
 pub(crate) fn presented_ticket(headers: &HeaderMap) -> Result<UnverifiedTicket, NotPresented> {
     let weixinauth = only_one(headers, &WEIXINAUTH)?.filter(|text| !text.is_empty());
-    let bearer = only_one(headers, &AUTHORIZATION)?.and_then(bearer_token);
-    let text = match (weixinauth, bearer) {
-        (Some(one), Some(other)) if one != other => return Err(NotPresented::Ambiguous),
+    let authorization = only_one(headers, &AUTHORIZATION)?;
+    let text = match (weixinauth, authorization.and_then(bearer_token)) {
+        (Some(one), Some(other)) if one != other && has_ticket_shape(other) && !is_behind_a_scheme(one) => {
+            return Err(NotPresented::Ambiguous);
+        }
         (Some(text), _) | (None, Some(text)) => text,
+        (None, None) if authorization.is_some_and(|text| has_ticket_shape(text) || is_behind_a_scheme(text)) => {
+            return Err(NotPresented::Miswritten);
+        }
         (None, None) => return Err(NotPresented::Nothing),
     };
-    UnverifiedTicket::parse(text).map_err(NotPresented::NotATicket)
+    UnverifiedTicket::parse(text).map_err(|error| {
+        if is_behind_a_scheme(text) { NotPresented::Miswritten } else { NotPresented::NotATicket(error) }
+    })
 }
 
 fn only_one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, NotPresented> {
@@ -47,12 +58,31 @@ fn bearer_token(value: &[u8]) -> Option<&[u8]> {
     (scheme.eq_ignore_ascii_case(b"bearer") && !token.is_empty()).then_some(token)
 }
 
+/// Whether `text` looks like a ticket: base64url whose first byte is the version, 0x01. A JWT does not, nor does a password.
+///
+/// The files in `deploy/gateways` go by the same rule.
+fn has_ticket_shape(text: &[u8]) -> bool {
+    let is_base64url = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    matches!(text, [b'A', b'Q'..=b'Z' | b'a'..=b'f', rest @ ..] if rest.iter().all(is_base64url))
+        && text.len() <= MAX_TICKET_LEN
+}
+
+/// Whether what looks like a ticket comes after a word, as after `Bearer`, `AuthTicket` or `Bearer:`.
+fn is_behind_a_scheme(text: &[u8]) -> bool {
+    let Some(end) = text.iter().position(|byte| matches!(byte, b' ' | b'\t')) else { return false };
+    let (scheme, rest) = text.split_at(end);
+    let is_word = scheme.len() <= 32 && scheme.iter().all(|byte| byte.is_ascii_alphabetic() || *byte == b':');
+    is_word && has_ticket_shape(rest.trim_ascii_start())
+}
+
 /// Why a request is not let through, as far as its sender is told.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Refusal {
     /// It carries no ticket.
     NoTicket,
+    /// It carries what looks like a ticket, but not as `weixinauth: TICKET` or `Authorization: Bearer TICKET`.
+    Miswritten,
     /// Malformed, unknown, foreign, dead, unauthentic: one answer, so that nobody learns which.
     InvalidTicket,
     /// The ticket, or its session, has ended.
@@ -70,7 +100,7 @@ impl Refusal {
     #[must_use]
     pub const fn error(self) -> &'static str {
         match self {
-            Self::NoTicket | Self::InvalidTicket => "invalid_ticket",
+            Self::NoTicket | Self::Miswritten | Self::InvalidTicket => "invalid_ticket",
             Self::TicketExpired => "ticket_expired",
             Self::TicketRevoked => "ticket_revoked",
             Self::WrongApp => "wrong_app",
@@ -83,6 +113,7 @@ impl Refusal {
     pub const fn description(self) -> &'static str {
         match self {
             Self::NoTicket => "no ticket was sent",
+            Self::Miswritten => "send the ticket as weixinauth: TICKET or as Authorization: Bearer TICKET",
             Self::InvalidTicket => "the ticket is not valid; log in again",
             Self::TicketExpired => "the ticket has expired; log in again",
             Self::TicketRevoked => "the login was revoked; log in again",
@@ -95,7 +126,7 @@ impl Refusal {
     #[must_use]
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::NoTicket | Self::InvalidTicket | Self::TicketExpired | Self::TicketRevoked => {
+            Self::NoTicket | Self::Miswritten | Self::InvalidTicket | Self::TicketExpired | Self::TicketRevoked => {
                 StatusCode::UNAUTHORIZED
             }
             Self::WrongApp => StatusCode::FORBIDDEN,
@@ -103,11 +134,11 @@ impl Refusal {
         }
     }
 
-    /// The value of `WWW-Authenticate` for a 401; it blames no ticket where none was sent (RFC 6750 section 3.1).
+    /// The value of `WWW-Authenticate` for a 401; it blames no ticket where none was read (RFC 6750 section 3.1).
     #[must_use]
     pub const fn challenge(self) -> Option<&'static str> {
         match self {
-            Self::NoTicket => Some("Bearer"),
+            Self::NoTicket | Self::Miswritten => Some("Bearer"),
             Self::InvalidTicket | Self::TicketExpired | Self::TicketRevoked => Some("Bearer error=\"invalid_token\""),
             Self::WrongApp | Self::NotSetUp => None,
         }
@@ -128,6 +159,7 @@ impl From<NotPresented> for Refusal {
     fn from(why: NotPresented) -> Self {
         match why {
             NotPresented::Nothing => Self::NoTicket,
+            NotPresented::Miswritten => Self::Miswritten,
             NotPresented::Ambiguous => Self::InvalidTicket,
             NotPresented::NotATicket(error) => error.into(),
         }

@@ -196,7 +196,16 @@ impl ApiError {
 
     /// No ticket at all: a 401 whose challenge blames no token (RFC 6750 section 3.1).
     pub(super) const fn no_ticket() -> Self {
-        let mut error = Self::new(ErrorCode::InvalidTicket, Refusal::NoTicket.description());
+        Self::without_ticket(Refusal::NoTicket)
+    }
+
+    /// One that is not read as it was sent. The ticket may be good, so it is not blamed either.
+    pub(super) const fn miswritten_ticket() -> Self {
+        Self::without_ticket(Refusal::Miswritten)
+    }
+
+    const fn without_ticket(refusal: Refusal) -> Self {
+        let mut error = Self::new(ErrorCode::InvalidTicket, refusal.description());
         error.ticket_was_sent = false;
         error
     }

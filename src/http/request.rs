@@ -29,6 +29,7 @@ const MAX_DRAINED_LEN: usize = 2 << 20;
 pub(super) fn presented_ticket(headers: &HeaderMap) -> Result<UnverifiedTicket, ApiError> {
     bearer::presented_ticket(headers).map_err(|why| match why {
         NotPresented::Nothing => ApiError::no_ticket(),
+        NotPresented::Miswritten => ApiError::miswritten_ticket(),
         NotPresented::Ambiguous => ApiError::invalid_ticket(),
         NotPresented::NotATicket(error) => error.into(),
     })

@@ -86,7 +86,8 @@ async fn any_doubt_about_the_ticket_is_401() {
         check().header("authorization", format!("Bearer\t{ticket}")),
         check().header("authorization", format!("Bearer: {ticket}")),
         check().ticket(&ticket).header("authorization", format!("Bearer {other}")),
-        check().ticket(&ticket).header("authorization", "Bearer x"),
+        check().ticket(&ticket).header("authorization", format!("bearer  {}", &other[..2])),
+        check().ticket(&ticket).header("authorization", format!("Bearer {other}{}", "A".repeat(1024 - other.len()))),
         check().ticket("x").header("authorization", &bearer),
         check().ticket(&ticket).ticket(&ticket),
         check().ticket(&ticket).ticket(""),
@@ -111,6 +112,82 @@ async fn any_doubt_about_the_ticket_is_401() {
     ];
     for call in calls {
         assert_eq!(server.raw(call.clone()).await.is_error("invalid_ticket").status, 401, "{call:?}");
+    }
+}
+
+#[tokio::test]
+async fn beside_weixinauth_authorization_is_the_services_own_unless_it_bears_a_ticket() {
+    let server = TestServer::start().await;
+    let (ticket, other) = (server.ticket_for("alice").await, server.ticket_for("bob").await);
+    let openid = server.openid("alice");
+    let (jwt, long) =
+        ("eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln", format!("{other}{}", "A".repeat(1025 - other.len())));
+    for token in
+        [jwt, &long, "x", "A", "AP8", "Agx", "BQx", "aQx", "AQ.x", "AQ+/", "AQ==", "AQ x", "AQx,", "0123456789abcdef"]
+    {
+        let bearer = format!("Bearer {token}");
+        server.raw(check().ticket(&ticket).header("authorization", &bearer)).await.is_openid(&openid);
+        let renewed = server.raw(Call::post("/v1/renew").ticket(&ticket).header("authorization", &bearer)).await;
+        assert_eq!(renewed.status, 200, "{token}");
+        // weixinauth alone decides, also when it is not good; and alone it is a ticket that is not valid.
+        for call in [check().ticket("x").header("authorization", &bearer), check().header("authorization", &bearer)] {
+            let refused = server.raw(call).await;
+            assert_eq!(refused.is_error("invalid_ticket").status, 401, "{token}");
+            assert_eq!(refused.header("www-authenticate"), Some("Bearer error=\"invalid_token\""), "{token}");
+        }
+    }
+    for scheme in ["", "AuthTicket ", "Token ", "Basic ", "Bearer: ", "Bearer\t"] {
+        let call = check().ticket(&ticket).header("authorization", format!("{scheme}{other}"));
+        server.raw(call).await.is_openid(&openid);
+    }
+    // A ticket of its own is another ticket, and a header given twice says nothing.
+    let twice = check().ticket(&ticket).header("authorization", "Bearer x").header("authorization", "Bearer y");
+    for call in [check().ticket(&ticket).header("authorization", format!("bEARER  {other}")), twice] {
+        assert_eq!(server.raw(call).await.is_error("invalid_ticket").status, 401);
+    }
+}
+
+#[tokio::test]
+async fn who_writes_a_ticket_in_another_way_is_told_how_and_not_to_log_in_again() {
+    let server = TestServer::start().await;
+    let ticket = server.ticket_for("alice").await;
+    let own_token = "Bearer eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln";
+    let miswritten = [
+        ("authorization", ticket.clone()),
+        ("authorization", format!("AuthTicket {ticket}")),
+        ("authorization", format!("authticket   {ticket} ")),
+        ("authorization", format!("Token {ticket}")),
+        ("authorization", format!("Bearer: {ticket}")),
+        ("authorization", format!("Bearer\t{ticket}")),
+        ("authorization", format!("Bearer Bearer {ticket}")),
+        ("weixinauth", format!("Bearer {ticket}")),
+        ("weixinauth", format!("bearer  {ticket}")),
+        ("weixinauth", format!("AuthTicket {ticket}")),
+    ];
+    for (name, value) in miswritten {
+        for path in ["/v1/verify", "/v1/session"] {
+            let mut calls = vec![Call::get(path).header(name, &value)];
+            if name == "weixinauth" {
+                calls.extend(
+                    [own_token, &format!("Bearer {ticket}"), &value]
+                        .map(|token| Call::get(path).header(name, &value).header("authorization", token)),
+                );
+            }
+            for call in calls {
+                let refused = server.raw(call.clone()).await;
+                assert_eq!(refused.is_error("invalid_ticket").status, 401, "{call:?}");
+                let told = refused.text("error_description");
+                assert_eq!(
+                    told, "send the ticket as weixinauth: TICKET or as Authorization: Bearer TICKET",
+                    "{call:?}"
+                );
+                // The ticket is not blamed: it may be good.
+                assert_eq!(refused.header("www-authenticate"), Some("Bearer"), "{call:?}");
+            }
+        }
+    }
+    for (value, told) in [("Basic YTpi", "no ticket was sent"), ("Digest username=x", "no ticket was sent")] {
+        assert_eq!(server.raw(check().header("authorization", value)).await.text("error_description"), told);
     }
 }
 
