@@ -7,4 +7,5 @@ mod completions;
 mod kubernetes;
 mod monitoring;
 mod nginx;
+mod one_host;
 pub(crate) mod program;

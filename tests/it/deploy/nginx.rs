@@ -20,11 +20,11 @@ struct Balancer {
 }
 
 /// A port that nobody uses at the moment: nginx cannot choose one by itself.
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn make_certificate(directory: &Path) {
+pub(super) fn make_certificate(directory: &Path) {
     let mut openssl = Command::new(needed("openssl"));
     openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
     openssl.args(["-subj", "/CN=login.example.com", "-keyout"]).arg(directory.join("tls.key"));
@@ -50,6 +50,28 @@ fn site(port: u16, replicas: [&str; 2], directory: &Path) -> String {
     text
 }
 
+/// Starts an nginx with every `*site.conf` in `at`; it has nothing to complain of.
+pub(super) fn start_nginx(at: &Path) -> Running {
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("  {kind}_temp_path {}/{kind};\n", at.display()))
+        .concat();
+    let main = format!(
+        "daemon off;\nmaster_process off;\npid {at}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n{temporary}  \
+         access_log off;\n  include {at}/*site.conf;\n}}\n",
+        at = at.display()
+    );
+    write(&at.join("nginx.conf"), &main);
+    let nginx = || {
+        let mut command = Command::new(needed("nginx"));
+        command.arg("-p").arg(at).arg("-c").arg(at.join("nginx.conf"));
+        command
+    };
+    let tested = nginx().arg("-t").output().unwrap();
+    let told = told(&tested);
+    assert!(tested.status.success() && !told.contains("[warn]"), "{told}");
+    Running(nginx().stderr(Stdio::null()).spawn().unwrap())
+}
+
 impl Balancer {
     async fn start(replicas: [&str; 2]) -> Self {
         let directory = tempfile::tempdir().unwrap();
@@ -57,23 +79,7 @@ impl Balancer {
         make_certificate(at);
         let port = free_port();
         write(&at.join("site.conf"), &site(port, replicas, at));
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .map(|kind| format!("  {kind}_temp_path {}/{kind};\n", at.display()))
-            .concat();
-        let main = format!(
-            "daemon off;\nmaster_process off;\npid {at}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n{temporary}  \
-             access_log off;\n  include {at}/site.conf;\n}}\n",
-            at = at.display()
-        );
-        write(&at.join("nginx.conf"), &main);
-        let nginx = || {
-            let mut command = Command::new(needed("nginx"));
-            command.arg("-p").arg(at).arg("-c").arg(at.join("nginx.conf"));
-            command
-        };
-        let tested = nginx().arg("-t").output().unwrap();
-        assert!(tested.status.success(), "{}", told(&tested));
-        let running = Running(nginx().stderr(Stdio::null()).spawn().unwrap());
+        let running = start_nginx(at);
         while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
             tokio::task::yield_now().await;
         }
@@ -101,13 +107,13 @@ impl Balancer {
 }
 
 /// Two servers that share a keys directory, and the platform behind them.
-struct Replicas {
-    servers: [(Running, String); 2],
+pub(super) struct Replicas {
+    pub(super) servers: [(Running, String); 2],
     _platform: Running,
     _directory: TempDir,
 }
 
-fn start_replicas() -> Replicas {
+pub(super) fn start_replicas() -> Replicas {
     let directory = tempfile::tempdir().unwrap();
     let keys = directory.path().join("keys");
     succeed(auth_ticket().args(["keys", "init", "--keys"]).arg(&keys));
@@ -162,7 +168,7 @@ async fn a_replica_that_is_killed_is_noticed_by_nobody_who_has_a_ticket() {
 }
 
 /// A server that takes a request in and dies, as far as anybody can tell.
-async fn dying(seen: Arc<Mutex<Vec<String>>>) -> String {
+pub(super) async fn dying(seen: Arc<Mutex<Vec<String>>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {
@@ -203,7 +209,7 @@ async fn a_code_that_a_replica_may_have_received_goes_to_no_other() {
 }
 
 /// A server that answers everything with 200 and remembers it.
-async fn remembering(seen: Arc<Mutex<Vec<String>>>) -> String {
+pub(super) async fn remembering(seen: Arc<Mutex<Vec<String>>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {
