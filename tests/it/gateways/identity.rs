@@ -63,7 +63,7 @@ async fn every_header_of_the_check_arrives_once_and_as_it_is() {
                 async move {
                     let service = Service::start().await;
                     let gateway = Setup::new(kind, check, service.address).start().await;
-                    let mut call = Call::get("/").ticket("kept back").header("Authorization", "Bearer kept back");
+                    let mut call = Call::get("/").ticket("kept back").header("Authorization", "Bearer AQkept-back");
                     for name in IDENTITY {
                         call = call.header(name, FORGED);
                     }

@@ -1,12 +1,11 @@
-//! Gateways that do not run here: what they do with the shipped files, step by step as their documentation has it.
+//! A gateway that does not run here: what it does with the shipped files, step by step as its documentation has it.
 
 use std::process::Command;
 
-use regex::Regex;
 use reqwest::Client;
 use serde_json::{Value, json};
 
-use super::files::{IDENTITY, yaml};
+use super::files::yaml;
 use super::gateway::headers_of_answer;
 use super::headers::{FORGED, Marks, expected, identity, spellings};
 use super::service::Seen;
@@ -39,31 +38,6 @@ async fn ask(server: &TestServer, address: &str, headers: &Headers) -> Answer {
 
 fn chosen(headers: &Headers, names: &[String]) -> Headers {
     headers.iter().filter(|(name, _)| names.iter().any(|chosen| chosen.eq_ignore_ascii_case(name))).cloned().collect()
-}
-
-/// Traefik: middlewares in the router's order; `forwardAuth` asks with the headers of `authRequestHeaders`, hands on what is
-/// not 2xx, then takes away what `authResponseHeaders` lists and `authResponseHeadersRegex` matches, and copies the same.
-async fn traefik(server: &TestServer, http: &Value, mut headers: Headers) -> Decision {
-    for name in texts(&http["routers"]["api"]["middlewares"]) {
-        let middleware = &http["middlewares"][&name];
-        if let Some(auth) = middleware.get("forwardAuth") {
-            let sent = chosen(&headers, &texts(&auth["authRequestHeaders"]));
-            let answer = ask(server, auth["address"].as_str().unwrap(), &sent).await;
-            if !(200..300).contains(&answer.status) {
-                return Err(answer);
-            }
-            let pattern = Regex::new(auth["authResponseHeadersRegex"].as_str().unwrap()).unwrap();
-            headers.retain(|(name, _)| !pattern.is_match(name));
-            headers.extend(headers_of_answer(&answer).into_iter().filter(|(name, _)| pattern.is_match(name)));
-        }
-        if let Some(custom) = middleware.pointer("/headers/customRequestHeaders") {
-            for (name, value) in custom.as_object().unwrap() {
-                assert_eq!(value, "", "an empty value removes the header");
-                headers.retain(|(found, _)| !found.eq_ignore_ascii_case(name));
-            }
-        }
-    }
-    Ok(headers)
 }
 
 /// What `OpenResty` and APISIX have, as far as the functions of the file use it.
@@ -171,20 +145,16 @@ async fn holds(server: &TestServer, decide: impl AsyncFn(Headers) -> Decision) {
         assert_eq!(answer.header("cache-control"), Some("no-store"));
         assert_eq!(answer.header("content-type"), Some("application/json"));
     }
+    for (own, is_kept) in [("Bearer a.b.c", true), ("Basic YTpi", true), ("bearer  AQ.x", true), (&*bearer, false)] {
+        let headers = decide(vec![pair("weixinauth", &ticket), pair("authorization", own)]).await.unwrap();
+        let seen: Vec<&str> =
+            headers.iter().filter(|(name, _)| name == "authorization").map(|(_, value)| &**value).collect();
+        assert_eq!(seen, if is_kept { vec![own] } else { vec![] });
+    }
     let twice = vec![pair("weixinauth", &ticket), pair("weixinauth", "another")];
     assert_eq!(decide(twice).await.unwrap_err().status, 401);
-    let disagreeing = vec![pair("weixinauth", &ticket), pair("authorization", "Bearer another")];
+    let disagreeing = vec![pair("weixinauth", &ticket), pair("authorization", "Bearer AQanother")];
     assert_eq!(decide(disagreeing).await.unwrap_err().status, 401);
-}
-
-#[tokio::test]
-async fn traefik_with_its_file_believes_the_server_alone() {
-    let server = TestServer::start().await;
-    let file = yaml(&read(&shipped("deploy/gateways/traefik.yaml")));
-    let pattern = file.pointer("/http/middlewares/identity/forwardAuth/authResponseHeadersRegex").unwrap();
-    let pattern = Regex::new(pattern.as_str().unwrap()).unwrap();
-    assert!(IDENTITY.iter().all(|name| pattern.is_match(name)) && !pattern.is_match("X-Authority"));
-    holds(&server, async |headers| traefik(&server, &file["http"], headers).await).await;
 }
 
 #[tokio::test]
@@ -199,7 +169,7 @@ async fn apisix_with_its_files_believes_the_server_alone() {
 }
 
 #[tokio::test]
-async fn the_route_of_an_app_refuses_the_others_with_both() {
+async fn apisix_with_the_route_of_an_app_refuses_the_others() {
     let server = TestServer::builder().two_apps().start().await;
     let ticket = server.ticket_at(APPID, "alice").await;
     let sent = || vec![pair("weixinauth", &ticket)];
@@ -207,8 +177,6 @@ async fn the_route_of_an_app_refuses_the_others_with_both() {
         let text = read(&shipped("deploy/gateways").join(name)).replace("/v1/verify/APPID", "that route");
         yaml(&text.replace("/v1/verify", &format!("/v1/verify/{OTHER_APPID}")))
     };
-    let answer = traefik(&server, &foreign("traefik.yaml")["http"], sent()).await.unwrap_err();
-    assert_eq!(answer.is_error("wrong_app").status, 403);
     let answer = apisix(&server, &foreign("apisix/apisix.yaml")["routes"][0]["plugins"], sent()).await.unwrap_err();
     assert_eq!(answer.is_error("wrong_app").status, 403);
 }
