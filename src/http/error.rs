@@ -33,6 +33,7 @@ pub(super) enum ErrorCode {
     TicketRevoked,
     InvalidClient,
     InvalidTarget,
+    InvalidScope,
     UnsupportedGrantType,
     InvalidPhoneCode,
     BadUserData,
@@ -66,6 +67,7 @@ impl ErrorCode {
             Self::TicketRevoked => "ticket_revoked",
             Self::InvalidClient => "invalid_client",
             Self::InvalidTarget => "invalid_target",
+            Self::InvalidScope => "invalid_scope",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidPhoneCode => "invalid_phone_code",
             Self::BadUserData => "bad_user_data",
@@ -95,6 +97,7 @@ impl ErrorCode {
         match self {
             Self::InvalidRequest
             | Self::InvalidTarget
+            | Self::InvalidScope
             | Self::UnsupportedGrantType
             | Self::InvalidPhoneCode
             | Self::BadUserData

@@ -42,13 +42,37 @@ pub(super) async fn exchange(State(state): State<Arc<AppState>>, request: Reques
     if form.one("requested_token_type")?.is_some_and(|requested| requested != ACCESS_TOKEN_URN) {
         return Err(ApiError::invalid_request("requested_token_type is not an access token"));
     }
+    refuse_more_than_is_given(&form)?;
     let ticket = live_ticket(&state, form.required("subject_token")?).await.ok_or(NO_LIVE_TICKET)?;
-    let audience = audience(&state, &caller, &ticket, form.one("audience")?)?;
+    let audience = audience(&state, &caller, &ticket, target(&form)?)?;
     let client_id = match caller {
         Caller::Service(service) => &service.id,
         Caller::Public(appid) => appid,
     };
     Ok(json_answer(&token(&state, &ticket, audience, client_id)?))
+}
+
+/// A token that left out what was asked for would be taken for one that has it.
+fn refuse_more_than_is_given(form: &Form) -> Result<(), ApiError> {
+    for name in ["actor_token", "actor_token_type"] {
+        if form.one(name)?.is_some() {
+            return Err(ApiError::invalid_request("no delegation is made; leave actor_token and actor_token_type out"));
+        }
+    }
+    if form.one("scope")?.is_some() {
+        return Err(ApiError::new(ErrorCode::InvalidScope, "tokens have no scopes here; leave scope out"));
+    }
+    Ok(())
+}
+
+/// Whom the client asks for, by `audience` or by `resource` (RFC 8707), which name the same here.
+fn target(form: &Form) -> Result<Option<&str>, ApiError> {
+    match (form.one("audience")?, form.one("resource")?) {
+        (Some(audience), Some(resource)) if audience != resource => {
+            Err(ApiError::new(ErrorCode::InvalidTarget, "audience and resource differ; a token is for one audience"))
+        }
+        (audience, resource) => Ok(audience.or(resource)),
+    }
 }
 
 const NO_LIVE_TICKET: ApiError = ApiError::invalid_request("subject_token is no live ticket of an app of this client");

@@ -131,6 +131,35 @@ fn the_subject_is_the_unionid_where_that_is_configured() {
 }
 
 #[test]
+fn a_token_has_all_that_was_asked_for_or_there_is_none() {
+    let services = Services::start();
+    let ticket = services.ticket(APPID, "demo-alice-1");
+    for (change, error) in [
+        ("&audience=orders&resource=https://billing.example", "invalid_target"),
+        ("&resource=https://billing.example", "invalid_target"),
+        ("&resource=orders%20", "invalid_target"),
+        ("&resource=ORDERS", "invalid_target"),
+        ("&audience=orders&resource=mails", "invalid_target"),
+        ("&audience=mails&resource=orders", "invalid_target"),
+        ("&resource=orders&resource=orders", "invalid_request"),
+        ("&audience=orders&scope=read", "invalid_scope"),
+        ("&audience=orders&scope=%20", "invalid_scope"),
+        ("&audience=orders&scope=&scope=read", "invalid_request"),
+        ("&audience=orders&actor_token=x", "invalid_request"),
+        ("&audience=orders&actor_token_type=urn:ietf:params:oauth:token-type:jwt", "invalid_request"),
+    ] {
+        let answer = services.exchange(&ticket, change);
+        assert_eq!((answer.status, &answer.json()["error"]), (400, &json!(error)), "{change}");
+    }
+    for same in
+        ["&resource=orders", "&audience=orders&resource=orders", "&audience=orders&resource=&scope=&actor_token="]
+    {
+        let told = services.exchange(&ticket, same).json();
+        checked(told["access_token"].as_str().unwrap(), &services.jwks(), "orders");
+    }
+}
+
+#[test]
 fn an_exchange_that_is_not_right_is_refused_by_its_name() {
     let services = Services::start();
     let ticket = services.ticket(APPID, "demo-alice-1");

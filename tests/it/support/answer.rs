@@ -46,8 +46,9 @@ const CORS_HEADERS: [&str; 6] = [
 ];
 
 /// The contract's errors and their statuses.
-const ERRORS: [(&str, u16); 28] = [
+const ERRORS: [(&str, u16); 29] = [
     ("invalid_target", 400),
+    ("invalid_scope", 400),
     ("unsupported_grant_type", 400),
     ("invalid_client", 401),
     ("invalid_request", 400),
