@@ -20,7 +20,10 @@ use crate::cli::findings::{Findings, Level};
 use crate::cli::report::{self, WithHint};
 use crate::cli::{serve, text};
 
+/// For the whole of an answer.
 const REPLICA_TIMEOUT: Duration = Duration::from_secs(5);
+/// A ring of thousands of keys is told of in less.
+const MAX_ANSWER_LEN: usize = 1 << 20;
 
 /// Check the keys, and whether replicas hold the same ones; for cron and CI
 ///
@@ -150,6 +153,16 @@ struct Told {
     fingerprint: String,
 }
 
+impl Told {
+    /// What is shown of it goes to a terminal, and it comes from whoever answers at the address.
+    fn is_printable(&self) -> bool {
+        let is_plain = |text: &str| {
+            (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
+        };
+        is_plain(&self.version) && is_plain(&self.fingerprint)
+    }
+}
+
 async fn check_replicas(findings: &mut Findings, ring: Option<&KeyRing>, replicas: &[Url]) -> anyhow::Result<()> {
     let client = reqwest::Client::builder()
         .timeout(REPLICA_TIMEOUT)
@@ -193,12 +206,23 @@ async fn check_replicas(findings: &mut Findings, ring: Option<&KeyRing>, replica
 
 async fn ask(client: &reqwest::Client, replica: &Url) -> anyhow::Result<Told> {
     let url = replica.join("/keys").context("no URL of a replica")?;
-    let response = client.get(url).send().await.map_err(|_| anyhow!("cannot be reached"))?;
+    let broke_off = |error: reqwest::Error| {
+        let what = if error.is_timeout() { "did not finish its answer in time" } else { "broke off its answer" };
+        anyhow!(what)
+    };
+    let mut response = client.get(url).send().await.map_err(|_| anyhow!("cannot be reached"))?;
     if !response.status().is_success() {
         return Err(anyhow!("answers with status {}: not an address for operators", response.status().as_u16()));
     }
-    let body = response.bytes().await.map_err(|_| anyhow!("broke off its answer"))?;
-    serde_json::from_slice(&body).map_err(|_| anyhow!("answers something else than its keys"))
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(broke_off)? {
+        if body.len() + piece.len() > MAX_ANSWER_LEN {
+            return Err(anyhow!("answers with more than 1 MiB: not an address for operators"));
+        }
+        body.extend_from_slice(&piece);
+    }
+    let told: Option<Told> = serde_json::from_slice(&body).ok();
+    told.filter(Told::is_printable).ok_or_else(|| anyhow!("answers something else than its keys"))
 }
 
 fn count(number: usize, thing: &str) -> String {
