@@ -14,7 +14,7 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::program::{auth_ticket, needed, shipped, succeed, told, write, write_script};
+use super::program::{auth_ticket, needed, read, shipped, succeed, told, write, write_script};
 
 const PATH: &str = "/api/v1/namespaces/login/secrets/auth-ticket-keys";
 
@@ -129,7 +129,7 @@ impl Cluster {
         succeed(auth_ticket().args(["keys", "init", "--keys"]).arg(&keys));
         for file in std::fs::read_dir(&keys).unwrap().map(Result::unwrap) {
             let name = file.file_name().into_string().unwrap();
-            let content = super::program::read(&file.path());
+            let content = read(&file.path());
             let content = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, content);
             if !name.starts_with('.') {
                 api.lock().unwrap().data.insert(name, content);
@@ -182,6 +182,22 @@ fn is_ticket_key(name: &str) -> bool {
 
 fn rotate(work: &str) {
     succeed(auth_ticket().args(["keys", "rotate", "--force", "--keys"]).arg(Path::new(work).join("keys")));
+}
+
+#[test]
+fn probes_ask_the_operators_port_which_idle_clients_cannot_fill() {
+    let text = |file: &str| read(&shipped(&format!("deploy/kubernetes/{file}")));
+    let deployment = text("deployment.yaml");
+    let probes: Vec<&str> = deployment.lines().filter_map(|line| line.trim().strip_prefix("httpGet: ")).collect();
+    let healthz = "{path: /healthz, port: operators}";
+    assert_eq!(probes, [healthz, healthz, "{path: /readyz, port: operators}"]);
+    let port = deployment.lines().find(|line| line.contains("name: operators")).unwrap();
+    let config = text("auth-ticket.toml");
+    let address = config.lines().find_map(|line| line.strip_prefix("admin_listen = ")).unwrap();
+    let address: std::net::SocketAddr = address.trim_matches('"').parse().unwrap();
+    assert!(port.contains(&format!("containerPort: {}}}", address.port())), "{port}");
+    assert!(address.ip().is_unspecified(), "the kubelet comes from outside of the pod: {address}");
+    assert!(text("networkpolicy.yaml").contains("- {port: operators}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
