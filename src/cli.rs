@@ -9,6 +9,7 @@ mod findings;
 mod keys;
 mod log;
 mod output;
+mod process;
 mod reload;
 mod report;
 mod serve;
@@ -58,7 +59,8 @@ pub(crate) fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    forbid_core_dumps();
+    process::protect_memory();
+    signals::hold_user_signals();
     let result = match cli.command {
         Command::Demo(options) => options.run(),
         Command::Serve(options) => options.run(),
@@ -74,12 +76,6 @@ pub(crate) fn main() -> ExitCode {
     let code = report::exit_code(result);
     output::finish();
     code
-}
-
-/// A core dump would hold every key. Where the limit cannot be lowered, it is already 0.
-fn forbid_core_dumps() {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::log::Format;
 use super::reload::Watch;
-use super::{config, log, output, report, serve, simulator};
+use super::{config, log, output, process, report, serve, simulator};
 
 const APPID: &str = "wx0123456789abcdef";
 /// A closed terminal ends it, too, and with it the keys.
@@ -50,7 +50,7 @@ impl Demo {
 
     async fn serve(self) -> anyhow::Result<()> {
         // Before there are keys, so that a signal cannot end the process and leave them behind.
-        let mut servers = serve::Servers::new(simulator::LIMITS, &STOP_SIGNALS)?;
+        let mut servers = serve::Servers::new(process::fit(simulator::LIMITS), &STOP_SIGNALS)?;
         // Deletes the keys when the demo ends.
         let keys =
             tempfile::Builder::new().prefix("auth-ticket-demo-").tempdir().context("cannot make throw-away keys")?;
@@ -91,7 +91,7 @@ impl Demo {
         let welcome = welcome(listener.local_addr()?, admin.local_addr()?, &platform_url, keys.path());
         servers.add(platform, Simulator::new(Arc::new(SystemClock)).router(), ConnectionCount::default());
         tokio::spawn(Watch::new(Arc::clone(&state), reloader, KEYS_POLL)?.run());
-        servers.add(admin, http::admin_routes(Arc::clone(&state)), state.connection_count("operators"));
+        servers.add(admin, http::admin_routes(Arc::clone(&state), Vec::new()), state.connection_count("operators"));
         let count = state.client_connections();
         servers.add(listener, http::routes(state), count);
         output::say(&welcome);

@@ -30,6 +30,7 @@ use tracing_subscriber::filter::LevelFilter;
 use super::config::{self, AppConfig, ClaimsConfig, Config, Overrides, Platform, ServiceConfig, UpstreamConfig};
 use super::log::Control;
 use super::output::say;
+use super::process::{self, Shares};
 use super::reload::Watch;
 use super::report::{self, WithHint};
 use super::{log, signals, text};
@@ -124,6 +125,8 @@ async fn serve(config: Config, log: Control) -> anyhow::Result<()> {
         tracing::warn!("{setting} is set, but no jwt key can sign; see auth-ticket keys rotate --use jwt");
     }
 
+    let asks_owner = config.claims.as_ref().map_or(0, |claims| claims.max_concurrent);
+    let outbound = apps.len().saturating_mul(config.upstream.max_concurrent).saturating_add(asks_owner);
     let hook = config.claims.map(make_hook).transpose()?;
     if hook.is_some() {
         check_signing(&ring, now)?;
@@ -147,8 +150,9 @@ async fn serve(config: Config, log: Control) -> anyhow::Result<()> {
         },
         hook,
     };
+    let shares = share_descriptors(config.limits.max_connections, outbound);
     let limits = ConnectionLimits {
-        max_connections: config.limits.max_connections,
+        max_connections: shares.clients,
         header_timeout: config.limits.header_timeout,
         idle_timeout: config.limits.idle_timeout,
         shutdown_grace: config.limits.shutdown_grace,
@@ -171,11 +175,22 @@ async fn serve(config: Config, log: Control) -> anyhow::Result<()> {
     if let Some(listener) = admin_listener {
         say(&format!("operators on http://{}", listener.local_addr()?));
         let count = state.connection_count("operators");
-        servers.add(listener, http::admin_routes(state), count);
+        let limits = ConnectionLimits { max_connections: shares.operators, ..limits };
+        servers.add_with(limits, listener, http::admin_routes(state, config.admin_hosts), count);
     }
     tokio::spawn(give_memory_back());
     servers.run().await;
     Ok(())
+}
+
+/// How many connections there may be. More than descriptors allow would keep operators out, and looks at the keys.
+fn share_descriptors(max_connections: usize, outbound: usize) -> Shares {
+    let available = process::raise_descriptor_limit();
+    let shares = Shares::of(available, max_connections, outbound);
+    if let Some(warning) = shares.warning(max_connections, available) {
+        tracing::warn!("{warning}");
+    }
+    shares
 }
 
 /// Has the allocator return what a flood of logins took. It does so a second after memory became free, but only when it is
@@ -279,12 +294,24 @@ impl Servers {
             }
             Ok(())
         })?;
+        signals::ignore_user_signals()?;
         Ok(Self { limits, running: JoinSet::new(), stop })
     }
 
     /// Starts to serve `routes` on `listener`.
     pub(crate) fn add(&mut self, listener: TcpListener, routes: impl Into<Routes>, count: ConnectionCount) {
-        self.running.spawn(http::serve(listener, routes.into(), self.limits, count, self.stop.subscribe()));
+        self.add_with(self.limits, listener, routes, count);
+    }
+
+    /// The same under other limits.
+    fn add_with(
+        &mut self,
+        limits: ConnectionLimits,
+        listener: TcpListener,
+        routes: impl Into<Routes>,
+        count: ConnectionCount,
+    ) {
+        self.running.spawn(http::serve(listener, routes.into(), limits, count, self.stop.subscribe()));
     }
 
     /// Runs until a signal comes and all servers have finished.

@@ -11,7 +11,7 @@ use clap::Args;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::log::Format;
-use super::{config, log, output, serve};
+use super::{config, log, output, process, serve};
 
 /// Run a stand-in for WeChat's servers, for tests without a phone
 ///
@@ -39,7 +39,7 @@ impl Options {
         log::start(config::log_directives().as_deref(), LevelFilter::INFO, Format::Text)?;
         serve::server_runtime(0)?.block_on(async {
             let listener = serve::bind(self.listen, "--listen").await?;
-            let mut servers = serve::Servers::new(LIMITS, &serve::STOP_SIGNALS)?;
+            let mut servers = serve::Servers::new(process::fit(LIMITS), &serve::STOP_SIGNALS)?;
             let address = listener.local_addr()?;
             output::say(&format!("simulator on http://{address} (in memory; use it as base_url of an app)"));
             servers.add(listener, Simulator::new(Arc::new(SystemClock)).router(), ConnectionCount::default());

@@ -3,16 +3,19 @@
 #![cfg(test)]
 #![expect(clippy::disallowed_methods, reason = "tests touch files, time and processes as users do")]
 
+mod addresses;
 mod canary;
 mod claims;
 mod commands;
 mod crash;
 mod cutoffs;
 mod demo;
+mod hardening;
 mod keys;
 mod operators;
 mod owner;
 mod power;
+mod replicas;
 mod serve;
 mod services;
 mod stalled;

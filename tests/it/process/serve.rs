@@ -303,20 +303,24 @@ fn a_ttl_above_what_the_key_allows_is_clamped_with_a_warning() {
 fn a_server_whose_output_nobody_reads_serves_all_the_same() {
     let site = Site::new("127.0.0.1:1".parse().unwrap(), "");
     let mut serve = site.command();
-    serve.args(["--admin-listen", "127.0.0.1:0"]);
-    let simulator = auth_ticket(&["simulator", "--listen", "127.0.0.1:0"]);
-    for (mut command, listeners, path) in [(serve, 2, "/healthz"), (simulator, 1, "/sns/jscode2session")] {
+    serve.args(["--listen", "127.0.77.1:0", "--admin-listen", "127.0.77.2:0"]);
+    let simulator = auth_ticket(&["simulator", "--listen", "127.0.77.3:0"]);
+    for (mut command, listeners, path) in [
+        (serve, vec![[127, 0, 77, 1], [127, 0, 77, 2]], "/healthz"),
+        (simulator, vec![[127, 0, 77, 3]], "/sns/jscode2session"),
+    ] {
         let (reader, writer) = pipe().unwrap();
         drop(reader);
         let mut child = Killed(command.stdout(writer).stderr(Stdio::null()).spawn().unwrap());
-        let mut found = Vec::new();
-        until("it listens", || {
-            assert_eq!(child.0.try_wait().unwrap(), None, "it has ended");
-            found = listening(child.0.id());
-            found.len() == listeners
-        });
-        let is_served = |address: &SocketAddr| call(*address, "GET", path, &[], "").status == 200;
-        assert!(found.iter().all(is_served));
+        for listener in listeners {
+            let mut found = None;
+            until("it listens", || {
+                assert_eq!(child.0.try_wait().unwrap(), None, "it has ended");
+                found = listening(listener);
+                found.is_some()
+            });
+            assert_eq!(call(found.unwrap(), "GET", path, &[], "").status, 200);
+        }
     }
 }
 
@@ -329,21 +333,14 @@ impl Drop for Killed {
     }
 }
 
-/// The addresses on which a process listens, by what the kernel says.
-fn listening(pid: u32) -> Vec<SocketAddr> {
-    let links = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    let inodes: Vec<String> = links
-        .filter_map(|link| {
-            fs::read_link(link.path()).ok()?.to_str()?.strip_prefix("socket:[")?.strip_suffix(']').map(str::to_owned)
-        })
-        .collect();
-    let table = fs::read_to_string(format!("/proc/{pid}/net/tcp")).unwrap_or_default();
-    let address = |line: &str| {
+/// Where somebody listens on `ip`, which only one test uses.
+fn listening(ip: [u8; 4]) -> Option<SocketAddr> {
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let of_ip = format!("{:08X}", u32::from_ne_bytes(ip));
+    table.lines().find_map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let is_its_own =
-            words.get(3) == Some(&"0A") && inodes.iter().any(|inode| words.get(9) == Some(&inode.as_str()));
-        let port = words.get(1)?.split_once(':')?.1;
-        is_its_own.then(|| SocketAddr::from(([127, 0, 0, 1], u16::from_str_radix(port, 16).unwrap())))
-    };
-    table.lines().filter_map(address).collect()
+        let (address, port) = words.get(1)?.split_once(':')?;
+        let listens = address == of_ip && words.get(3) == Some(&"0A");
+        listens.then(|| SocketAddr::from((ip, u16::from_str_radix(port, 16).unwrap())))
+    })
 }

@@ -1,0 +1,103 @@
+//! What the process asks of the operating system: that nobody reads its memory, and descriptors for its connections.
+
+use auth_ticket::http::ConnectionLimits;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Connections of operators: probes, scrapers, `keys check`. Clients cannot use them up.
+pub(super) const MOST_OPERATORS: usize = 128;
+/// For standard streams, listeners, the runtime, looks at the keys, name resolution.
+const OWN_DESCRIPTORS: u64 = 32;
+
+/// Keeps keys out of the reach of other processes of the same user: no core dump, no `/proc/PID/mem`, no debugger. Only root
+/// can still look. Where the limit cannot be lowered, it is already 0.
+pub(super) fn protect_memory() {
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
+/// Raises the soft limit of file descriptors to the hard one. How many there may be now; nothing where there is no limit.
+pub(super) fn raise_descriptor_limit() -> Option<u64> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Where this fails, the old limit stays, and is what counts.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    getrlimit(Resource::Nofile).current
+}
+
+/// How descriptors are shared out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Shares {
+    /// Connections of clients.
+    pub(super) clients: usize,
+    /// Connections of operators.
+    pub(super) operators: usize,
+}
+
+impl Shares {
+    /// Of `available` descriptors, when `clients` connections are configured and `outbound` go to platforms and the owner's
+    /// service at most.
+    ///
+    /// What clients hold open must leave room for a look at the keys, which takes a revoked ticket's power away, and for
+    /// operators, who find out.
+    pub(super) fn of(available: Option<u64>, clients: usize, outbound: usize) -> Self {
+        let Some(available) = available else { return Self { clients, operators: MOST_OPERATORS } };
+        let operators = (available / 8).min(MOST_OPERATORS as u64);
+        // Few are in use at a time; those of many apps together must not turn everybody away.
+        let outbound = (outbound as u64).min(available / 4);
+        let left = available.saturating_sub(OWN_DESCRIPTORS + operators + outbound).max(1);
+        let number = |count| usize::try_from(count).unwrap_or(usize::MAX);
+        Self { clients: clients.min(number(left)), operators: number(operators.max(1)) }
+    }
+
+    /// What to tell operators if `configured` connections are more than there can be.
+    pub(super) fn warning(self, configured: usize, available: Option<u64>) -> Option<String> {
+        let available = available.filter(|_| self.clients < configured)?;
+        Some(format!(
+            "limits.max_connections is {configured}, but with {available} file descriptors there can be {}; allow \
+             the process more (ulimit -n, LimitNOFILE=) or lower limits.max_connections",
+            self.clients
+        ))
+    }
+}
+
+/// `limits` for a server with no connections of its own to others, as far as descriptors allow.
+pub(super) fn fit(limits: ConnectionLimits) -> ConnectionLimits {
+    let shares = Shares::of(raise_descriptor_limit(), limits.max_connections, 0);
+    ConnectionLimits { max_connections: shares.clients, ..limits }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_for_everything_else() {
+        for (available, configured, outbound, clients, operators) in [
+            (None, 10_000, 64, 10_000, 128),
+            (Some(1_048_576), 10_000, 64, 10_000, 128),
+            (Some(1024), 10_000, 64, 800, 128),
+            (Some(1024), 100, 64, 100, 128),
+            // 1,500 apps of which each may have 64 calls out.
+            (Some(1024), 10_000, 96_000, 608, 128),
+            (Some(128), 10_000, 64, 48, 16),
+            (Some(3), 10_000, 64, 1, 1),
+            (Some(0), 1, 0, 1, 1),
+        ] {
+            let shares = Shares::of(available, configured, outbound);
+            assert_eq!(shares, Shares { clients, operators }, "{available:?} {configured} {outbound}");
+            if let Some(available) = available.filter(|available| *available > 64) {
+                assert!(shares.clients + shares.operators < usize::try_from(available).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn the_warning_names_both_numbers_and_what_to_do() {
+        let told = Shares::of(Some(1024), 10_000, 64).warning(10_000, Some(1024)).unwrap();
+        for part in ["10000", "1024", "800", "LimitNOFILE", "max_connections"] {
+            assert!(told.contains(part), "{told}");
+        }
+        assert_eq!(Shares::of(Some(1024), 800, 64).warning(800, Some(1024)), None);
+        assert_eq!(Shares::of(None, 800, 64).warning(800, None), None);
+    }
+}
