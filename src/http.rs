@@ -10,6 +10,7 @@ mod discovery;
 mod error;
 mod flight;
 mod form;
+mod host;
 mod identity;
 mod introspect;
 mod limits;

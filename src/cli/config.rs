@@ -46,6 +46,8 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     /// Where operators connect; `None` when turned off.
     pub(crate) admin_listen: Option<SocketAddr>,
+    /// Names by which operators call the server, in lower case.
+    pub(crate) admin_hosts: Vec<String>,
     /// The issuer of JWTs, byte for byte as configured.
     pub(crate) public_url: Option<String>,
     /// The directory of keys; a relative path starts at the working directory.

@@ -73,12 +73,13 @@ pub(super) async fn set_log(State(state): State<Arc<AppState>>, request: Request
     const WHY: ApiError = ApiError::invalid_request(
         "the body is not a list of levels and targets such as info or warn,auth_ticket=debug",
     );
+    let client = state.limits.client(&request).map(tracing::field::display);
     let body = read_body(request, state.settings.body_timeout).await?;
     let directives = str::from_utf8(&body).map_err(|_| WHY)?.trim();
     let log = state.log.get().ok_or(ApiError::new(ErrorCode::NotFound, "this server has no log to set"))?;
     let change = log.prepare(directives).ok_or(WHY)?;
     // Before it takes effect, and whatever the level: nobody turns the log off without a trace in it.
-    tracing::info!(directives, "the log is set");
+    tracing::info!(client, directives, "the log is set");
     change();
     Ok(StatusCode::OK)
 }

@@ -4,12 +4,14 @@
 //! RFC 6749 section 5.2; the challenge of a 401 is that of RFC 6750 section 3.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
+use tracing::field::display;
 
 use super::limits::Limit;
 use crate::bearer::Refusal;
@@ -44,6 +46,7 @@ pub(super) enum ErrorCode {
     WrongApp,
     AppRequired,
     NotBound,
+    HostNotAllowed,
     NotFound,
     MethodNotAllowed,
     TooLarge,
@@ -78,6 +81,7 @@ impl ErrorCode {
             Self::WrongApp => "wrong_app",
             Self::AppRequired => "app_required",
             Self::NotBound => "not_bound",
+            Self::HostNotAllowed => "host_not_allowed",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::TooLarge => "too_large",
@@ -108,7 +112,9 @@ impl ErrorCode {
             | Self::InvalidClient
             | Self::InvalidCode
             | Self::CodeUsed => StatusCode::UNAUTHORIZED,
-            Self::UserBlocked | Self::WrongApp | Self::AppRequired | Self::NotBound => StatusCode::FORBIDDEN,
+            Self::UserBlocked | Self::WrongApp | Self::AppRequired | Self::NotBound | Self::HostNotAllowed => {
+                StatusCode::FORBIDDEN
+            }
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -120,6 +126,15 @@ impl ErrorCode {
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::UpstreamBusy | Self::NoSealingKey | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
         }
+    }
+
+    /// Whether it means that somebody tried to pass for somebody and did not. An expired ticket is no such thing: clients
+    /// come back with old ones every day.
+    const fn fails_to_authenticate(self) -> bool {
+        matches!(
+            self,
+            Self::InvalidTicket | Self::TicketRevoked | Self::InvalidCode | Self::CodeUsed | Self::InvalidClient
+        )
     }
 
     /// Whether it means that the client's ticket was looked at and refused.
@@ -276,18 +291,33 @@ impl ApiError {
         }
     }
 
-    /// One line for the log, where the refusal is handled.
-    pub(super) fn log(&self, request_id: &RequestId) {
-        let error = self.code.as_str();
+    /// One line for the log, where the refusal is handled. `client` is whose request it was, as far as that is trusted.
+    ///
+    /// The message and the field `client` of a failed attempt are what programs such as fail2ban look for.
+    pub(super) fn log(&self, request_id: &RequestId, client: Option<IpAddr>) {
+        let is_attempt = self.ticket_was_sent || !self.code.refuses_a_ticket();
+        if !(is_attempt && self.code.fails_to_authenticate()) {
+            return self.log_check(request_id, client);
+        }
+        let (client, error) = (client.map(display), self.code.as_str());
+        tracing::info!(%request_id, client, error, cause = &*self.cause(), "authentication failed");
+    }
+
+    /// The same for a check. Gateways ask with whatever their clients send, so a bad ticket is daily business.
+    pub(super) fn log_check(&self, request_id: &RequestId, client: Option<IpAddr>) {
+        let (client, error) = (client.map(display), self.code.as_str());
         match self.code {
             // The platform's line has said it at error level and what to do, once for each flood.
             ErrorCode::ServerMisconfigured => {
-                tracing::debug!(%request_id, error, cause = &*self.cause(), "request refused");
+                tracing::debug!(%request_id, client, error, cause = &*self.cause(), "request refused");
             }
             code if code.status().is_server_error() => {
-                tracing::warn!(%request_id, error, cause = &*self.cause(), "request refused");
+                tracing::warn!(%request_id, client, error, cause = &*self.cause(), "request refused");
             }
-            _ => tracing::debug!(%request_id, error, cause = &*self.cause(), "request refused"),
+            ErrorCode::HostNotAllowed => {
+                tracing::info!(%request_id, client, error, cause = &*self.cause(), "request refused");
+            }
+            _ => tracing::debug!(%request_id, client, error, cause = &*self.cause(), "request refused"),
         }
     }
 

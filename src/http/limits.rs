@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use hyper::HeaderMap;
 use ipnet::IpNet;
 
 use super::AppState;
@@ -112,6 +113,17 @@ impl Limits {
             logins_by_app: settings.login_rate_per_app.map(Rates::new),
             told_of_proxy: Once::new(),
         }
+    }
+
+    /// Whose request it is: the connection's other end, or whom trusted proxies name. Nobody's if it came over no network.
+    pub(super) fn client(&self, request: &Request) -> Option<IpAddr> {
+        let Peer(peer) = request.extensions().get()?;
+        Some(self.sender(*peer, request.headers()))
+    }
+
+    /// The same for a request that came from `peer` with `headers`.
+    pub(super) fn sender(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        self.proxies.sender(peer, headers).to_canonical()
     }
 
     /// What decides whether a new connection of clients is one too many; nothing if none ever is.

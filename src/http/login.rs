@@ -1,11 +1,13 @@
 //! `POST /v1/login`; and the only place where a platform's [`Identity`] becomes what a ticket carries.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tracing::field::display;
 
 use super::claims::{Event, Turn};
 use super::error::{ApiError, ErrorCode};
@@ -53,11 +55,17 @@ pub(super) struct Caller {
     pub(super) request_id: RequestId,
     /// Whom the login counts for, if that matters.
     pub(super) address: Option<Address>,
+    /// Where the request comes from, for the log.
+    pub(super) client: Option<IpAddr>,
 }
 
 impl Caller {
     pub(super) fn of(request: &Request, state: &AppState) -> Self {
-        Self { request_id: RequestId::of_request(request), address: state.limits.address_of(request) }
+        Self {
+            request_id: RequestId::of_request(request),
+            address: state.limits.address_of(request),
+            client: state.limits.client(request),
+        }
     }
 }
 
@@ -82,7 +90,7 @@ async fn log_in(
     app: &App,
     code: String,
     purpose: Purpose,
-    Caller { request_id, address }: &Caller,
+    Caller { request_id, address, client }: &Caller,
 ) -> Result<(SealedTicket, UnixSeconds), ApiError> {
     let code =
         Code::parse(code).map_err(|_| ApiError::invalid_request("code is not 1 to 512 printable ASCII characters"))?;
@@ -102,8 +110,8 @@ async fn log_in(
     let session = flights.join(&app.id, None, &code, exchange).await?;
     // The ring is taken anew: platform and owner may have let us wait across a reload.
     let (sealed, now) = state.seal(&app.id, &session, purpose)?;
-    let openid_hash = openid_hash(&app.id, &session);
-    tracing::info!(%request_id, appid = %app.id, login_id = %session.login_id, openid_hash, "logged in");
+    let (openid_hash, client) = (openid_hash(&app.id, &session), client.map(display));
+    tracing::info!(%request_id, client, appid = %app.id, login_id = %session.login_id, openid_hash, "logged in");
     Ok((sealed, now))
 }
 

@@ -18,6 +18,7 @@ use tower::ServiceExt;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::error::{ApiError, ErrorCode};
+use super::host::{self, AllowedHosts};
 use super::limits::{self, Limit};
 use super::peer::Peer;
 use super::request::{MAX_HEADER_SECTION, header_section_len};
@@ -46,7 +47,7 @@ impl Routes {
         if let Some(state) = &self.checks
             && let Some(check) = Check::of(request.uri().path())
         {
-            let mut response = check.answer(state, request.headers()).await;
+            let mut response = check.answer(state, request.headers(), peer).await;
             // A check waits for no body, so a connection on which one may still come ends with the answer, and says so.
             if !request.body().is_end_stream() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -134,8 +135,8 @@ fn cors(origins: &[String]) -> CorsLayer {
         .max_age(Duration::from_secs(3600))
 }
 
-/// The routes for operators.
-pub fn admin_routes(state: Arc<AppState>) -> Routes {
+/// The routes for operators, who reach them by an IP address, as `localhost`, or by one of `names`, in lower case.
+pub fn admin_routes(state: Arc<AppState>, names: Vec<String>) -> Routes {
     let routes = Router::new()
         .route("/healthz", get(admin::alive))
         .route("/readyz", get(admin::ready))
@@ -143,7 +144,8 @@ pub fn admin_routes(state: Arc<AppState>) -> Routes {
         .route("/metrics", get(admin::metrics))
         .route("/log", put(admin::set_log))
         .fallback(no_such_route)
-        .layer(middleware::from_fn(bounded_head));
+        .layer(middleware::from_fn(bounded_head))
+        .layer(middleware::from_fn_with_state(AllowedHosts::new(names), host::only_allowed));
     finish(routes, state).into()
 }
 
@@ -177,13 +179,14 @@ async fn method_not_allowed() -> ApiError {
 async fn answer(State(state): State<Arc<AppState>>, mut request: Request<Body>, next: Next) -> Response {
     let request_id = RequestId::of(request.headers());
     request.extensions_mut().insert(request_id.clone());
+    let client = state.limits.client(&request);
     let style = Style::of(request.uri().path(), &state.settings);
     let route = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
     if let Some(limit) = response.extensions().get().and_then(ApiError::limit) {
         state.metrics.limit_reached(limit);
     }
-    let mut response = style.render_error(response, &request_id);
+    let mut response = style.render_error(response, &request_id, client);
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     state.metrics.answered(route, response.status().as_u16());
     tracing::debug!(%request_id, route, status = response.status().as_u16(), "answered");
@@ -208,9 +211,9 @@ impl Style {
         }
     }
 
-    fn render_error(self, mut response: Response, request_id: &RequestId) -> Response {
+    fn render_error(self, mut response: Response, request_id: &RequestId, client: Option<IpAddr>) -> Response {
         let Some(error) = response.extensions_mut().remove::<ApiError>() else { return response };
-        error.log(request_id);
+        error.log(request_id, client);
         let mut rendered = match self {
             Self::Compat => compat::failure(&error),
             Self::Plain => error.render(request_id),

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::cell::LazyCell;
+use std::net::IpAddr;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -114,8 +115,8 @@ impl<'a> Check<'a> {
         Self { route: Route::None, wanted: Wanted::App(Cow::Borrowed("")) }
     }
 
-    /// The answer to a request with `headers`.
-    pub(super) async fn answer(&self, state: &AppState, headers: &HeaderMap) -> Response {
+    /// The answer to a request with `headers`; `peer` is for the log.
+    pub(super) async fn answer(&self, state: &AppState, headers: &HeaderMap, peer: Option<IpAddr>) -> Response {
         let result = self.identity(state, headers).await;
         let request_id = LazyCell::new(|| RequestId::of(headers));
         let response = match result {
@@ -128,7 +129,7 @@ impl<'a> Check<'a> {
                 if let Some(limit) = error.limit() {
                     state.metrics.limit_reached(limit);
                 }
-                error.log(&request_id);
+                error.log_check(&request_id, peer.map(|peer| state.limits.sender(peer, headers)));
                 error.render(&request_id)
             }
         };

@@ -238,7 +238,7 @@ impl Builder {
         .unwrap();
         let count = state.client_connections();
         let (address, running) = serve_counted(http::routes(Arc::clone(&state)), self.limits, count).await;
-        let (admin_address, admin) = serve(http::admin_routes(Arc::clone(&state)), LIMITS).await;
+        let (admin_address, admin) = serve(http::admin_routes(Arc::clone(&state), Vec::new()), LIMITS).await;
         TestServer {
             clock,
             platform,

@@ -36,11 +36,13 @@ impl Tree {
         let compat = self.compat();
         let cors = self.cors();
         let limits = self.limits();
+        let admin_hosts = self.list("admin_hosts", check::host_name);
         let (listen, admin_listen) = addresses?;
         secret_files?;
         Ok(Config {
             listen,
             admin_listen,
+            admin_hosts: values(admin_hosts?.unwrap_or_default()),
             public_url: public_url?,
             keys_dir: keys_dir?,
             allow_group_read: allow_group_read?,

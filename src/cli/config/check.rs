@@ -31,6 +31,22 @@ pub(super) fn address_or_off(text: &str) -> Result<Option<SocketAddr>, String> {
     if text.is_empty() { Ok(None) } else { address(text).map(Some) }
 }
 
+/// A name for operators' requests, without port, in lower case. IP addresses and `localhost` need no mention.
+pub(super) fn host_name(text: &str) -> Result<String, String> {
+    let name = text.to_ascii_lowercase();
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    if name.len() > 253 || !name.split('.').all(is_label) {
+        let hint = "write it without scheme, port and path, for example \"ops.example.com\"";
+        return Err(format!("{} is not a host name; {hint}", quoted(text)));
+    }
+    if name == "localhost" || name.parse::<IpAddr>().is_ok() {
+        return Err(format!("{} is always allowed; leave it out", quoted(text)));
+    }
+    Ok(name)
+}
+
 /// A duration with a unit, within bounds.
 pub(super) fn duration(text: &str, (least, most): (&str, &str)) -> Result<Duration, String> {
     let wrong = |why: &str| format!("{} {why}; write for example \"2h\" or \"30m\"", quoted(text));

@@ -32,6 +32,7 @@ const fn tables(name: &'static str, keys: &'static [Key]) -> Key {
 pub(super) const ROOT: &[Key] = &[
     value("listen", r#""0.0.0.0:8080""#),
     value("admin_listen", r#""127.0.0.1:9090""#),
+    value("admin_hosts", r#"["ops.example.com"]"#),
     value("public_url", r#""https://login.example.com""#),
     value("keys_dir", r#""keys""#),
     value("allow_group_read", "false"),

@@ -105,6 +105,19 @@ fn a_mistake_at_the_top_level_is_answered_with_the_remedy() {
         ("listen = \"127.0.0.1:9090\"", "listen: listen is 127.0.0.1:9090 and admin_listen is 127.0.0.1:9090: give"),
         ("admin_listen = \"127.0.0.1:8080\"", "admin_listen: listen is 0.0.0.0:8080 and admin_listen is 127.0.0.1:"),
         ("admin_listen = false", "admin_listen: is a boolean; write text in quotes"),
+        (
+            "admin_hosts = [\"ops.example.com:9090\"]",
+            "admin_hosts[0]: \"ops.example.com:9090\" is not a host name; write",
+        ),
+        (
+            "admin_hosts = [\"http://ops\"]",
+            "admin_hosts[0]: \"http://ops\" is not a host name; write it without scheme",
+        ),
+        ("admin_hosts = [\"ops..example\"]", "admin_hosts[0]: \"ops..example\" is not a host name"),
+        ("admin_hosts = [\"\"]", "admin_hosts[0]: \"\" is not a host name"),
+        ("admin_hosts = [\"10.0.0.7\"]", "admin_hosts[0]: \"10.0.0.7\" is always allowed; leave it out"),
+        ("admin_hosts = [\"ops\", \"OPS\"]", "admin_hosts[1]: stands in the list twice; remove one"),
+        ("admin_hosts = \"ops\"", "admin_hosts: is text; write a list"),
         ("public_url = \"\"", "public_url: \"\" is not a http or https URL; write for example \"https://login.exam"),
         ("public_url = \"login.example.com\"", "public_url: \"login.example.com\" is not a http or https URL"),
         ("public_url = \"ftp://a.example\"", "public_url: \"ftp://a.example\" is not a http or https URL"),
@@ -126,7 +139,7 @@ fn a_mistake_at_the_top_level_is_answered_with_the_remedy() {
         ("lsiten = \"0.0.0.0:1\"", "lsiten: there is no such key; did you mean listen?"),
         (
             "port = 1",
-            "port: there is no such key; here are: listen, admin_listen, public_url, keys_dir, allow_group_re",
+            "port: there is no such key; here are: listen, admin_listen, admin_hosts, public_url, keys_dir, all",
         ),
         ("\"a b\\n\" = 1", "\"a b\\n\": there is no such key; here are: "),
         ("ticket = \"2h\"", "ticket: is text; write [ticket] and its keys in the lines below"),
