@@ -14,6 +14,8 @@ soak: ## Abuse a server for ten minutes, with tables (SOAK_SEED=1 repeats a run'
 	$(CARGO) test --test it --locked --no-run
 	SOAK=full SOAK_BINARY=$(SOAK_BINARY) SOAK_REPORT=$(SOAK_REPORT) $(if $(SOAK_IS_PINNED),SOAK_SERVER_CORE=0 taskset -c 1-$(SOAK_LAST_CORE)) \
 	    $(CARGO) test --quiet --test it --locked soak:: -- --nocapture
+	SOAK=full SOAK_BINARY=$(SOAK_BINARY) \
+	    $(CARGO) test --quiet --test it --locked a_reader_that_is_stopped -- --nocapture
 
 soak-docs: ## Put the tables of the last soak into docs/PERFORMANCE.md
 	@awk -v report=$(SOAK_REPORT) '\

@@ -2,14 +2,14 @@
 
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{OFlags, fcntl_setfl};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
-use super::support::{DEADLINE, Server, Site, address_in, auth_ticket, call, simulator, until};
+use super::support::{BINARY, DEADLINE, Server, Site, address_in, auth_ticket, call, simulator, until};
 
 /// A server with the most talkative log, whose reader is there and does not read.
 fn start() -> (Server, Site, Server, SocketAddr, PipeReader) {
@@ -68,6 +68,96 @@ fn a_log_that_nobody_reads_stalls_nothing() {
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));
     assert!(start.elapsed() < Duration::from_secs(10), "it ended within the shutdown grace: {:?}", start.elapsed());
+}
+
+/// A process that reads what a server logs, until it is stopped.
+struct Reader(Child);
+
+impl Reader {
+    fn start() -> (Self, Stdio) {
+        let mut cat = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let log = Stdio::from(cat.stdin.take().unwrap());
+        (Self(cat), log)
+    }
+
+    fn stop(&self) {
+        kill_process(Pid::from_child(&self.0), Signal::STOP).unwrap();
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The times of checks, in order, while others log in, renew and are refused.
+fn times_of_checks(server: &Server, time: Duration, codes: &str) -> Vec<Duration> {
+    let ticket = &server.ticket(&format!("demo-alice-{codes}"));
+    let start = Instant::now();
+    let is_over = || start.elapsed() > time;
+    let mut times = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for number in 0.. {
+                if is_over() {
+                    return;
+                }
+                assert_eq!(server.login(&format!("demo-bob-{codes}{number}")).status, 200);
+                assert_eq!(server.post("/v1/renew", &[("weixinauth", ticket)], "").status, 200);
+                assert_eq!(server.get("/v1/session", &[("weixinauth", "AQAA")]).status, 401);
+            }
+        });
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let request = format!("GET /v1/verify HTTP/1.1\r\nHost: x\r\nweixinauth: {ticket}\r\n\r\n");
+        let (mut times, mut answer) = (Vec::new(), [0; 4096]);
+        while !is_over() {
+            let sent = Instant::now();
+            stream.write_all(request.as_bytes()).unwrap();
+            let len = stream.read(&mut answer).expect("checks go on");
+            assert!(answer[..len].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer[..len]));
+            times.push(sent.elapsed());
+        }
+        times
+    });
+    times.sort_unstable();
+    times
+}
+
+/// `SOAK=full` makes it a minute each, in which the times mean something; `make soak` shows them.
+#[test]
+fn a_reader_that_is_stopped_costs_lines_and_no_answers() {
+    let is_full = std::env::var_os("SOAK").is_some_and(|form| form == "full");
+    let time = if is_full { Duration::from_secs(60) } else { Duration::from_secs(1) };
+    let platform = simulator();
+    let site = Site::new(platform.address, "");
+    let (reader, log) = Reader::start();
+    let serve = site.command();
+    let mut command = Command::new(std::env::var_os("SOAK_BINARY").unwrap_or(BINARY.into()));
+    command.args(serve.get_args()).env_clear().args(["--admin-listen", "127.0.0.1:0"]).stdin(Stdio::null());
+    command.envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut server = Server::start_with(&mut command, log);
+    until("it says where operators connect", || server.stdout().lines().count() == 2);
+    let admin = address_in(server.stdout().lines().nth(1).unwrap());
+
+    let quiet = times_of_checks(&server, time, "quiet");
+    reader.stop();
+    let stopped = times_of_checks(&server, time, "stopped");
+    flood(&server, admin);
+    let percentile = |times: &[Duration], percent: usize| times[times.len() * percent / 100];
+    for (what, times) in [("log read", &quiet), ("reader stopped", &stopped)] {
+        let (p50, p99) = (percentile(times, 50), percentile(times, 99));
+        say(&format!("{what}: {} checks, p50 {p50:?}, p99 {p99:?}", times.len()));
+    }
+    say(&format!("lines lost: {}", dropped(admin)));
+    server.stop();
+}
+
+#[expect(clippy::print_stdout, reason = "what make soak shows")]
+fn say(line: &str) {
+    println!("{line}");
 }
 
 #[test]
