@@ -55,6 +55,7 @@ pub(super) struct Metrics {
     keys: Family<KeysInState, Gauge>,
     can_seal: Family<OfUse, Gauge>,
     seals_until: Family<OfUse, Gauge>,
+    sealing_gap: Family<OfUse, Gauge>,
     next_change: Gauge,
     ring: Family<RingLabels, Gauge>,
     ring_loaded: Gauge,
@@ -233,6 +234,7 @@ impl Metrics {
             keys: Family::default(),
             can_seal: Family::default(),
             seals_until: Family::default(),
+            sealing_gap: Family::default(),
             next_change: Gauge::default(),
             ring: Family::default(),
             ring_loaded: Gauge::default(),
@@ -281,6 +283,8 @@ impl Metrics {
         to.register("can_seal", "1 while a key of this use can seal", self.can_seal.clone());
         let help = "When the last key of this use stops sealing, Unix time";
         to.register_with_unit("seals_until_timestamp", help, Unit::Seconds, self.seals_until.clone());
+        let help = "When no key of this use can seal before another one starts, Unix time; 0 without such a gap ahead";
+        to.register_with_unit("sealing_gap_timestamp", help, Unit::Seconds, self.sealing_gap.clone());
         let help = "Until the next key changes its state; -1 when none will";
         to.register_with_unit("next_key_change", help, Unit::Seconds, self.next_change.clone());
         to.register(
@@ -390,6 +394,8 @@ impl Metrics {
             self.can_seal.get_or_create(&labels).set(i64::from(ring.sealing_key(key_use, now).is_some()));
             let until = if last.state(now) == KeyState::Revoked { 0 } else { last.end().as_u64() };
             self.seals_until.get_or_create(&labels).set(signed(until));
+            let gap = ring.sealing_gap(key_use, now).unwrap_or_default();
+            self.sealing_gap.get_or_create(&labels).set(signed(gap.as_u64()));
         }
         self.next_change.set(ring.next_change(now).map_or(-1, |at| signed(at.since(now))));
         let newest = ring.keys().map(|ring_key| ring_key.key().spec().created).max();

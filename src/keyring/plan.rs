@@ -23,6 +23,15 @@ pub enum Concern {
         /// When it stops sealing.
         until: UnixSeconds,
     },
+    /// A time will come in which no key of this use can seal, although the last key's life is not over then.
+    Gap {
+        /// The use.
+        key_use: KeyUse,
+        /// Its first second.
+        from: UnixSeconds,
+        /// Who seals next, and from when on; nobody, where all that would follow is revoked.
+        next: Option<(KeyName, UnixSeconds)>,
+    },
 }
 
 /// As a phrase that a warning can begin with.
@@ -35,6 +44,12 @@ impl fmt::Display for Concern {
             }
             Self::LastFifth { key, until } => {
                 write!(f, "{key} is in the last fifth of its life, which ends {until}, and nothing follows it")
+            }
+            Self::Gap { key_use, from, next: Some((key, until)) } => {
+                write!(f, "from {from} on no {key_use} key can seal until {key} starts at {until}")
+            }
+            Self::Gap { key_use, from, next: None } => {
+                write!(f, "from {from} on no {key_use} key can seal: those that would follow are revoked")
             }
         }
     }
@@ -84,6 +99,7 @@ impl KeyRing {
         if !last.is_revoked() && last_fifth <= now && now < until {
             concerns.push(Concern::LastFifth { key: last.key().name(), until });
         }
+        concerns.extend(self.gap_of(key_use, now));
         concerns
     }
 
@@ -93,6 +109,32 @@ impl KeyRing {
         let is_there = self.keys_of(key_use).next().is_some();
         let opens = self.keys_of(key_use).any(|ring_key| ring_key.state(now).opens());
         if is_there && !opens { Concern::AllDead(key_use) } else { Concern::CannotSeal(key_use) }
+    }
+
+    /// The first time after `now` in which a key seals no more before the next one does.
+    fn gap_of(&self, key_use: KeyUse, now: UnixSeconds) -> Option<Concern> {
+        let starts = |ring_key: &RingKey| ring_key.key().spec().seal_from;
+        let mut sealing =
+            self.keys_of(key_use).filter(|key| !key.is_revoked() && key.end() > now && starts(key) < key.end());
+        let mut from = sealing.next()?.end();
+        for next in sealing {
+            if from < starts(next) {
+                return Some(Concern::Gap { key_use, from, next: Some((next.key().name(), starts(next))) });
+            }
+            from = next.end();
+        }
+        // After the last key comes the end of its life, which is told of in its last fifth.
+        let is_cut_short = self.keys_of(key_use).next_back().is_some_and(RingKey::is_revoked);
+        is_cut_short.then_some(Concern::Gap { key_use, from, next: None })
+    }
+
+    /// When the next time begins in which no key of this use can seal before another one does, if one is to come.
+    #[must_use]
+    pub fn sealing_gap(&self, key_use: KeyUse, now: UnixSeconds) -> Option<UnixSeconds> {
+        match self.gap_of(key_use, now)? {
+            Concern::Gap { from, .. } => Some(from),
+            _ => None,
+        }
     }
 
     /// Everything that will happen after `now` if nobody touches the directory, soonest first.

@@ -256,6 +256,55 @@ fn concerns_say_what_an_operator_should_act_on() {
 }
 
 #[test]
+fn a_gap_is_a_concern_wherever_it_lies() {
+    let ticket = KeyUse::Ticket;
+    let gap = |ring: &KeyRing, now| match ring.concerns(at(now))[..] {
+        [] => None,
+        [Concern::Gap { key_use: KeyUse::Ticket, from, next }] => {
+            assert_eq!(ring.sealing_gap(ticket, at(now)), Some(from));
+            Some((from, next))
+        }
+        ref others => panic!("{others:?} at {now}"),
+    };
+    let next = |kids: &[KeyId], index: usize, from| Some((KeyName { key_use: ticket, kid: kids[index] }, at(from)));
+
+    // Years before the second key starts the first has ended.
+    let (ring, kids) = ring_of(vec![key(1, 0, 100), key(2, 1_000_000, 2_000_000)], &[]);
+    for now in [0, 50, 99] {
+        assert_eq!(gap(&ring, now), Some((at(100), next(&kids, 1, 1_000_000))), "{now}");
+    }
+    assert_eq!(ring.concerns(at(100)), [Concern::CannotSeal(ticket)], "now it is here");
+    assert_eq!(ring.concerns(at(1_000_000)), []);
+    assert_eq!(
+        ring.concerns(at(0))[0].to_string(),
+        format!("from {} on no ticket key can seal until ticket-{} starts at {}", at(100), kids[1], at(1_000_000))
+    );
+
+    // The first key's last second is 99.
+    for (starts, found) in [(99, false), (100, false), (101, true)] {
+        let (ring, _) = ring_of(vec![key(1, 0, 100), key(2, starts, 2000)], &[]);
+        assert_eq!(gap(&ring, 0).is_some(), found, "{starts}");
+    }
+
+    // Behind a successor without a gap.
+    let (ring, kids) = ring_of(vec![key(1, 0, 100), key(2, 50, 200), key(3, 300, 2000)], &[]);
+    assert_eq!(gap(&ring, 0), Some((at(200), next(&kids, 2, 300))));
+
+    // A revoked key keeps its place: the one before it ends there, and nothing seals until the one after it.
+    let (ring, kids) = ring_of(vec![key(1, 0, 1000), key(2, 400, 2000), key(3, 600, 3000)], &[1]);
+    assert_eq!(gap(&ring, 0), Some((at(400), next(&kids, 2, 600))));
+    let (ring, _) = ring_of(vec![key(1, 0, 1000), key(2, 400, 2000)], &[1]);
+    assert_eq!(gap(&ring, 0), Some((at(400), None)));
+    assert!(ring.concerns(at(0))[0].to_string().contains("those that would follow are revoked"));
+    assert_eq!(ring.concerns(at(400)), [Concern::CannotSeal(ticket)]);
+
+    // Each use has its own.
+    let jwt = key_of(KeyUse::Jwt, 3, 0, 1_000_000, TTL);
+    let (ring, _) = ring_of(vec![key(1, 0, 100), key(2, 500, 2000), jwt], &[]);
+    assert!(gap(&ring, 0).is_some() && ring.sealing_gap(KeyUse::Jwt, at(0)).is_none());
+}
+
+#[test]
 fn events_tell_what_will_happen_if_nobody_does_anything() {
     let (ring, kids) = ring_of(vec![key(1, 0, 5000), key(2, 300, 900)], &[]);
     let name = |index: usize| KeyName { key_use: KeyUse::Ticket, kid: kids[index] };

@@ -51,6 +51,24 @@ async fn a_ring_with_only_a_pending_key_opens_and_cannot_seal() {
 }
 
 #[tokio::test]
+async fn a_gap_before_the_next_key_is_told_from_the_beginning() {
+    let next = TestKey::new(2, START.plus(91 * DAY_S));
+    let plan = Plan { keys: vec![TestKey::new(1, START), next], ..Plan::one_key() };
+    let kid = TestKey::new(2, START.plus(91 * DAY_S)).kid();
+    let server = TestServer::builder().plan(plan).start().await;
+    let (end, starts) = (START.plus(90 * DAY_S), START.plus(91 * DAY_S));
+    let (status, word, reasons) = readiness(&server).await;
+    assert_eq!((status, &*word), (200, "degraded"));
+    assert_eq!(reasons, [format!("from {end} on no ticket key can seal until ticket-{kid} starts at {starts}")]);
+    let line = format!("auth_ticket_sealing_gap_timestamp_seconds{{key_use=\"ticket\"}} {}\n", end.as_u64());
+    assert!(server.metrics().await.contains(&line), "{line}");
+    server.clock.set(starts);
+    assert_eq!(readiness(&server).await, (200, "ok".to_owned(), vec![]));
+    let gone = "auth_ticket_sealing_gap_timestamp_seconds{key_use=\"ticket\"} 0\n";
+    assert!(server.metrics().await.contains(gone));
+}
+
+#[tokio::test]
 async fn a_ring_whose_only_key_is_revoked_is_unavailable() {
     let server = TestServer::start().await;
     server.change_ring(|plan| plan.revoked.push(1));

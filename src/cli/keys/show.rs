@@ -132,7 +132,11 @@ fn describe(ring: &KeyRing, event: &Event) -> String {
                 KeyUse::Ticket => "logins are refused from then on",
                 KeyUse::Jwt => "no JWTs from then on",
             };
-            format!("{name} stops sealing and nothing follows: {consequence}; keys rotate before")
+            let starts = |later: &&Event| later.step == Step::StartsSealing && later.key.key_use == key_use;
+            match ring.events(event.at).iter().find(starts) {
+                Some(next) => format!("{name} stops sealing: {consequence}, until {} starts at {}", next.key, next.at),
+                None => format!("{name} stops sealing and nothing follows: {consequence}; keys rotate before"),
+            }
         }
         Step::Dies => format!("{name} is dead: nothing that it sealed is alive"),
         Step::MayBePruned => format!("the file of {name} may go: keys prune"),
@@ -154,6 +158,9 @@ fn worry(concern: &Concern, now: UnixSeconds) -> String {
         Concern::LastFifth { key, until } => {
             let (when, rotate) = (text::relative(*until, now), text::rotate(&format!("--use {}", key.key_use)));
             format!("{key} stops sealing {when} and nothing follows it; run {rotate}")
+        }
+        Concern::Gap { key_use, .. } => {
+            format!("{concern}; run {}", text::rotate(&format!("--use {key_use} --force")))
         }
         // Other concerns say all there is to say.
         other => other.to_string(),
