@@ -34,10 +34,9 @@ mod verify;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use axum::body::Body;
 use axum::response::Response;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -88,7 +87,8 @@ pub struct AppState {
     breakers: Breakers,
     rescans: Rescans,
     metrics: Metrics,
-    reload_failed: AtomicBool,
+    /// Why the keys directory is not taken as it is now.
+    reload_failed: ArcSwapOption<String>,
     log: OnceLock<Box<dyn LogControl>>,
 }
 
@@ -153,7 +153,7 @@ impl AppState {
             breakers,
             rescans: Rescans::default(),
             metrics,
-            reload_failed: AtomicBool::new(false),
+            reload_failed: ArcSwapOption::empty(),
             log: OnceLock::new(),
         }))
     }
@@ -178,14 +178,14 @@ impl AppState {
         self.swap_ring(ring);
         self.metrics.ring_loaded(self.now(), passed_over);
         self.metrics.reloaded(true);
-        self.reload_failed.store(false, Ordering::Relaxed);
+        self.reload_failed.store(None);
     }
 
-    /// Puts the old ring in place with what else is revoked or cut off; operators are told that the directory is not right.
-    pub fn ring_kept(&self, ring: KeyRing) {
+    /// Puts the old ring in place with what else is revoked or cut off; operators are told why the directory is not right.
+    pub fn ring_kept(&self, ring: KeyRing, why: String) {
         self.swap_ring(ring);
         self.metrics.reloaded(false);
-        self.reload_failed.store(true, Ordering::Relaxed);
+        self.reload_failed.store(Some(Arc::new(why)));
     }
 
     /// Lets operators choose what is logged, and see what was lost.

@@ -8,6 +8,7 @@ mod follow;
 mod handle;
 mod read;
 mod reload;
+mod spare;
 mod write;
 
 use std::fmt;
@@ -25,7 +26,7 @@ pub use write::{WriteError, WriteLock};
 use handle::Handle;
 
 use crate::clock::{LEEWAY_S, UnixSeconds};
-use crate::keyring::cutoffs::{Cutoff, Recovered};
+use crate::keyring::cutoffs::{Ahead, Cutoff, Recovered};
 use crate::keyring::{AppId, KeyName, KeyRing, RingContent, RingError};
 
 /// A keys directory, and whose reading of its files is acceptable.
@@ -70,6 +71,14 @@ pub enum LoadError {
         /// Its permission bits.
         mode: u32,
     },
+    /// Its owner could put files into it, and is nobody whom that is trusted to.
+    #[error("{} is owned by user {uid}, who is neither root nor the user that runs this", path.display())]
+    ForeignOwner {
+        /// The directory.
+        path: PathBuf,
+        /// Its owner.
+        uid: u32,
+    },
     /// A volume whose files were replaced during every scan of it.
     #[error("{} was replaced each time that it was read", .0.display())]
     Restless(PathBuf),
@@ -87,11 +96,13 @@ pub enum LoadError {
         /// How many files in it are for others, a newer version perhaps.
         passed_over: usize,
     },
-    /// The newest key was made in what this clock takes for the future.
-    #[error("the clock says {now}, but key {newest} was made at {created}: the clock is behind")]
+    /// The newest key or cut-off was made in what this clock takes for the future.
+    #[error("the clock says {now}, but {} was made at {created}: the clock is behind, or was ahead then", Made(path, *key))]
     ClockBehind {
-        /// The key made last.
-        newest: KeyName,
+        /// The file.
+        path: PathBuf,
+        /// The key in it; `None` for a cut-off.
+        key: Option<KeyName>,
         /// When it says it was made.
         created: UnixSeconds,
         /// What the clock says.
@@ -118,7 +129,18 @@ impl LoadError {
                 Some("one of the two is a copy: remove the one that was made by hand".to_owned())
             }
             Self::List { .. } | Self::Files(_) | Self::Ring(RingError::SameAppTag(..)) => None,
-            Self::ClockBehind { .. } => Some("set the clock (NTP); keys are chosen by it".to_owned()),
+            Self::ForeignOwner { path, uid } => {
+                let (path, own) = (path.display(), rustix::process::geteuid().as_raw());
+                Some(format!("run as user {uid}, or give the directory to the user that runs this: chown {own} {path}"))
+            }
+            Self::ClockBehind { path, key, .. } => {
+                let directory = path.parent().unwrap_or(path).display();
+                let way_back = match key {
+                    Some(key) => format!("auth-ticket keys revoke {key} --keys {directory}"),
+                    None => format!("auth-ticket cutoff list --keys {directory} shows it, cutoff remove takes it back"),
+                };
+                Some(format!("set the clock (NTP); if it is right, {way_back}"))
+            }
         }
     }
 }
@@ -129,6 +151,16 @@ fn first_keys(directory: &Path) -> String {
     format!(
         "on a replica, copy them there; the first keys of a new installation: auth-ticket keys init --keys {directory}"
     )
+}
+
+/// A cut-off is one of several in its file, a key the only one.
+struct Made<'a>(&'a Path, Option<KeyName>);
+
+impl fmt::Display for Made<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.1.is_some() { "" } else { "a cut-off in " })?;
+        write!(f, "{}", self.0.display())
+    }
 }
 
 struct Others(usize);
@@ -225,7 +257,7 @@ impl Directory {
     /// # Errors
     /// The directory cannot be listed.
     pub fn scan_as_it_is(&self) -> Result<Scan, LoadError> {
-        Ok(read::list(&self.path, &*self.handle()?, self.allow_group_read)?.parse())
+        Ok(at_any_time(read::list(&self.path, &*self.handle()?, self.allow_group_read)?))
     }
 
     /// Reads all files, and keeps apart what is right and what is not.
@@ -233,7 +265,7 @@ impl Directory {
     /// # Errors
     /// The directory itself cannot be listed or is open to others.
     pub fn scan(&self) -> Result<Scan, LoadError> {
-        Ok(self.list()?.parse())
+        Ok(at_any_time(self.list()?))
     }
 
     /// Reads the list of cut-offs alone, whatever else is in the directory; empty where there is none.
@@ -256,8 +288,9 @@ impl Directory {
         read::recover_cutoffs(&self.path, &handle, self.allow_group_read)
     }
 
-    fn has_cutoffs_file(&self) -> bool {
-        self.handle().is_ok_and(|handle| handle.has(read::CUTOFFS).unwrap_or_default())
+    /// Looks at it in whatever state it is; the keys `known` are looked for where it cannot be listed.
+    fn look(&self, known: impl Iterator<Item = KeyName>) -> read::Sight {
+        read::look(&self.path, self.handle(), self.allow_group_read, known)
     }
 
     fn list(&self) -> Result<read::Listing, LoadError> {
@@ -272,7 +305,7 @@ impl Directory {
     /// [`LoadError`]: any file is not right, there is no ticket key, or the clock is before the newest key's making.
     pub fn load(&self, now: UnixSeconds) -> Result<(RingContent, Vec<PassedOver>), LoadError> {
         let scan = self.strict(self.scan()?)?;
-        check_clock(&scan.content, now)?;
+        self.check_clock(&scan.content, now)?;
         Ok((scan.content, scan.passed_over))
     }
 
@@ -295,6 +328,15 @@ impl Directory {
     /// As [`Directory::load`], the clock excepted.
     pub fn load_ring_of_any_time(&self) -> Result<KeyRing, LoadError> {
         Ok(KeyRing::new(self.strict(self.scan()?)?.content, [])?)
+    }
+
+    /// Refuses a clock that is more than the leeway before the making of what was made last: it would choose the wrong key.
+    fn check_clock(&self, content: &RingContent, now: UnixSeconds) -> Result<(), LoadError> {
+        let Some((created, key)) = newest(content).filter(|(created, _)| *created > now.plus(LEEWAY_S)) else {
+            return Ok(());
+        };
+        let file = key.map_or_else(|| read::CUTOFFS.to_owned(), key_file_name);
+        Err(LoadError::ClockBehind { path: self.path.join(file), key, created, now })
     }
 
     /// Takes the right to write, until the lock is dropped.
@@ -355,15 +397,17 @@ impl Directory {
     }
 }
 
-/// Refuses a clock that is more than the leeway before the making of the newest key: it would choose the wrong key.
-fn check_clock(content: &RingContent, now: UnixSeconds) -> Result<(), LoadError> {
-    let newest = content.keys.iter().max_by_key(|key| key.spec().created);
-    match newest {
-        Some(key) if key.spec().created > now.plus(LEEWAY_S) => {
-            Err(LoadError::ClockBehind { newest: key.name(), created: key.spec().created, now })
-        }
-        _ => Ok(()),
-    }
+/// What was made last, and when; a revoked key does not count.
+fn newest(content: &RingContent) -> Option<(UnixSeconds, Option<KeyName>)> {
+    let alive = content.keys.iter().filter(|key| !content.revoked.contains(&key.name()));
+    let keys = alive.map(|key| (key.spec().created, Some(key.name())));
+    let cutoffs = content.cutoffs.as_ref().and_then(|cutoffs| cutoffs.newest()).map(|created| (created, None));
+    keys.chain(cutoffs).max_by_key(|(created, _)| *created)
+}
+
+/// What `listing` holds, whatever the time: commands take each cut-off for what it says.
+fn at_any_time(listing: read::Listing) -> Scan {
+    listing.parse(UnixSeconds::MAX, &mut Ahead::default())
 }
 
 /// `ticket-a1b2c3d4.key`

@@ -3,6 +3,7 @@
 //! At most one look a second for the whole process, whoever asks: made-up kids cost others nothing. Who asks within a
 //! second of the last look is refused at once; the directory was looked at too short a time ago to look again.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -13,6 +14,11 @@ use tokio::time::{Instant, timeout};
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long a request waits for a look, should the disk be slow.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// After so many polls without a look that ended, somebody is told.
+const MISSED: u32 = 3;
+/// A shorter poll counts as this: a busy machine is late by more than that.
+const SHORTEST_POLL: Duration = Duration::from_secs(2);
 
 /// Where requests ask for a look, and where whoever looks tells of it.
 #[derive(Debug)]
@@ -28,6 +34,64 @@ struct Looks {
     last_began: Option<Instant>,
     running: bool,
     done: u64,
+    last_failed: bool,
+    /// How often there is to be a look; `None` where nobody looks.
+    every: Option<Duration>,
+    /// When the last look ended that did not fail; at first, when looking began.
+    last_finished: Option<Instant>,
+}
+
+/// Why it is not certain that a revocation reaches this process.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LookTrouble {
+    /// The last look failed.
+    Failed,
+    /// Several looks should have ended since the last one that did.
+    Late {
+        /// How long ago that was.
+        age: Duration,
+    },
+}
+
+impl fmt::Display for LookTrouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed => f.write_str("the last look at the keys directory failed; the last good keys are in use"),
+            Self::Late { age } => write!(
+                f,
+                "the keys directory was last looked at {} s ago; revocations and cut-offs since then are not in force",
+                age.as_secs()
+            ),
+        }
+    }
+}
+
+/// A look that runs. Dropped before [`Look::finish`], it has failed.
+#[derive(Debug)]
+#[must_use = "dropping it says that the look has failed"]
+pub struct Look<'a> {
+    rescans: &'a Rescans,
+    finished: bool,
+}
+
+impl Look<'_> {
+    /// The look is over, and its ring in place.
+    pub fn finish(mut self) {
+        self.finished = true;
+    }
+}
+
+impl Drop for Look<'_> {
+    fn drop(&mut self) {
+        self.rescans.looks.send_modify(|looks| {
+            looks.running = false;
+            looks.done += 1;
+            looks.last_failed = !self.finished;
+            if self.finished {
+                looks.last_finished = Some(Instant::now());
+            }
+        });
+    }
 }
 
 impl Looks {
@@ -55,20 +119,38 @@ impl Rescans {
         }
     }
 
+    /// From now on there is to be a look `every` so often; whoever calls this sees to it.
+    pub fn attend(&self, every: Duration) {
+        self.looks.send_modify(|looks| {
+            looks.every = Some(every);
+            looks.last_finished = Some(Instant::now());
+        });
+    }
+
     /// A look begins.
-    pub fn begin(&self) {
+    pub fn begin(&self) -> Look<'_> {
         self.looks.send_modify(|looks| {
             looks.last_began = Some(Instant::now());
             looks.running = true;
         });
+        Look { rescans: self, finished: false }
     }
 
-    /// The look is over, and its ring in place.
-    pub fn end(&self) {
-        self.looks.send_modify(|looks| {
-            looks.running = false;
-            looks.done += 1;
-        });
+    /// How long ago a look ended that did not fail; `None` where nobody looks.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        self.looks.borrow().last_finished.map(|finished| finished.elapsed())
+    }
+
+    /// Whether looks fail or are missing: whoever looks hangs at a disk, or is gone.
+    #[must_use]
+    pub fn trouble(&self) -> Option<LookTrouble> {
+        let looks = *self.looks.borrow();
+        let (every, age) = (looks.every?, looks.last_finished?.elapsed());
+        if looks.last_failed {
+            return Some(LookTrouble::Failed);
+        }
+        (age > MISSED * every.max(SHORTEST_POLL)).then_some(LookTrouble::Late { age })
     }
 
     /// Has a look taken, or joins the one that runs. `false`: there was none, for it is not time yet.
@@ -105,10 +187,10 @@ mod tests {
         tokio::spawn(async move {
             loop {
                 rescans.asked().await;
-                rescans.begin();
+                let look = rescans.begin();
                 counted.fetch_add(1, Ordering::Relaxed);
                 sleep(Duration::from_millis(50)).await;
-                rescans.end();
+                look.finish();
             }
         });
         looks
@@ -166,5 +248,40 @@ mod tests {
         let began = Instant::now();
         assert!(!rescans.ask().await);
         assert_eq!(began.elapsed(), PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_that_fails_or_is_missing_is_told() {
+        let rescans = Rescans::default();
+        advance(Duration::from_secs(3600)).await;
+        assert_eq!((rescans.trouble(), rescans.age()), (None, None), "nobody is to look");
+        rescans.attend(Duration::from_secs(5));
+        advance(Duration::from_secs(15)).await;
+        assert_eq!(rescans.trouble(), None);
+        // It hangs.
+        let look = rescans.begin();
+        advance(Duration::from_millis(1)).await;
+        let age = Duration::from_millis(15_001);
+        assert_eq!(rescans.trouble(), Some(LookTrouble::Late { age }));
+        assert!(rescans.trouble().unwrap().to_string().contains("last looked at 15 s ago"));
+        look.finish();
+        assert_eq!((rescans.trouble(), rescans.age()), (None, Some(Duration::ZERO)));
+        drop(rescans.begin());
+        assert_eq!(rescans.trouble(), Some(LookTrouble::Failed));
+        advance(Duration::from_secs(1)).await;
+        rescans.begin().finish();
+        assert_eq!(rescans.trouble(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_a_look_that_fails_is_not_kept() {
+        let rescans = Arc::new(Rescans::default());
+        rescans.attended.store(true, Ordering::Relaxed);
+        let look = rescans.begin();
+        let began = Instant::now();
+        let waits = rescans.ask();
+        let fails = async move { drop(look) };
+        assert!(tokio::join!(waits, fails).0);
+        assert_eq!(began.elapsed(), Duration::ZERO);
     }
 }

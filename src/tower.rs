@@ -73,7 +73,7 @@ use crate::bearer::presented_ticket;
 use crate::clock::{Clock, SystemClock};
 use crate::keyring::{AppId, KeyRing, Purpose};
 use crate::keystore::{self, Directory, LoadError, Reload, Reloader};
-use crate::rescan::Rescans;
+use crate::rescan::{LookTrouble, Rescans};
 use crate::ticket::{OpenError, Policy, Ticket, UnverifiedTicket};
 
 /// Checks tickets against the keys of a directory. Cheap to clone; all clones share the keys.
@@ -86,11 +86,17 @@ struct Shared {
     policy: Policy,
     clock: Arc<dyn Clock>,
     watched: AtomicBool,
+    /// Whether the last ticket was refused because nobody looks at the keys.
+    refuses: AtomicBool,
 }
+
+/// How often [`Watch::run`] is taken to look until it says so itself.
+const USUAL_POLL: Duration = Duration::from_secs(5);
 
 /// What keeps a [`Verifier`]'s keys as the directory is, while [`Watch::run`] runs.
 ///
-/// Once this is dropped, the verifier refuses everything: it would not learn of a revocation any more.
+/// The verifier refuses everything once this is dropped, and while no look has ended for three polls, be it that nobody
+/// runs this, that its runtime has ended or that the disk hangs: it would not learn of a revocation.
 #[must_use = "without it the verifier refuses everything; spawn `watch.run(..)`"]
 pub struct Watch {
     shared: Arc<Shared>,
@@ -129,7 +135,9 @@ impl Verifier {
             policy: Policy { ttl_s: 0, max_session_s: max_session.as_secs() },
             clock,
             watched: AtomicBool::new(true),
+            refuses: AtomicBool::new(false),
         });
+        shared.rescans.attend(USUAL_POLL);
         Ok((Self(Arc::clone(&shared)), Watch { shared, reloader: Some(reloader) }))
     }
 
@@ -154,8 +162,7 @@ impl Verifier {
     /// # Errors
     /// [`Refusal`]; any doubt is one.
     pub async fn verify(&self, headers: &HeaderMap) -> Result<AuthTicket, Refusal> {
-        if !self.0.watched.load(Ordering::Relaxed) {
-            tracing::error!("nobody watches the keys any more, so no ticket is accepted; keep Watch::run running");
+        if !self.0.is_watched() {
             return Err(Refusal::NotSetUp);
         }
         let result = match self.open(presented_ticket(headers)?) {
@@ -176,6 +183,23 @@ impl Verifier {
     }
 }
 
+impl Shared {
+    /// Whether revocations arrive: the keys are looked at, and were so lately. The change is logged, not each refusal.
+    fn is_watched(&self) -> bool {
+        let is_late = || matches!(self.rescans.trouble(), Some(LookTrouble::Late { .. }));
+        let is_watched = self.watched.load(Ordering::Relaxed) && !is_late();
+        if self.refuses.load(Ordering::Relaxed) == is_watched {
+            self.refuses.store(!is_watched, Ordering::Relaxed);
+            if is_watched {
+                tracing::info!("the keys are looked at again");
+            } else {
+                tracing::error!("nobody looks at the keys any more, so no ticket is accepted; keep Watch::run running");
+            }
+        }
+        is_watched
+    }
+}
+
 impl Watch {
     /// Looks at the directory `every` so often (the servers do it every 5 s), and when a ticket names an unknown kid.
     ///
@@ -187,7 +211,8 @@ impl Watch {
             Reload::Unchanged => {}
             Reload::Taken { ring, .. } | Reload::Kept { ring, .. } => self.shared.ring.store(Arc::new(ring)),
         };
-        keystore::follow(reloader, &self.shared.rescans, every, |_| Poll::Pending, put).await;
+        keystore::follow(reloader, Arc::clone(&self.shared.clock), &self.shared.rescans, every, |_| Poll::Pending, put)
+            .await;
     }
 }
 

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use auth_ticket::clock::SystemClock;
 use auth_ticket::http::AppState;
 use auth_ticket::keystore::{self, Reload, Reloader};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -37,8 +38,8 @@ impl Watch {
         let put = |reload| match reload {
             Reload::Unchanged => {}
             Reload::Taken { ring, passed_over } => state.ring_reloaded(ring, passed_over.len()),
-            Reload::Kept { ring, .. } => state.ring_kept(ring),
+            Reload::Kept { ring, why } => state.ring_kept(ring, why.explained()),
         };
-        keystore::follow(reloader, state.rescans(), every, nudge, put).await;
+        keystore::follow(reloader, Arc::new(SystemClock), state.rescans(), every, nudge, put).await;
     }
 }

@@ -1,7 +1,6 @@
 //! `/healthz` and `/readyz`: for probes on the clients' address, for operators with reasons on theirs.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -34,9 +33,10 @@ pub(super) async fn ready(State(state): State<Arc<AppState>>) -> Response {
         concerns.push(Concern::CannotSeal(KeyUse::Jwt));
     }
     let mut reasons: Vec<String> = concerns.iter().map(ToString::to_string).collect();
-    if state.reload_failed.load(Ordering::Relaxed) {
-        reasons.push("the keys directory is not right; the last good keys are in use".to_owned());
+    if let Some(why) = &*state.reload_failed.load() {
+        reasons.push(format!("the keys directory is not right; the last good keys are in use: {why}"));
     }
+    reasons.extend(state.rescans.trouble().map(|trouble| trouble.to_string()));
     let (status, word) = match (can_open(&state), reasons.is_empty()) {
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         (true, false) => (StatusCode::OK, "degraded"),
@@ -61,6 +61,7 @@ struct Keys {
 /// All numbers.
 pub(super) async fn metrics(State(state): State<Arc<AppState>>) -> Response {
     const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    state.metrics.keys_looked_at(state.rescans.age());
     let lines_dropped = state.log.get().map_or(0, |log| log.lines_dropped());
     match state.metrics.encode(&state.ring(), state.now(), lines_dropped) {
         Ok(text) => ([(CONTENT_TYPE, OPENMETRICS)], text).into_response(),

@@ -7,6 +7,7 @@ mod sharded;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -61,6 +62,7 @@ pub(super) struct Metrics {
     ring_loaded: Gauge,
     reloads: Family<OfResult, Counter>,
     reload_failed: Gauge,
+    looked_at_age: Gauge<f64, AtomicU64>,
     passed_over: Gauge,
     newest_key_ahead: Gauge,
     log_lines_dropped: Counter,
@@ -240,6 +242,7 @@ impl Metrics {
             ring_loaded: Gauge::default(),
             reloads: Family::default(),
             reload_failed: Gauge::default(),
+            looked_at_age: Gauge::default(),
             passed_over: Gauge::default(),
             newest_key_ahead: Gauge::default(),
             log_lines_dropped: Counter::default(),
@@ -297,6 +300,8 @@ impl Metrics {
         to.register("ring_reloads", "Changes of the keys directory, by whether they were taken", self.reloads.clone());
         let help = "1 while the keys directory is not right and the last good keys are in use";
         to.register("ring_reload_failed", help, self.reload_failed.clone());
+        let help = "How long ago the keys directory was looked at; a revocation made since then is not in force";
+        to.register_with_unit("keys_looked_at_age", help, Unit::Seconds, self.looked_at_age.clone());
         let help = "Files in the keys directory that a newer version wrote or that are misnamed";
         to.register("key_files_passed_over", help, self.passed_over.clone());
         let help = "By how much the newest key was made in what this clock takes for the future";
@@ -377,6 +382,11 @@ impl Metrics {
     pub(super) fn reloaded(&self, taken: bool) {
         self.reloads.get_or_create(&OfResult { result: if taken { "taken" } else { "kept_old" } }).inc();
         self.reload_failed.set(i64::from(!taken));
+    }
+
+    /// `None`: this process never looks.
+    pub(super) fn keys_looked_at(&self, age: Option<Duration>) {
+        self.looked_at_age.set(age.unwrap_or_default().as_secs_f64());
     }
 
     /// Everything, with what depends on `ring` and the time as they are now; `lines_dropped` is the log's own count.

@@ -8,7 +8,7 @@ use std::fmt;
 use foldhash::{HashMap, HashSet};
 
 use super::AppId;
-use crate::clock::UnixSeconds;
+use crate::clock::{LEEWAY_S, UnixSeconds};
 pub use list::{Cutoff, CutoffsError, Who};
 pub use recover::{Entry, Other, Recovered};
 
@@ -63,6 +63,28 @@ pub struct Cutoffs {
     everybody: Option<UnixSeconds>,
     apps: HashMap<AppId, UnixSeconds>,
     openids: HashMap<AppId, HashMap<Box<str>, UnixSeconds>>,
+    newest: Option<UnixSeconds>,
+}
+
+/// Cut-offs that were made in what the clock takes for the future, with when each was first seen.
+///
+/// They count all the same, but for logins up to then and the leeway only. Otherwise a clock that is years ahead would
+/// have everybody refused for years.
+#[derive(Debug, Default)]
+pub struct Ahead {
+    first_seen: HashMap<Who, UnixSeconds>,
+}
+
+impl Ahead {
+    /// Whom each cut-off of a list is about at `now`, and what is to be remembered for the next reading.
+    fn limit(&self, still_ahead: &mut Self, cutoff: Cutoff, now: UnixSeconds) -> Who {
+        if cutoff.created <= now.plus(LEEWAY_S) {
+            return cutoff.who;
+        }
+        let first_seen = self.first_seen.get(&cutoff.who).copied().unwrap_or(now);
+        still_ahead.first_seen.insert(cutoff.who.clone(), first_seen);
+        cutoff.who.at_most(first_seen.plus(LEEWAY_S))
+    }
 }
 
 impl Cutoffs {
@@ -74,12 +96,24 @@ impl Cutoffs {
         list::entries(text)?.collect()
     }
 
-    /// Takes what can be understood of a text that may not be right, with what is wrong with it.
+    /// Takes what can be understood of a text that may not be right, with what is wrong with it. `ahead` is what an
+    /// earlier reading left there.
     #[must_use]
-    pub fn recover(text: &[u8]) -> (Self, Option<CutoffsError>) {
+    pub fn recover(text: &[u8], now: UnixSeconds, ahead: &mut Ahead) -> (Self, Option<CutoffsError>) {
         let mut cutoffs = Self::default();
-        recover::each(text, |cutoff| cutoffs.add(cutoff.who));
-        (cutoffs, recover::fault(text))
+        let mut still_ahead = Ahead::default();
+        let fault = recover::each(text, |cutoff| {
+            cutoffs.newest = cutoffs.newest.max(Some(cutoff.created));
+            cutoffs.add(ahead.limit(&mut still_ahead, cutoff, now));
+        });
+        *ahead = still_ahead;
+        (cutoffs, fault)
+    }
+
+    /// When the newest of a list was made.
+    #[must_use]
+    pub const fn newest(&self) -> Option<UnixSeconds> {
+        self.newest
     }
 
     fn add(&mut self, who: Who) {
@@ -102,6 +136,7 @@ impl Cutoffs {
         for part in [one, other] {
             both.logins.extend(&part.logins);
             both.everybody = both.everybody.max(part.everybody);
+            both.newest = both.newest.max(part.newest);
             for (app, before) in &part.apps {
                 latest(both.apps.entry(app.clone()).or_default(), *before);
             }
@@ -136,6 +171,7 @@ impl FromIterator<Cutoff> for Cutoffs {
     fn from_iter<T: IntoIterator<Item = Cutoff>>(entries: T) -> Self {
         let mut cutoffs = Self::default();
         for entry in entries {
+            cutoffs.newest = cutoffs.newest.max(Some(entry.created));
             cutoffs.add(entry.who);
         }
         cutoffs
@@ -196,6 +232,36 @@ mod tests {
                 let cuts_off = |auth_time| both.cuts_off(&app, "alice", LoginId([1; 8]), UnixSeconds::new(auth_time));
                 assert!(cuts_off(299) && !cuts_off(300) && !both.is_empty(), "{scope}");
             }
+        }
+    }
+
+    #[test]
+    fn a_cut_off_from_the_future_is_about_logins_up_to_now_and_no_later_ones() {
+        let now = UnixSeconds::new(1_795_000_000);
+        let list = |created: UnixSeconds| {
+            format!(r#"{{"v":1,"cutoffs":[{{"scope":"all","before":"{}","created":"{created}"}}]}}"#, created.plus(61))
+        };
+        let app = AppId::parse("wx1").unwrap();
+        let end_of = |cutoffs: &Cutoffs| {
+            (0..200).map(|s| now.plus(s)).find(|at| !cutoffs.cuts_off(&app, "a", LoginId([1; 8]), *at))
+        };
+        let mut ahead = Ahead::default();
+        for (created, end) in [
+            (now.minus(86400), now),
+            (now, now.plus(61)),
+            (now.plus(60), now.plus(121)),
+            (now.plus(61), now.plus(60)),
+            (now.plus(86400 * 400), now.plus(60)),
+        ] {
+            let (cutoffs, fault) = Cutoffs::recover(list(created).as_bytes(), now, &mut ahead);
+            assert_eq!((end_of(&cutoffs), fault), (Some(end), None), "{created}");
+            assert_eq!(cutoffs.newest(), Some(created));
+        }
+        // Read again later, it is not about later logins; a list without it has it forgotten.
+        let text = list(now.plus(86400 * 400));
+        for (text, end) in [(&text, 60), (&list(now), 61), (&text, 160)] {
+            let (cutoffs, _) = Cutoffs::recover(text.as_bytes(), now.plus(100), &mut ahead);
+            assert_eq!(end_of(&cutoffs), Some(now.plus(end)));
         }
     }
 

@@ -89,15 +89,27 @@ fn check(metadata: &Metadata, demand: Demand) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The permission bits of a directory into which group or others could write, if they could.
+/// What about a directory lets somebody else put files into it.
+#[derive(Debug)]
+pub(super) enum OpenDirectory {
+    /// Its permission bits.
+    ToOthers { mode: u32 },
+    /// An owner who is neither root nor this user.
+    ToItsOwner { uid: u32 },
+}
+
+/// Who could write in a directory that should not be able to, if anybody could.
 ///
 /// Kubernetes shows volumes as 1777: that is fine where the directory is root's and the mount is read-only.
-pub(super) fn directory_open_to_others(directory: &Handle) -> io::Result<Option<u32>> {
+pub(super) fn check_directory(directory: &Handle) -> io::Result<Option<OpenDirectory>> {
     let stat = directory.stat()?;
+    if stat.st_uid != 0 && stat.st_uid != rustix::process::geteuid().as_raw() {
+        return Ok(Some(OpenDirectory::ToItsOwner { uid: stat.st_uid }));
+    }
     let mode = stat.st_mode & 0o7777;
     if mode & WRITE_FOR_OTHERS == 0 {
         return Ok(None);
     }
     let harmless = mode & STICKY != 0 && stat.st_uid == 0 && directory.is_on_read_only_mount()?;
-    Ok((!harmless).then_some(mode))
+    Ok((!harmless).then_some(OpenDirectory::ToOthers { mode }))
 }

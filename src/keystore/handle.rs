@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, Stat, StatVfsMountFlags};
 use rustix::io::Errno;
 
-use super::Owner;
+use super::{Owner, spare};
 use crate::clock::UnixSeconds;
 
 /// Permission bits of every file that is made.
@@ -28,7 +28,7 @@ pub(super) struct Handle {
 impl Handle {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        match rustix::fs::openat(CWD, path, flags, Mode::empty()) {
+        match spare::open(|| rustix::fs::openat(CWD, path, flags, Mode::empty())) {
             Ok(fd) => Ok(Self { fd, may_list: true }),
             Err(Errno::ACCESS) => Self::open_unlisted(path),
             Err(error) => Err(error.into()),
@@ -37,7 +37,8 @@ impl Handle {
 
     pub(super) fn open_unlisted(path: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Self { fd: rustix::fs::openat(CWD, path, flags, Mode::empty())?, may_list: false })
+        let fd = spare::open(|| rustix::fs::openat(CWD, path, flags, Mode::empty()))?;
+        Ok(Self { fd, may_list: false })
     }
 
     pub(super) fn stat(&self) -> io::Result<Stat> {
@@ -67,7 +68,7 @@ impl Handle {
             return Err(Errno::ACCESS.into());
         }
         let mut names = Vec::new();
-        for entry in Dir::read_from(&self.fd)? {
+        for entry in spare::open(|| Dir::read_from(&self.fd))? {
             let name = entry?.file_name().to_bytes().to_vec();
             if name != b"." && name != b".." {
                 names.push(OsString::from_vec(name));
@@ -99,7 +100,7 @@ impl Handle {
     /// Opens a file to read it. Links are followed: a Kubernetes volume consists of them.
     pub(super) fn open_file(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-        Ok(rustix::fs::openat(&self.fd, name, flags, Mode::empty())?.into())
+        Ok(spare::open(|| rustix::fs::openat(&self.fd, name, flags, Mode::empty()))?.into())
     }
 
     /// Opens a file to write it, and makes it if it is missing; never through a link.

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use rustix::process::geteuid;
 use sha2::{Digest, Sha256};
 
-use super::access::{self, Content, Demand};
+use super::access::{self, Content, Demand, OpenDirectory};
 use super::handle::Handle;
-use super::{LoadError, key_file_name};
-use crate::keyring::cutoffs::Recovered;
+use super::{LoadError, key_file_name, revoked_file_name};
+use crate::clock::UnixSeconds;
 use crate::keyring::cutoffs::list::{self, Cutoff, CutoffsError};
+use crate::keyring::cutoffs::{Ahead, Recovered};
 use crate::keyring::text::{self, Parsed, TextError};
 use crate::keyring::{Cutoffs, Fingerprint, KeyId, KeyName, KeyUse, RingContent};
 
@@ -26,7 +27,8 @@ const MAX_SCANS: usize = 5;
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Scan {
-    /// What was right. The fingerprint covers the files that could be read.
+    /// What was right, and the cut-offs that could be understood in a list that was not. The fingerprint covers the files
+    /// that were right.
     pub content: RingContent,
     /// What was not.
     pub problems: Vec<FileProblem>,
@@ -187,35 +189,100 @@ pub(super) struct Listing {
     pub(super) digest: [u8; 32],
 }
 
+/// A file with what of it may count. The list of cut-offs may count in spite of a problem, a key never.
 #[derive(Debug)]
 struct ListedFile {
     path: PathBuf,
     name: String,
-    content: Result<Content, Problem>,
+    content: Option<Content>,
+    problem: Option<Problem>,
+}
+
+/// A look at a directory in whatever state it is.
+#[derive(Debug)]
+pub(super) struct Sight {
+    /// Everything in it; where it cannot be listed, what is known to matter and could be found by name.
+    pub(super) listing: Listing,
+    /// What is wrong with the directory itself.
+    pub(super) trouble: Option<LoadError>,
+}
+
+/// Looks at the directory at `path`. Where it cannot be listed, the keys `known` are looked for.
+pub(super) fn look(
+    path: &Path,
+    directory: Result<Arc<Handle>, LoadError>,
+    allow_group_read: bool,
+    known: impl Iterator<Item = KeyName>,
+) -> Sight {
+    let directory = match directory {
+        Ok(directory) => directory,
+        Err(error) => return Sight { listing: find(path, None, allow_group_read, known), trouble: Some(error) },
+    };
+    let refused = refuse_if_open(path, &directory).err();
+    match list_as_it_is(path, &directory, allow_group_read) {
+        Ok((listing, is_settled)) => {
+            let restless = (!is_settled).then(|| LoadError::Restless(path.to_owned()));
+            Sight { listing, trouble: refused.or(restless) }
+        }
+        Err(error) => Sight { listing: find(path, Some(&directory), allow_group_read, known), trouble: Some(error) },
+    }
+}
+
+/// What takes power away, found by name: revocations of the keys `known`, and the list of cut-offs.
+fn find(
+    path: &Path,
+    directory: Option<&Handle>,
+    allow_group_read: bool,
+    known: impl Iterator<Item = KeyName>,
+) -> Listing {
+    let revocations = known.map(revoked_file_name);
+    let mut names: Vec<String> = match directory {
+        Some(directory) => {
+            let names = revocations.chain([CUTOFFS.to_owned()]);
+            names.filter(|name| directory.has(name).unwrap_or_default()).collect()
+        }
+        // By their paths, which takes no descriptor.
+        None => revocations.filter(|name| path.join(name).symlink_metadata().is_ok()).collect(),
+    };
+    names.sort();
+    let read = |name: &str, entry: &Entry| match (directory, entry) {
+        (Some(directory), Entry::Cutoffs) => read_entry(directory, name, entry, allow_group_read),
+        _ => (Some(Content::default()), None),
+    };
+    collect(path, names, read)
 }
 
 /// Refuses a directory into which others could put files.
 pub(super) fn refuse_if_open(path: &Path, directory: &Handle) -> Result<(), LoadError> {
     let list_error = |source| LoadError::List { path: path.to_owned(), source };
-    match access::directory_open_to_others(directory).map_err(list_error)? {
-        Some(mode) => Err(LoadError::WritableByOthers { path: path.to_owned(), mode }),
+    let path = || path.to_owned();
+    match access::check_directory(directory).map_err(list_error)? {
+        Some(OpenDirectory::ToOthers { mode }) => Err(LoadError::WritableByOthers { path: path(), mode }),
+        Some(OpenDirectory::ToItsOwner { uid }) => Err(LoadError::ForeignOwner { path: path(), uid }),
         None => Ok(()),
     }
 }
 
 /// `path` is where the directory was found, for messages.
 pub(super) fn list(path: &Path, directory: &Handle, allow_group_read: bool) -> Result<Listing, LoadError> {
+    match list_as_it_is(path, directory, allow_group_read)? {
+        (listing, true) => Ok(listing),
+        (_, false) => Err(LoadError::Restless(path.to_owned())),
+    }
+}
+
+/// `false`: what was listed last may be half of one version and half of another.
+fn list_as_it_is(path: &Path, directory: &Handle, allow_group_read: bool) -> Result<(Listing, bool), LoadError> {
     let list_error = |source| LoadError::List { path: path.to_owned(), source };
     let mut volume = volume_of(directory);
-    for _ in 0..MAX_SCANS {
+    for scans_left in (0..MAX_SCANS).rev() {
         let listing = list_once(path, directory, allow_group_read).map_err(list_error)?;
         let now = volume_of(directory);
-        if now == volume {
-            return Ok(listing);
+        if now == volume || scans_left == 0 {
+            return Ok((listing, now == volume));
         }
         volume = now;
     }
-    // What was listed last may be half of one version and half of another.
     Err(LoadError::Restless(path.to_owned()))
 }
 
@@ -249,51 +316,81 @@ fn volume_of(directory: &Handle) -> Option<PathBuf> {
 fn list_once(path: &Path, directory: &Handle, allow_group_read: bool) -> io::Result<Listing> {
     let mut names = directory.names()?;
     names.sort();
+    let names = names.into_iter().filter_map(|name| name.into_string().ok());
+    Ok(collect(path, names, |name, entry| read_entry(directory, name, entry, allow_group_read)))
+}
+
+fn read_entry(
+    directory: &Handle,
+    name: &str,
+    entry: &Entry,
+    allow_group_read: bool,
+) -> (Option<Content>, Option<Problem>) {
+    let demand = |max_len| Demand { max_len, allow_group_read };
+    let read = match entry {
+        // What is in a revocation does not count, and neither does what is in a file that is not one of ours.
+        Entry::Revoked(_) | Entry::Misnamed | Entry::Other => Ok((Content::default(), None)),
+        Entry::OfUnknownUse if name.ends_with(".revoked") => Ok((Content::default(), None)),
+        Entry::OfUnknownUse | Entry::Key(_) => {
+            access::read_file(directory, name, demand(text::MAX_LEN)).map(|content| (content, None))
+        }
+        Entry::Cutoffs => access::read_in_spite_of(directory, name, demand(MAX_CUTOFFS_LEN)),
+    };
+    match read {
+        Ok((content, problem)) => (Some(content), problem),
+        Err(problem) => (None, Some(problem)),
+    }
+}
+
+/// Reads the files called `names`, which are sorted, and sums them up.
+fn collect(
+    path: &Path,
+    names: impl IntoIterator<Item = String>,
+    read: impl Fn(&str, &Entry) -> (Option<Content>, Option<Problem>),
+) -> Listing {
     let mut files = Vec::new();
     let (mut fingerprint, mut digest) = (Sha256::new(), Sha256::new());
-    for name in names.into_iter().filter_map(|name| name.into_string().ok()) {
-        let demand = |max_len| Demand { max_len, allow_group_read };
-        let content = match Entry::of(&name) {
-            Entry::Other => continue,
-            // What is in a revocation does not count, and neither does what is in a file that is not one of ours.
-            Entry::Revoked(_) | Entry::Misnamed => Ok(Content::default()),
-            Entry::OfUnknownUse if name.ends_with(".revoked") => Ok(Content::default()),
-            Entry::OfUnknownUse | Entry::Key(_) => access::read_file(directory, &name, demand(text::MAX_LEN)),
-            Entry::Cutoffs => access::read_file(directory, &name, demand(MAX_CUTOFFS_LEN)),
-        };
-        let told = match &content {
-            Ok(content) => Sha256::digest(&**content),
-            Err(problem) => Sha256::digest(problem.to_string()),
-        };
-        let counts = content.is_ok() && !matches!(Entry::of(&name), Entry::Misnamed);
+    for name in names {
+        let entry = Entry::of(&name);
+        if matches!(entry, Entry::Other) {
+            continue;
+        }
+        let (content, problem) = read(&name, &entry);
+        let told = Sha256::digest(content.as_deref().map_or(&[][..], Vec::as_slice));
+        let counts = problem.is_none() && !matches!(entry, Entry::Misnamed);
         for sum in [&mut digest].into_iter().chain(counts.then_some(&mut fingerprint)) {
             sum.update(&name);
             sum.update([0]);
             sum.update(told);
         }
-        digest.update([u8::from(content.is_ok())]);
-        files.push(ListedFile { path: path.join(&name), name, content });
+        digest.update(Sha256::digest(problem.as_ref().map(ToString::to_string).unwrap_or_default()));
+        files.push(ListedFile { path: path.join(&name), name, content, problem });
     }
     let fingerprint = Fingerprint(fingerprint.finalize().first_chunk().copied().unwrap_or_default());
-    Ok(Listing { files, fingerprint, digest: digest.finalize().into() })
+    Listing { files, fingerprint, digest: digest.finalize().into() }
 }
 
 impl Listing {
-    /// Understands the files one by one.
-    pub(super) fn parse(self) -> Scan {
+    /// Whether there is a list of cut-offs, right or not.
+    pub(super) fn has_cutoffs(&self) -> bool {
+        self.files.iter().any(|file| file.name == CUTOFFS)
+    }
+
+    /// Understands the files one by one. `ahead` is what the last such reading left.
+    pub(super) fn parse(self, now: UnixSeconds, ahead: &mut Ahead) -> Scan {
         let mut scan = Scan::default();
         scan.content.fingerprint = self.fingerprint;
-        for ListedFile { path, name, content } in self.files {
-            if let Err(problem) = content.and_then(|content| scan.take_up(&name, &content)) {
-                scan.problems.push(FileProblem { path, problem });
-            }
+        for ListedFile { path, name, content, problem } in self.files {
+            let taken = content.and_then(|content| scan.take_up(&name, &content, now, ahead).err());
+            // One for each file: what stands first in the way of mending it.
+            scan.problems.extend(problem.or(taken).map(|problem| FileProblem { path, problem }));
         }
         scan
     }
 }
 
 impl Scan {
-    fn take_up(&mut self, name: &str, content: &[u8]) -> Result<(), Problem> {
+    fn take_up(&mut self, name: &str, content: &[u8], now: UnixSeconds, ahead: &mut Ahead) -> Result<(), Problem> {
         match Entry::of(name) {
             Entry::Other => {}
             Entry::Misnamed => self.pass_over(name, "it is not named like a key file, for example ticket-a1b2c3d4.key"),
@@ -303,8 +400,9 @@ impl Scan {
             }
             Entry::Key(key) => self.take_key(key, content)?,
             Entry::Cutoffs => {
-                let text = str::from_utf8(content).map_err(|_| Problem::NotText)?;
-                self.content.cutoffs = Some(Arc::new(Cutoffs::parse(text)?));
+                let (cutoffs, fault) = Cutoffs::recover(content, now, ahead);
+                self.content.cutoffs = Some(Arc::new(cutoffs));
+                fault.map_or(Ok(()), Err)?;
             }
         }
         Ok(())

@@ -1,12 +1,14 @@
 //! A directory that is looked at again and again: what changed, and what of it is taken.
 //!
 //! A ring is taken as a whole or not at all, with one exception: what takes power away (revocations, added cut-offs) is
-//! taken at once, also from a directory in which something else is broken.
+//! taken at once, however broken or open to others the directory is. Whoever can write there can log people out, no more.
 
 use std::sync::Arc;
 
-use super::{Directory, LoadError, PassedOver, Scan};
-use crate::clock::UnixSeconds;
+use super::read::Sight;
+use super::{Directory, LoadError, PassedOver, Scan, spare};
+use crate::clock::{LEEWAY_S, UnixSeconds};
+use crate::keyring::cutoffs::Ahead;
 use crate::keyring::{AppId, Cutoffs, KeyName, KeyRing, KeyUse, RingContent};
 
 /// Looks at a directory and knows what it held before.
@@ -15,14 +17,19 @@ pub struct Reloader {
     directory: Directory,
     apps: Vec<AppId>,
     held: RingContent,
-    seen: Seen,
+    /// `None`: whatever the next look finds is new.
+    seen: Option<Seen>,
+    ahead: Ahead,
 }
 
 /// What the last look found, to tell whether the next one finds something else.
-#[derive(Debug, Eq, PartialEq)]
-enum Seen {
-    Files([u8; 32]),
-    NoFiles(String),
+#[derive(Debug)]
+struct Seen {
+    digest: [u8; 32],
+    trouble: Option<String>,
+    /// When the newest key or cut-off was made: if that is in the future, time alone can put it right.
+    newest: Option<UnixSeconds>,
+    is_ahead: bool,
 }
 
 /// What a look at the directory came to.
@@ -72,42 +79,48 @@ impl Reloader {
         apps: Vec<AppId>,
         now: UnixSeconds,
     ) -> Result<(Self, KeyRing, Vec<PassedOver>), LoadError> {
+        spare::keep();
         let listing = directory.list()?;
-        let seen = Seen::Files(listing.digest);
-        let scan = directory.strict(listing.parse())?;
-        super::check_clock(&scan.content, now)?;
+        let (digest, mut ahead) = (listing.digest, Ahead::default());
+        let scan = directory.strict(listing.parse(now, &mut ahead))?;
+        directory.check_clock(&scan.content, now)?;
         let ring = KeyRing::new(scan.content.clone(), apps.iter().cloned())?;
-        Ok((Self { directory, apps, held: scan.content, seen }, ring, scan.passed_over))
+        let newest = super::newest(&scan.content).map(|(created, _)| created);
+        let seen = Some(Seen { digest, trouble: None, newest, is_ahead: false });
+        Ok((Self { directory, apps, held: scan.content, seen, ahead }, ring, scan.passed_over))
     }
 
     /// Looks again.
-    pub fn look(&mut self) -> Reload {
-        match self.directory.list() {
-            Ok(listing) => {
-                if self.saw_already(Seen::Files(listing.digest)) {
-                    return Reload::Unchanged;
-                }
-                self.take(listing.parse())
-            }
-            Err(error) => {
-                if self.saw_already(Seen::NoFiles(error.to_string())) {
-                    return Reload::Unchanged;
-                }
-                self.keep(error.into(), RingContent::default())
-            }
+    pub fn look(&mut self, now: UnixSeconds) -> Reload {
+        spare::keep();
+        let Sight { listing, trouble } = self.directory.look(self.held.keys.iter().map(|key| key.name()));
+        spare::keep();
+        let digest = listing.digest;
+        let told = trouble.as_ref().map(explained);
+        let is_ahead = |newest: Option<UnixSeconds>| newest.is_some_and(|created| created > now.plus(LEEWAY_S));
+        let same =
+            |seen: &Seen| seen.digest == digest && seen.trouble == told && seen.is_ahead == is_ahead(seen.newest);
+        if self.seen.as_ref().is_some_and(same) {
+            return Reload::Unchanged;
         }
+        let has_cutoffs = listing.has_cutoffs();
+        let scan = listing.parse(now, &mut self.ahead);
+        let newest = super::newest(&scan.content).map(|(created, _)| created);
+        self.seen = Some(Seen { digest, trouble: told, newest, is_ahead: is_ahead(newest) });
+        let trouble = trouble.map(ReloadError::from).or_else(|| self.gone(&scan.content, has_cutoffs));
+        self.take(scan, trouble, now)
     }
 
-    fn saw_already(&mut self, found: Seen) -> bool {
-        let same = self.seen == found;
-        self.seen = found;
-        same
+    /// Has the next look tell of everything anew: what the last one found did not get where it should.
+    pub fn forget(&mut self) {
+        self.seen = None;
     }
 
-    fn take(&mut self, scan: Scan) -> Reload {
+    fn take(&mut self, scan: Scan, trouble: Option<ReloadError>, now: UnixSeconds) -> Reload {
         let found = RingContent { keys: Vec::new(), ..scan.content.clone() };
-        let result = self.gone(&scan.content).map_or(Ok(()), Err).and_then(|()| {
+        let result = trouble.map_or(Ok(()), Err).and_then(|()| {
             let scan = self.directory.strict(scan)?;
+            self.directory.check_clock(&scan.content, now)?;
             let ring = KeyRing::new(scan.content.clone(), self.apps.iter().cloned()).map_err(LoadError::from)?;
             Ok((scan, ring))
         });
@@ -121,25 +134,46 @@ impl Reloader {
     }
 
     /// What was in force and has no file any more.
-    fn gone(&self, found: &RingContent) -> Option<ReloadError> {
+    fn gone(&self, found: &RingContent, has_cutoffs: bool) -> Option<ReloadError> {
         let revocation = self.held.revoked.difference(&found.revoked).next().copied();
-        let cutoffs_gone = self.held.cutoffs.is_some() && found.cutoffs.is_none();
         // A list that is there but cannot be read is told as what it is.
         revocation
             .map(ReloadError::RevocationGone)
-            .or_else(|| (cutoffs_gone && !self.directory.has_cutoffs_file()).then_some(ReloadError::CutoffsGone))
+            .or_else(|| (self.held.cutoffs.is_some() && !has_cutoffs).then_some(ReloadError::CutoffsGone))
     }
 
     fn keep(&mut self, why: ReloadError, found: RingContent) -> Reload {
         self.held.revoked.extend(found.revoked);
-        self.held.cutoffs = match (self.held.cutoffs.take(), found.cutoffs) {
-            (Some(held), Some(found)) => Some(Arc::new(Cutoffs::both(&held, &found))),
-            (held, found) => held.or(found),
+        self.held.cutoffs = match (&self.held.cutoffs, found.cutoffs) {
+            (Some(held), Some(found)) => Some(Arc::new(Cutoffs::both(held, &found))),
+            (held, found) => held.clone().or(found),
         };
         let ring = KeyRing::new(self.held.clone(), self.apps.iter().cloned())
             .expect("the held keys and these apps made a ring before");
         Reload::Kept { why, ring }
     }
+}
+
+impl ReloadError {
+    /// The error with its causes and what to do about it, as one line for a log.
+    #[must_use]
+    pub fn explained(&self) -> String {
+        match self {
+            Self::Load(error) => explained(error),
+            Self::RevocationGone(_) | Self::CutoffsGone => self.to_string(),
+        }
+    }
+}
+
+fn explained(error: &LoadError) -> String {
+    let mut text = error.to_string();
+    if let LoadError::List { source, .. } = error {
+        text = format!("{text}: {source}");
+    }
+    if let Some(remedy) = error.remedy() {
+        text = format!("{text}; {remedy}");
+    }
+    text.replace("\n  ", "; ")
 }
 
 impl Directory {

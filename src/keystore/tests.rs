@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests put files where operators would")]
 
+mod followed;
+mod power;
 mod watched;
 
 use std::fs;

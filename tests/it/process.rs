@@ -15,6 +15,7 @@ mod keys;
 mod operators;
 mod owner;
 mod power;
+mod reach;
 mod replicas;
 mod serve;
 mod services;

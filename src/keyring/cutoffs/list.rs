@@ -31,6 +31,18 @@ pub enum Who {
     Login(LoginId),
 }
 
+impl Who {
+    /// The same, about logins before `latest` at most.
+    pub(super) fn at_most(self, latest: UnixSeconds) -> Self {
+        match self {
+            Self::Everybody(before) => Self::Everybody(before.min(latest)),
+            Self::App(app, before) => Self::App(app, before.min(latest)),
+            Self::Openid(app, openid, before) => Self::Openid(app, openid, before.min(latest)),
+            Self::Login(login_id) => Self::Login(login_id),
+        }
+    }
+}
+
 /// Why a text is no list of cut-offs.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]

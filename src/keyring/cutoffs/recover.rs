@@ -132,14 +132,26 @@ impl Recovered {
     }
 }
 
-/// Each cut-off that can be understood in `text`, one after the other; no list of them is kept.
-pub(super) fn each(text: &[u8], mut take: impl FnMut(Cutoff)) {
-    // Where the text ends is no matter here.
-    let _ = walk(valid_part(text), |_, entry| list::entry(entry.get()).into_iter().for_each(&mut take), |_, _| {});
+/// Gives each cut-off that can be understood in `text`, one after the other, and says what is wrong with it. No list of
+/// entries is kept: there may be a million of them.
+pub(super) fn each(text: &[u8], mut take: impl FnMut(Cutoff)) -> Option<CutoffsError> {
+    let (mut versions, mut others) = (Vec::new(), 0);
+    let whole = walk(
+        valid_part(text),
+        |_, entry| match list::entry(entry.get()) {
+            Ok(cutoff) => take(cutoff),
+            Err(_) => others += 1,
+        },
+        |name, value| versions.extend((name == "v").then(|| value.get().to_owned())),
+    );
+    // Read once more only where that is needed to say what is wrong.
+    let is_right =
+        whole == Some(1) && others == 0 && versions == ["1"] && text.starts_with(valid_part(text).as_bytes());
+    if is_right { None } else { fault(text) }
 }
 
 /// What is wrong with `text`.
-pub(super) fn fault(text: &[u8]) -> Option<CutoffsError> {
+fn fault(text: &[u8]) -> Option<CutoffsError> {
     let Ok(text) = str::from_utf8(text) else { return Some(CutoffsError::NotText) };
     match list::entries(text) {
         Ok(mut entries) => entries.find_map(Result::err),
@@ -154,22 +166,23 @@ fn valid_part(text: &[u8]) -> &str {
 }
 
 /// Gives each whole entry of the list, with its number, and each other whole member. `None` if the text ends or goes wrong before
-/// the end of the object, or goes on after it.
+/// the end of the object, or goes on after it; otherwise the number of lists in it.
 fn walk<'a>(
     text: &'a str,
     mut entry: impl FnMut(usize, &'a RawValue),
     mut member: impl FnMut(String, &'a RawValue),
-) -> Option<()> {
+) -> Option<usize> {
     let mut rest = Rest(text);
-    let mut number = 0;
+    let (mut number, mut lists) = (0, 0);
     rest.eat('{')?;
     if rest.eat('}').is_some() {
-        return rest.end();
+        return rest.end().map(|()| lists);
     }
     loop {
         let name: String = rest.value()?;
         rest.eat(':')?;
         if name == "cutoffs" && rest.eat('[').is_some() {
+            lists += 1;
             let mut ended = rest.eat(']');
             while ended.is_none() {
                 number += 1;
@@ -183,7 +196,7 @@ fn walk<'a>(
             member(name, rest.raw()?);
         }
         if rest.eat('}').is_some() {
-            return rest.end();
+            return rest.end().map(|()| lists);
         }
         rest.eat(',')?;
     }
@@ -238,7 +251,7 @@ mod tests {
         let recovered = Recovered::read(text.as_bytes());
         assert_eq!((recovered.cutoffs().count(), recovered.others().count()), (cutoffs, others), "{text}");
         let mut each_one = Vec::new();
-        each(text.as_bytes(), |cutoff| each_one.push(cutoff));
+        assert_eq!(each(text.as_bytes(), |cutoff| each_one.push(cutoff)), recovered.fault, "{text}");
         assert!(recovered.cutoffs().eq(&each_one), "{text}");
         recovered
     }
@@ -346,10 +359,11 @@ mod tests {
 
         #[test]
         fn any_text_at_all_is_read_to_some_end(
-            text in "(\\{|\\}|\\[|\\]|,|:|\"cutoffs\"|\"v\"|1|\"|\\\\|\\{\"scope\":\"all\"|x| |ä){0,40}",
+            text in "(\\{\"v\":1,\"cutoffs\":\\[|\\]\\}|\\{|\\}|\\[|\\]|,|:|\"cutoffs\"|\"v\"|1|\"|\\\\|\\{\"scope\":\"all\"|x| |ä){0,40}",
         ) {
             let recovered = Recovered::read(text.as_bytes());
             prop_assert_eq!(recovered.fault.is_none(), list::parse(&text).is_ok());
+            prop_assert_eq!(each(text.as_bytes(), drop), recovered.fault.clone());
             if let Ok(cutoffs) = list::parse(&text) {
                 prop_assert!(recovered.cutoffs().eq(&cutoffs) && recovered.is_whole);
             }

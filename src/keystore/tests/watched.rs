@@ -3,24 +3,25 @@
 use super::*;
 
 /// A server's view of a directory that changes under it.
-struct Watched {
-    keys: Keys,
-    name: KeyName,
-    reloader: Reloader,
+pub(super) struct Watched {
+    pub(super) keys: Keys,
+    pub(super) name: KeyName,
+    pub(super) reloader: Reloader,
     ring: KeyRing,
+    pub(super) now: UnixSeconds,
 }
 
 impl Watched {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let (keys, name) = Keys::with_key();
         let (reloader, ring, _) = Reloader::start(keys.directory.clone(), Vec::new(), NOW).unwrap();
-        Self { keys, name, reloader, ring }
+        Self { keys, name, reloader, ring, now: NOW }
     }
 
     /// Looks once more; `Err` tells why the directory was not taken.
     #[track_caller]
-    fn look(&mut self) -> Result<(), String> {
-        match self.reloader.look() {
+    pub(super) fn look(&mut self) -> Result<(), String> {
+        match self.reloader.look(self.now) {
             Reload::Unchanged => panic!("something has changed"),
             Reload::Taken { ring, .. } => {
                 self.ring = ring;
@@ -28,27 +29,40 @@ impl Watched {
             }
             Reload::Kept { why, ring } => {
                 self.ring = ring;
-                Err(why.to_string())
+                Err(why.explained())
             }
         }
     }
 
     #[track_caller]
-    fn kept_because(&mut self, what: &str) {
+    pub(super) fn kept_because(&mut self, what: &str) {
         let why = self.look().unwrap_err();
         assert!(why.contains(what), "{why}\nshould say: {what}");
     }
 
-    fn state(&self) -> KeyState {
+    #[track_caller]
+    pub(super) fn unchanged(&mut self) {
+        assert!(matches!(self.reloader.look(self.now), Reload::Unchanged));
+    }
+
+    pub(super) fn ring(&self) -> &KeyRing {
+        &self.ring
+    }
+
+    pub(super) fn state(&self) -> KeyState {
         self.ring.keys().find(|key| key.key().name() == self.name).unwrap().state(NOW)
     }
 
-    fn cuts_off(&self, openid: &str) -> bool {
-        let (app, login_id) = (AppId::parse("wx1").unwrap(), LoginId::parse("0000000000000000").unwrap());
-        self.ring.cutoffs().cuts_off(&app, openid, login_id, NOW)
+    pub(super) fn cuts_off(&self, openid: &str) -> bool {
+        self.cuts_off_at(openid, NOW)
     }
 
-    fn cut_off(&self, openids: &[&str]) {
+    pub(super) fn cuts_off_at(&self, openid: &str, auth_time: UnixSeconds) -> bool {
+        let (app, login_id) = (AppId::parse("wx1").unwrap(), LoginId::parse("0000000000000000").unwrap());
+        self.ring.cutoffs().cuts_off(&app, openid, login_id, auth_time)
+    }
+
+    pub(super) fn cut_off(&self, openids: &[&str]) {
         let entries: Vec<String> = openids
             .iter()
             .map(|openid| {
@@ -65,13 +79,13 @@ impl Watched {
 #[test]
 fn nothing_new_is_told_as_nothing_new() {
     let mut watched = Watched::start();
-    assert!(matches!(watched.reloader.look(), Reload::Unchanged));
+    assert!(matches!(watched.reloader.look(NOW), Reload::Unchanged));
     let path = watched.keys.path(&format!("{}.key", watched.name));
     let content = fs::read(&path).unwrap();
     fs::write(&path, content).unwrap();
-    assert!(matches!(watched.reloader.look(), Reload::Unchanged), "another time, the same content");
+    assert!(matches!(watched.reloader.look(NOW), Reload::Unchanged), "another time, the same content");
     watched.keys.put("README.md", "new", 0o644);
-    assert!(matches!(watched.reloader.look(), Reload::Unchanged), "not one of ours");
+    assert!(matches!(watched.reloader.look(NOW), Reload::Unchanged), "not one of ours");
 }
 
 #[test]
@@ -95,7 +109,7 @@ fn a_broken_file_keeps_the_old_ring_until_it_is_mended() {
     let before = watched.ring.fingerprint();
     watched.keys.put("ticket-00000001.key", "{\"v\":1,", 0o600);
     watched.kept_because("ticket-00000001.key: not a key file");
-    assert!(matches!(watched.reloader.look(), Reload::Unchanged), "told once, not at every look");
+    assert!(matches!(watched.reloader.look(NOW), Reload::Unchanged), "told once, not at every look");
     assert_eq!((watched.ring.fingerprint(), watched.state()), (before, KeyState::Active));
     fs::remove_file(watched.keys.path("ticket-00000001.key")).unwrap();
     watched.look().unwrap();
@@ -118,6 +132,7 @@ fn a_directory_that_vanishes_or_empties_keeps_the_old_ring() {
     watched.look().unwrap();
     fs::set_permissions(watched.keys.root.path(), fs::Permissions::from_mode(0o777)).unwrap();
     watched.kept_because("writable by its group or by others");
+    watched.unchanged();
 }
 
 #[test]
@@ -182,11 +197,11 @@ fn a_volume_that_is_swapped_is_seen_whole() {
     symlink(format!("..data/{file}"), keys.path(&file)).unwrap();
     let (mut reloader, _, _) = Reloader::start(keys.directory.clone(), Vec::new(), NOW).unwrap();
     put_version("..2", &[]);
-    assert!(matches!(reloader.look(), Reload::Unchanged), "the same files in another version of the volume");
+    assert!(matches!(reloader.look(NOW), Reload::Unchanged), "the same files in another version of the volume");
     let revoked = format!("{name}.revoked");
     put_version("..3", &[&revoked]);
     symlink(format!("..data/{revoked}"), keys.path(&revoked)).unwrap();
-    let Reload::Taken { ring, .. } = reloader.look() else { panic!("a right directory is taken") };
+    let Reload::Taken { ring, .. } = reloader.look(NOW) else { panic!("a right directory is taken") };
     assert_eq!(ring.keys().next().unwrap().state(NOW), KeyState::Revoked);
 }
 

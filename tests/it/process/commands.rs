@@ -115,8 +115,8 @@ fn a_clock_that_is_behind_is_refused() {
     put(root.path(), &format!("keys/ticket-{KID}.key"), &key, 0o600);
     let refusal = Outcome::of(auth_ticket(&["keys", "list"]).current_dir(root.path())).refused();
     let end = format!(
-        ", but key ticket-{KID} was made at 9000-01-01T00:00:00Z: the clock is behind\n\
-         hint: set the clock (NTP); keys are chosen by it\n"
+        ", but keys/ticket-{KID}.key was made at 9000-01-01T00:00:00Z: the clock is behind, or was ahead then\n\
+         hint: set the clock (NTP); if it is right, auth-ticket keys revoke ticket-{KID} --keys keys\n"
     );
     assert!(refusal.starts_with("error: the clock says 20") && refusal.ends_with(&end), "{refusal}");
 }

@@ -14,27 +14,27 @@ use super::support::{
 };
 
 /// A server with an address for operators, its platform, and its keys.
-struct Replica {
-    site: Site,
-    server: Server,
+pub(super) struct Replica {
+    pub(super) site: Site,
+    pub(super) server: Server,
     admin: SocketAddr,
     _platform: Server,
 }
 
 impl Replica {
     /// Looks at its keys every `poll`.
-    fn start(poll: &str) -> Self {
+    pub(super) fn start(poll: &str) -> Self {
         let platform = simulator();
         let site = Site::new(platform.address, "");
         let (server, admin) = start(&site, poll);
         Self { site, server, admin, _platform: platform }
     }
 
-    fn keys(&self) -> &Keys {
+    pub(super) fn keys(&self) -> &Keys {
         &self.site.keys
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub(super) fn get(&self, path: &str) -> Answer {
         call(self.admin, "GET", path, &[], "")
     }
 
@@ -43,19 +43,19 @@ impl Replica {
     }
 
     /// `cutoff ARGS` on its keys directory.
-    fn cutoff(&self, args: &[&str]) -> Outcome {
+    pub(super) fn cutoff(&self, args: &[&str]) -> Outcome {
         Outcome::of(auth_ticket(&["cutoff"]).args(args).arg("--keys").arg(self.keys().path()))
     }
 
     #[track_caller]
-    fn metric(&self, sample: &str) -> f64 {
+    pub(super) fn metric(&self, sample: &str) -> f64 {
         let text = self.get("/metrics").raw;
         let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("no {sample} in {text}")).trim().parse().unwrap()
     }
 
     #[track_caller]
-    fn refuses(&self, ticket: &str, error: &str) {
+    pub(super) fn refuses(&self, ticket: &str, error: &str) {
         until("the ticket is refused", || self.server.verify(ticket).status == 401);
         assert_eq!(self.server.verify(ticket).json()["error"], error);
     }

@@ -1,0 +1,100 @@
+//! Taking power away reaches a running server, whatever is wrong with its keys directory or scarce in its process.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+
+use super::operators::Replica;
+use super::support::{DEADLINE, until};
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_revocation_in_a_directory_that_the_group_can_write_to_is_in_force() {
+    let replica = Replica::start("100ms");
+    let ticket = replica.server.ticket("demo-alice-1");
+    let kid = replica.keys().kid("ticket", "active");
+    set_mode(&replica.keys().path(), 0o775);
+    replica.keys().run(&["revoke", &kid]);
+    replica.refuses(&ticket, "invalid_ticket");
+    let reasons = replica.get("/readyz").json()["reasons"].to_string();
+    let path = replica.keys().path();
+    for what in
+        ["the keys directory is not right", "is writable by its group", &format!("chmod go-w {}", path.display())]
+    {
+        assert!(reasons.contains(what), "{reasons} should say {what}");
+        assert!(replica.server.stderr().contains(what), "the log should say {what}");
+    }
+}
+
+#[test]
+fn a_cut_off_in_a_list_with_another_mode_and_a_strange_entry_is_in_force() {
+    let replica = Replica::start("100ms");
+    let ticket = replica.server.ticket("demo-alice-1");
+    replica.cutoff(&["add", "--all"]).done();
+    let list = replica.keys().file("cutoffs.json");
+    let text = fs::read_to_string(&list).unwrap().replace("\"cutoffs\":[", "\"cutoffs\":[{\"scope\":\"nobody\"},");
+    // The server may have seen the right list already; this one has to be enough for one that starts to look now.
+    let other = Replica::start("100ms");
+    let others_ticket = other.server.ticket("demo-alice-1");
+    let others_list = other.keys().file("cutoffs.json");
+    fs::write(&others_list, text).unwrap();
+    set_mode(&others_list, 0o644);
+    other.refuses(&others_ticket, "ticket_revoked");
+    replica.refuses(&ticket, "ticket_revoked");
+    assert!(other.server.stderr().contains("is open to others (mode 0644)"));
+}
+
+/// A connection that stays open, and the status of one check after the other on it.
+struct Held(TcpStream);
+
+impl Held {
+    fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        Self(stream)
+    }
+
+    fn verify(&mut self, ticket: &str) -> u16 {
+        write!(self.0, "GET /v1/verify HTTP/1.1\r\nHost: a\r\nweixinauth: {ticket}\r\n\r\n").unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            self.0.read_exact(&mut byte).unwrap();
+            head.extend(byte);
+        }
+        let head = String::from_utf8(head).unwrap().to_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+        self.0.read_exact(&mut body).unwrap();
+        head.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+}
+
+#[test]
+fn a_cut_off_is_in_force_when_connections_have_taken_every_descriptor() {
+    let replica = Replica::start("100ms");
+    let ticket = replica.server.ticket("demo-alice-1");
+    let mut held = Held::open(replica.server.address);
+    assert_eq!(held.verify(&ticket), 200);
+    // As many descriptors as it has open, and none more.
+    let pid = replica.server.pid();
+    let open = || fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count() as u64;
+    let limit = Rlimit { current: Some(open() + 4), maximum: getrlimit(Resource::Nofile).maximum };
+    prlimit(Pid::from_raw(i32::try_from(pid).unwrap()), Resource::Nofile, limit).unwrap();
+    let mut silent = Vec::new();
+    until("it has no descriptor left", || {
+        silent.extend(TcpStream::connect(replica.server.address));
+        replica.server.stderr().contains("cannot accept a connection")
+    });
+    replica.cutoff(&["add", "--all"]).done();
+    until("the cut-off is in force", || held.verify(&ticket) == 401);
+    drop(silent);
+    until("it accepts again", || replica.server.verify(&ticket).status == 401);
+}
