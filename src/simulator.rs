@@ -25,10 +25,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::middleware;
 use http_body_util::BodyExt as _;
 
 use crate::clock::Clock;
 
+mod answers;
 mod codes;
 mod endpoint;
 mod faults;
@@ -70,9 +72,17 @@ impl Simulator {
         Self { wechat: Arc::new(Wechat::new(clock)) }
     }
 
+    /// The same, where codes that it has not made are those of the user `devtools`: the developer tools of `WeChat` get real
+    /// ones, even where their server is a simulated one.
+    #[must_use]
+    pub fn for_devtools(clock: Arc<dyn Clock>) -> Self {
+        Self { wechat: Arc::new(Wechat::new(clock).welcoming("devtools")) }
+    }
+
     /// All routes of the simulator.
     pub fn router(&self) -> Router {
-        routes::routes().merge(own::routes()).fallback(own::not_found).with_state(Arc::clone(&self.wechat))
+        let routes = routes::routes().merge(own::routes()).with_state(Arc::clone(&self.wechat));
+        routes.layer(middleware::from_fn_with_state(Arc::clone(&self.wechat), routes::planted))
     }
 
     /// Who `name` is in the app `appid`. Nobody when either is not 1 to 64 visible ASCII characters, or when the name

@@ -81,6 +81,11 @@ impl Codes {
         self.minted.insert(code, Minted { appid, name, expires_at: now.plus(Self::LIFETIME_S) });
     }
 
+    /// Whether the code was minted here, and not too long ago to be remembered.
+    pub(super) fn has_minted(&self, code: &str) -> bool {
+        self.minted.get(code).is_some()
+    }
+
     /// Whom a minted code stands for. It is not spent thereby.
     pub(super) fn owner(&self, code: &str, appid: &str, now: UnixSeconds) -> Result<Name, Refused> {
         if self.spent.get(&digest(code)).is_some() {

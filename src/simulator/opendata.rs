@@ -81,10 +81,11 @@ struct UserInfo<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct PhoneObject<'a, C> {
+struct PhoneObject<'a> {
     phone_number: &'a str,
     pure_phone_number: &'a str,
-    country_code: C,
+    /// A number in the documentation's example; a text in its table, and in what the real one sends.
+    country_code: String,
     watermark: Watermark<'a>,
 }
 
@@ -111,18 +112,10 @@ pub(super) fn user_info(name: &Name, watermark: Watermark<'_>) -> String {
     json(&UserInfo { open_id: &open_id, profile: profile(name), union_id: &union_id, watermark })
 }
 
-/// The object of the phone button, where the country is a text.
+/// The object of the phone button and of `getuserphonenumber`.
 pub(super) fn phone(phone: &Phone, watermark: Watermark<'_>) -> String {
-    json(&phone_object(&phone.full(), phone, phone.country_code.to_string(), watermark))
-}
-
-/// The object of `getuserphonenumber`, where the country is a number.
-pub(super) fn phone_info(phone: &Phone, watermark: Watermark<'_>) -> String {
-    json(&phone_object(&phone.full(), phone, phone.country_code, watermark))
-}
-
-fn phone_object<'a, C>(full: &'a str, phone: &'a Phone, country_code: C, mark: Watermark<'a>) -> PhoneObject<'a, C> {
-    PhoneObject { phone_number: full, pure_phone_number: &phone.pure, country_code, watermark: mark }
+    let (phone_number, country_code) = (&*phone.full(), phone.country_code.to_string());
+    json(&PhoneObject { phone_number, pure_phone_number: &phone.pure, country_code, watermark })
 }
 
 /// `object`, the text of a JSON object, with a watermark at its end.
@@ -258,8 +251,6 @@ mod tests {
             "watermark": { "timestamp": 1_477_314_187, "appid": "wx4f4bc4dec97d474b" },
         });
         assert_eq!(serde_json::from_str::<Value>(&phone(&alice.phone(), MARK)).unwrap(), expected);
-        let info: Value = serde_json::from_str(&phone_info(&alice.phone(), MARK)).unwrap();
-        assert_eq!(info["countryCode"], 86);
     }
 
     #[test]

@@ -39,6 +39,12 @@ pub(super) enum OwnError {
     Data,
     #[error("fault is not err-N, slow-MILLISECONDS, http-500, garbage, hang or cut")]
     Fault,
+    #[error("path does not begin with / and belong to a platform")]
+    Path,
+    #[error("the simulator has no room for another answer; DELETE /_sim/answers")]
+    FullOfAnswers,
+    #[error("answer is neither an object nor a text")]
+    Answer,
     #[error("the simulator remembers no more users with a reset session_key; POST /_sim/reset, or restart it")]
     Full,
     #[error("the operating system has no randomness to give")]
@@ -66,6 +72,15 @@ struct Expire {
 struct PlanFault {
     endpoint: Endpoint,
     fault: String,
+    #[serde(default)]
+    times: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlantAnswer {
+    path: String,
+    answer: Box<RawValue>,
     #[serde(default)]
     times: u64,
 }
@@ -104,7 +119,12 @@ pub(super) fn routes() -> Router<Arc<Wechat>> {
         wechat.state().plans.clear();
         answer(StatusCode::OK, &json!({}))
     });
+    let clear_answers = delete(async |Shared(wechat): Shared<Arc<Wechat>>| {
+        wechat.state().planted.clear();
+        answer(StatusCode::OK, &json!({}))
+    });
     Router::new()
+        .route("/_sim/answers", post_json(plant_answer).merge(clear_answers).fallback(async || allow("POST, DELETE")))
         .route("/_sim/code", post_json(mint_login_code))
         .route("/_sim/phone-code", post_json(mint_phone_code))
         .route("/_sim/encrypt", post_json(encrypt))
@@ -216,6 +236,19 @@ fn plan_fault(wechat: &Wechat, PlanFault { endpoint, fault, times }: PlanFault) 
     Ok(json!({ "endpoint": endpoint, "fault": fault, "times": times }))
 }
 
+/// The path answers this, whatever is asked; an object is written as it is, a text is its content.
+fn plant_answer(wechat: &Wechat, PlantAnswer { path, answer, times }: PlantAnswer) -> Result<Value, OwnError> {
+    if !path.starts_with('/') || path.contains('?') || is_own(&path) {
+        return Err(OwnError::Path);
+    }
+    let text = match answer.get() {
+        object if object.starts_with('{') => object.to_owned(),
+        text => serde_json::from_str(text).map_err(|_| OwnError::Answer)?,
+    };
+    let is_planted = wechat.state().planted.set(path.clone(), text, (times > 0).then_some(times));
+    if is_planted { Ok(json!({ "path": path, "times": times })) } else { Err(OwnError::FullOfAnswers) }
+}
+
 #[expect(clippy::unnecessary_wraps, reason = "all of these may refuse")]
 fn forget(wechat: &Wechat, Nothing {}: Nothing) -> Result<Value, OwnError> {
     *wechat.state() = State::default();
@@ -248,8 +281,13 @@ fn allow(methods: &'static str) -> Response {
     ([(ALLOW, HeaderValue::from_static(methods))], answer(StatusCode::METHOD_NOT_ALLOWED, &body)).into_response()
 }
 
+/// Whether a path is one of the simulator's own.
+pub(super) fn is_own(path: &str) -> bool {
+    path.strip_prefix("/_sim").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// The answer to a path that leads nowhere.
-pub(super) async fn not_found() -> Response {
+pub(super) fn not_found() -> Response {
     let body = json!({ "error": "not_found", "error_description": "the simulator has no such route" });
     answer(StatusCode::NOT_FOUND, &body)
 }

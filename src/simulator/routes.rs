@@ -4,19 +4,20 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{RawQuery, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::handler::Handler;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use axum::http::{HeaderValue, StatusCode, Uri};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
 
-use super::read_body;
 use super::reply::Reply;
 use super::wechat::{Jscode2session, PhoneRequest, SessionRequest, TokenRequest, Wechat};
+use super::{own, read_body};
 
 pub(super) fn routes() -> Router<Arc<Wechat>> {
     Router::new()
@@ -27,6 +28,32 @@ pub(super) fn routes() -> Router<Arc<Wechat>> {
         .route("/wxa/resetusersessionkey", only_get(resetusersessionkey))
         .route("/wxa/business/getuserphonenumber", only_post(getuserphonenumber))
         .route("/wxa/business/checkencryptedmsg", only_post(checkencryptedmsg))
+        .layer(middleware::from_fn(with_length))
+        .fallback(unknown)
+}
+
+/// The real one takes no body without a length: clients that send one in chunks fail there, and have to fail here.
+async fn with_length(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    if headers.contains_key(TRANSFER_ENCODING) && !headers.contains_key(CONTENT_LENGTH) {
+        return (StatusCode::PRECONDITION_FAILED, "").into_response();
+    }
+    next.run(request).await
+}
+
+/// Answers what was planted for the path, before anything is looked at.
+pub(super) async fn planted(State(wechat): State<Arc<Wechat>>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let planted = if own::is_own(path) { None } else { wechat.planted(path) };
+    match planted {
+        Some(reply) => respond(reply).await,
+        None => next.run(request).await,
+    }
+}
+
+/// Clients look for an errcode in a 200; of a bare 404 many make a success.
+async fn unknown(State(wechat): State<Arc<Wechat>>, uri: Uri) -> Response {
+    if own::is_own(uri.path()) { own::not_found() } else { respond(wechat.refuse(40066)).await }
 }
 
 fn only_get<T: 'static>(handler: impl Handler<T, Arc<Wechat>>) -> MethodRouter<Arc<Wechat>> {

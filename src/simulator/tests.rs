@@ -157,7 +157,7 @@ async fn a_phone_code_can_be_minted() {
     let (_, _, body) = call(&simulator, Method::POST, &path, minted.to_string()).await;
     let bob = simulator.user("wx1", "hk.bob").unwrap();
     let info = &serde_json::from_str::<Value>(&body).unwrap()["phone_info"];
-    assert_eq!((&info["countryCode"], &info["purePhoneNumber"]), (&json!(852), &json!(bob.phone)));
+    assert_eq!((&info["countryCode"], &info["purePhoneNumber"]), (&json!("852"), &json!(bob.phone)));
     assert_eq!(info["phoneNumber"], json!(format!("+{}{}", bob.country_code, bob.phone)));
     assert_eq!(errcode(&simulator, &path, minted.to_string()).await, 40029);
 }
@@ -350,7 +350,94 @@ async fn other_routes_and_methods_are_refused_in_json() {
     let simulator = simulator();
     assert_eq!(call(&simulator, Method::GET, "/_sim/code", "").await.0, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(post(&simulator, "/_sim/nothing", "").await.0, StatusCode::NOT_FOUND);
-    assert_eq!(post(&simulator, "/", "").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(post(&simulator, "/_sim", "").await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn an_interface_that_is_not_there_says_so_by_its_errcode() {
+    let simulator = simulator();
+    for path in ["/", "/wxa/msg_sec_check?access_token=x", "/sns/jscode2session/", "/_simulator", "/wxa/business"] {
+        for method in [Method::GET, Method::POST] {
+            let (status, content_type, body) = call(&simulator, method, path, "{}").await;
+            assert_eq!((status, &*content_type), (StatusCode::OK, "text/plain"), "{path}");
+            let told: Value = serde_json::from_str(&body).unwrap();
+            assert_eq!(told["errcode"], 40066, "{path}");
+            assert!(told["errmsg"].as_str().unwrap().starts_with("invalid url, rid: "), "{told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_in_chunks_is_a_412() {
+    let simulator = simulator();
+    let send = async |path: &str, name: &str, value: &str| {
+        let request = Request::post(path).header(name, value).body(Body::from("{}")).unwrap();
+        simulator.router().oneshot(request).await.unwrap().status()
+    };
+    for path in ["/cgi-bin/stable_token", "/wxa/business/getuserphonenumber", "/wxa/business/checkencryptedmsg"] {
+        assert_eq!(send(path, "transfer-encoding", "chunked").await, StatusCode::PRECONDITION_FAILED, "{path}");
+        assert_eq!(send(path, "content-length", "2").await, StatusCode::OK, "{path}");
+    }
+    // Its own routes take what tests send.
+    assert_eq!(send("/_sim/reset", "transfer-encoding", "chunked").await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_answer_is_planted_for_any_interface_and_cleared() {
+    let simulator = simulator();
+    let plant = r#"{"path":"/wxa/msg_sec_check","answer":{"errcode": 0, "n": 1.50},"times":2}"#;
+    let (status, told) = post(&simulator, "/_sim/answers", plant).await;
+    assert_eq!((status, told), (StatusCode::OK, json!({ "path": "/wxa/msg_sec_check", "times": 2 })));
+    let ask = async |path: &str| call(&simulator, Method::POST, path, "{}").await;
+    for _ in 0..2 {
+        let (status, content_type, body) = ask("/wxa/msg_sec_check?access_token=x").await;
+        assert_eq!((status, &*content_type, &*body), (StatusCode::OK, "text/plain", r#"{"errcode": 0, "n": 1.50}"#));
+    }
+    assert!(ask("/wxa/msg_sec_check").await.2.contains("40066"), "twice, and no more");
+
+    // One that it has, too; a text is its content; it holds until it is cleared.
+    post(&simulator, "/_sim/answers", r#"{"path":"/sns/jscode2session","answer":"not \"JSON\""}"#).await;
+    for _ in 0..3 {
+        assert_eq!(call(&simulator, Method::GET, &format!("{SESSION}demo-alice-1"), "").await.2, r#"not "JSON""#);
+    }
+    assert_eq!(call(&simulator, Method::DELETE, "/_sim/answers", "").await.0, StatusCode::OK);
+    assert!(get(&simulator, &format!("{SESSION}demo-alice-1")).await["openid"].is_string(), "the code was not spent");
+    for bad in [
+        r#"{"path":"wxa/x","answer":{}}"#,
+        r#"{"path":"/wxa/x?a=b","answer":{}}"#,
+        r#"{"path":"/_sim/reset","answer":{}}"#,
+        r#"{"path":"/wxa/x","answer":1}"#,
+        r#"{"path":"/wxa/x"}"#,
+        r#"{"path":"/wxa/x","answer":{},"time":1}"#,
+    ] {
+        assert_eq!(post(&simulator, "/_sim/answers", bad).await.0, StatusCode::BAD_REQUEST, "{bad}");
+    }
+    post(&simulator, "/_sim/answers", r#"{"path":"/wxa/x","answer":{}}"#).await;
+    post(&simulator, "/_sim/reset", "").await;
+    assert!(ask("/wxa/x").await.2.contains("40066"), "a reset forgets answers, too");
+}
+
+/// The developer tools get real codes, which nobody here has made.
+#[tokio::test]
+async fn a_demos_simulator_knows_the_codes_of_the_developer_tools() {
+    let clock = Arc::new(FixedClock::new(UnixSeconds::new(1_800_000_000)));
+    let simulator = Simulator::for_devtools(Arc::<FixedClock>::clone(&clock));
+    let devtools = simulator.user("wx1", "devtools").unwrap();
+    let real = "0a3Xu2000kxyzS1abc300def4Q0Xu20S";
+    assert_eq!(get(&simulator, &format!("{SESSION}{real}")).await["openid"], *devtools.openid);
+    assert_eq!(get(&simulator, &format!("{SESSION}{real}")).await["errcode"], 40163, "once, as any code");
+    assert_eq!(
+        get(&simulator, &format!("{SESSION}demo-alice-1")).await["openid"],
+        *simulator.user("wx1", "alice").unwrap().openid
+    );
+    assert_eq!(get(&simulator, &format!("{SESSION}err-45011")).await["errcode"], 45011);
+    // The phone button's as well; and a code that was minted stays what it is.
+    let path = format!("/wxa/business/getuserphonenumber?access_token={}", stable_token(&simulator).await);
+    let asked = json!({ "code": real, "openid": devtools.openid }).to_string();
+    assert!(call(&simulator, Method::POST, &path, asked).await.2.contains(&devtools.phone));
+    let minted = post(&simulator, "/_sim/code", r#"{"appid":"wx1","name":"alice"}"#).await.1;
+    clock.advance(300);
+    assert_eq!(get(&simulator, &format!("{SESSION}{}", minted["code"].as_str().unwrap())).await["errcode"], 40029);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::SimulatedUser;
+use super::answers::Planted;
 use super::codes::{Codes, Refused, Request};
 use super::endpoint::{Endpoint, Stats};
 use super::faults::{Fault, Plan, Plans};
@@ -25,6 +26,8 @@ pub(super) struct Wechat {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
     answers: AtomicU64,
+    /// Whom codes log in that nobody here has made.
+    stranger: Option<Name>,
 }
 
 /// Everything that is remembered.
@@ -36,6 +39,7 @@ pub(super) struct State {
     pub(super) tokens: AccessTokens,
     pub(super) messages: Messages,
     pub(super) plans: Plans,
+    pub(super) planted: Planted,
     pub(super) stats: Stats,
 }
 
@@ -122,7 +126,20 @@ struct MessageAnswer {
 
 impl Wechat {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, state: Mutex::default(), answers: AtomicU64::new(0) }
+        Self { clock, state: Mutex::default(), answers: AtomicU64::new(0), stranger: None }
+    }
+
+    /// Codes that nobody here has made, those of the real developer tools for example, are codes of this user.
+    pub(super) fn welcoming(self, name: &str) -> Self {
+        Self { stranger: Name::parse(name), ..self }
+    }
+
+    /// What the spelling of `code` asks for; `once` is what the codes of this kind begin with that work once.
+    fn asked_by(&self, code: &str, once: &str, codes: &Codes) -> Request {
+        match (Request::parse(code, once), &self.stranger) {
+            (Request::Other, Some(stranger)) if !codes.has_minted(code) => Request::Once(stranger.clone()),
+            (request, _) => request,
+        }
     }
 
     /// A login code becomes an openid and a `session_key`.
@@ -131,8 +148,8 @@ impl Wechat {
         self.call(Endpoint::Jscode2session, appid, |state, now| {
             present(&[(appid, 41002), (secret, 41004), (js_code, 41008)])?;
             app(appid, grant_type, "authorization_code")?;
-            let (delay, name) =
-                spend(&mut state.login_codes, Request::parse(js_code, "demo"), js_code, appid, now, 40163, |_| true)?;
+            let request = self.asked_by(js_code, "demo", &state.login_codes);
+            let (delay, name) = spend(&mut state.login_codes, request, js_code, appid, now, 40163, |_| true)?;
             state.users.meet(&name, appid);
             let session_key = state.users.session_key(&name, appid);
             let (openid, unionid) = (name.openid(appid), name.unionid());
@@ -172,11 +189,11 @@ impl Wechat {
         self.call_with_token(Endpoint::Getuserphonenumber, access_token, |state, appid, now| {
             let PhoneRequest { code, openid } = request?;
             let is_user = |name: &Name| openid.as_ref().is_none_or(|openid| *openid == name.openid(appid));
-            let (delay, name) =
-                spend(&mut state.phone_codes, Request::parse(&code, "phone"), &code, appid, now, 40029, is_user)?;
+            let request = self.asked_by(&code, "phone", &state.phone_codes);
+            let (delay, name) = spend(&mut state.phone_codes, request, &code, appid, now, 40029, is_user)?;
             state.users.meet(&name, appid);
             let watermark = Watermark { timestamp: now.as_u64(), appid };
-            let phone_info = RawValue::from_string(opendata::phone_info(&name.phone(), watermark)).map_err(|_| -1)?;
+            let phone_info = RawValue::from_string(opendata::phone(&name.phone(), watermark)).map_err(|_| -1)?;
             Ok((delay, ok(PhoneAnswer { phone_info })))
         })
     }
@@ -208,6 +225,11 @@ impl Wechat {
             let made_at = state.messages.made_at(appid, bytes.ok_or(40097)?, now).ok_or(1)?;
             Ok((Duration::ZERO, ok(MessageAnswer { vaild: true, create_time: made_at.as_u64() })))
         })
+    }
+
+    /// The answer that somebody has planted for this path, if there is one.
+    pub(super) fn planted(&self, path: &str) -> Option<Reply> {
+        self.state().planted.take(path).map(|answer| Reply::Json(Duration::ZERO, answer))
     }
 
     /// A refusal for a request that is not looked at, and not counted.
