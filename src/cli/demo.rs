@@ -43,8 +43,10 @@ pub(crate) struct Demo {
 
 impl Demo {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        // People read what is printed below; RUST_LOG brings the log lines back.
-        log::start(config::log_directives().as_deref(), LevelFilter::WARN, Format::Text)?;
+        // People read what is printed below, and then what becomes of their requests; RUST_LOG brings more log lines.
+        let directives = config::log_directives().filter(|directives| !directives.is_empty());
+        let directives = directives.as_deref().unwrap_or("warn,auth_ticket::requests=debug");
+        log::start(Some(directives), LevelFilter::WARN, Format::Text)?;
         serve::server_runtime(0)?.block_on(self.serve())
     }
 
@@ -89,7 +91,7 @@ impl Demo {
         let state = AppState::new(settings, apps, Vec::new(), ring, Arc::new(SystemClock))?;
 
         let welcome = welcome(listener.local_addr()?, admin.local_addr()?, &platform_url, keys.path());
-        servers.add(platform, Simulator::new(Arc::new(SystemClock)).router(), ConnectionCount::default());
+        servers.add(platform, Simulator::for_devtools(Arc::new(SystemClock)).router(), ConnectionCount::default());
         tokio::spawn(Watch::new(Arc::clone(&state), reloader, KEYS_POLL)?.run());
         servers.add(admin, http::admin_routes(Arc::clone(&state), Vec::new()), state.connection_count("operators"));
         let count = state.client_connections();

@@ -279,6 +279,11 @@ impl ApiError {
         self.limit
     }
 
+    /// Name and description, as the client is told.
+    pub(super) fn summary(&self) -> String {
+        format!("{}: {}", self.code.as_str(), self.description)
+    }
+
     pub(super) fn description(&self) -> &str {
         &self.description
     }

@@ -15,6 +15,9 @@ use super::limits::Limit;
 use crate::bearer::{self, NotPresented};
 use crate::ticket::UnverifiedTicket;
 
+/// What lines about requests are logged under, one for each, at debug level: the demo shows these and no others.
+pub(super) const LOG_TARGET: &str = "auth_ticket::requests";
+
 /// Largest section of request headers, in bytes; see [`header_section_len`].
 pub(super) const MAX_HEADER_SECTION: usize = 16 << 10;
 /// Largest body that is taken, in bytes.
@@ -38,6 +41,17 @@ pub(super) fn presented_ticket(headers: &HeaderMap) -> Result<UnverifiedTicket, 
 /// Names, values and four bytes for each line.
 pub(super) fn header_section_len(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}
+
+/// A path that may be logged: short segments of letters, so no ticket, code or openid.
+pub(super) fn shown_path(path: &str) -> &str {
+    const MAX_SEGMENT_LEN: usize = 20;
+    let is_plain = |segment: &str| {
+        segment.len() <= MAX_SEGMENT_LEN
+            && segment.bytes().all(|byte| byte.is_ascii_alphabetic() || b"-._".contains(&byte))
+    };
+    // The version in /v1/...
+    if path.split('/').all(|segment| is_plain(segment) || segment == "v1") { path } else { "not shown" }
 }
 
 /// What kind of body a content type announces.
@@ -126,6 +140,16 @@ mod tests {
 
     fn kind(values: &[&'static str]) -> BodyKind {
         body_kind(&values.iter().map(|value| (CONTENT_TYPE, HeaderValue::from_static(value))).collect())
+    }
+
+    #[test]
+    fn a_path_that_may_hold_a_secret_is_not_shown() {
+        for shown in ["/", "/v1/logn", "/v1/phone/", "/favicon.ico", "/miniLogin/login.ajax"] {
+            assert_eq!(shown_path(shown), shown);
+        }
+        for hidden in ["/AQaUyXyWpf3s", "/v1/demo-alice-1", "/oWnfnNzCsNGzXdPmqPndDjabc", "/v1/%41", "/a\u{e9}"] {
+            assert_eq!(shown_path(hidden), "not shown", "{hidden}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Which request goes where, and the layer that all answers but those of checks pass.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +17,13 @@ use hyper::header::{
 use hyper::{Method, Request};
 use tower::ServiceExt;
 use tower_http::cors::{AllowOrigin, CorsLayer};
+use tracing::Level;
 
 use super::error::{ApiError, ErrorCode};
 use super::host::{self, AllowedHosts};
 use super::limits::{self, Limit};
 use super::peer::Peer;
-use super::request::{MAX_HEADER_SECTION, header_section_len};
+use super::request::{LOG_TARGET, MAX_HEADER_SECTION, header_section_len, shown_path};
 use super::verify::Check;
 use super::{
     AppState, NO_STORE, Settings, admin, compat, discovery, introspect, login, openapi, phone, session, session_key,
@@ -47,7 +49,7 @@ impl Routes {
         if let Some(state) = &self.checks
             && let Some(check) = Check::of(request.uri().path())
         {
-            let mut response = check.answer(state, request.headers(), peer).await;
+            let mut response = check.answer(state, request.method(), request.headers(), peer).await;
             // A check waits for no body, so a connection on which one may still come ends with the answer, and says so.
             if !request.body().is_end_stream() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -182,16 +184,27 @@ async fn answer(State(state): State<Arc<AppState>>, mut request: Request<Body>, 
     let client = state.limits.client(&request);
     let style = Style::of(request.uri().path(), &state.settings);
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let is_logged = tracing::enabled!(target: LOG_TARGET, Level::DEBUG);
+    let asked = is_logged.then(|| (request.method().clone(), request.uri().path().to_owned()));
     let response = next.run(request).await;
     if let Some(limit) = response.extensions().get().and_then(ApiError::limit) {
         state.metrics.limit_reached(limit);
     }
+    let outcome = asked.as_ref().map(|_| outcome(&response));
     let mut response = style.render_error(response, &request_id, client);
-    let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    state.metrics.answered(route, response.status().as_u16());
-    tracing::debug!(%request_id, route, status = response.status().as_u16(), "answered");
+    let status = response.status().as_u16();
+    state.metrics.answered(route.as_ref().map_or("none", MatchedPath::as_str), status);
+    if let Some(((method, path), outcome)) = asked.zip(outcome) {
+        let route = route.as_ref().map_or_else(|| shown_path(&path), MatchedPath::as_str);
+        tracing::debug!(target: LOG_TARGET, %request_id, %method, route, status, outcome = &*outcome, "answered");
+    }
     response.headers_mut().entry(CACHE_CONTROL).or_insert(NO_STORE);
     response
+}
+
+/// What the line about a request says of `response`, before that is rendered.
+fn outcome(response: &Response) -> Cow<'static, str> {
+    response.extensions().get().map(ApiError::summary).map_or(Cow::Borrowed("ok"), Cow::Owned)
 }
 
 /// How a route tells of errors.

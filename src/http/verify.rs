@@ -10,15 +10,15 @@ use std::net::IpAddr;
 
 use axum::body::Body;
 use axum::response::Response;
-use hyper::HeaderMap;
 use hyper::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+use hyper::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 use tracing::Level;
 
 use super::access_token::AccessToken;
 use super::error::{ApiError, ErrorCode};
 use super::limits::Limit;
-use super::request::{MAX_HEADER_SECTION, header_section_len, presented_ticket};
+use super::request::{LOG_TARGET, MAX_HEADER_SECTION, header_section_len, presented_ticket};
 use super::{App, AppState, NO_STORE};
 use crate::keyring::Purpose;
 use crate::request_id::RequestId;
@@ -115,10 +115,18 @@ impl<'a> Check<'a> {
         Self { route: Route::None, wanted: Wanted::App(Cow::Borrowed("")) }
     }
 
-    /// The answer to a request with `headers`; `peer` is for the log.
-    pub(super) async fn answer(&self, state: &AppState, headers: &HeaderMap, peer: Option<IpAddr>) -> Response {
+    /// The answer to a request with `headers`. Its method and `peer` decide nothing and are for the log.
+    pub(super) async fn answer(
+        &self,
+        state: &AppState,
+        method: &Method,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+    ) -> Response {
         let result = self.identity(state, headers).await;
         let request_id = LazyCell::new(|| RequestId::of(headers));
+        let is_logged = tracing::enabled!(target: LOG_TARGET, Level::DEBUG);
+        let outcome = result.as_ref().err().filter(|_| is_logged).map(ApiError::summary);
         let response = match result {
             Ok(identity) => {
                 let mut response = Response::new(Body::empty());
@@ -135,8 +143,9 @@ impl<'a> Check<'a> {
         };
         let status = response.status().as_u16();
         state.metrics.checked(self.route, status);
-        if tracing::enabled!(Level::DEBUG) {
-            tracing::debug!(request_id = %*request_id, route = self.route.as_str(), status, "answered");
+        if is_logged {
+            let (route, outcome) = (self.route.as_str(), outcome.as_deref().unwrap_or("ok"));
+            tracing::debug!(target: LOG_TARGET, request_id = %*request_id, %method, route, status, outcome, "answered");
         }
         response
     }

@@ -5,8 +5,11 @@ use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
+use auth_ticket::clock::SystemClock;
+use auth_ticket::simulator::Simulator;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::{BINARY, Outcome, Server, auth_ticket, until};
@@ -72,6 +75,36 @@ fn the_demo_serves_the_older_routes_too() {
     let body = format!("openid={handle}&unionid=&phoneNo=");
     let check = server.post("/miniLogin/loginCheck.ajax", &form, &body).json();
     assert_eq!(server.verify(check["data"]["AUTH_TICKET"].as_str().unwrap()).status, 200);
+}
+
+/// With WeChat's developer tools: their codes are real, so the simulator has never heard of them.
+#[test]
+fn the_demo_logs_the_developer_tools_in_and_shows_each_request() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = Server::start(demo(directory.path()).env_remove("RUST_LOG"));
+    let code = "0a3Xu2000kxyzS1abc300def4Q0Xu20S";
+    let ticket = server.login(code).json()["ticket"].as_str().unwrap().to_owned();
+    assert_eq!(server.verify(&ticket).status, 200);
+    assert_eq!(server.login(code).status, 401);
+    server.get("/v1/logn", &[]);
+    server.get(&format!("/{ticket}"), &[]);
+    let devtools = Simulator::new(Arc::new(SystemClock)).user("wx0123456789abcdef", "devtools").unwrap();
+    let session = server.get("/v1/session", &[("weixinauth", &ticket)]).json();
+    assert_eq!(session["openid"], *devtools.openid);
+    for line in [
+        "method=POST route=\"/v1/login\" status=200 outcome=\"ok\"",
+        "method=GET route=\"/v1/verify\" status=200 outcome=\"ok\"",
+        "method=POST route=\"/v1/login\" status=401 outcome=\"code_used: the code was used before; take a new code and log in again\"",
+        "method=GET route=\"/v1/logn\" status=404 outcome=\"not_found: ",
+        "method=GET route=\"not shown\" status=404",
+        "method=GET route=\"/v1/session\" status=200 outcome=\"ok\"",
+    ] {
+        until(line, || server.stderr().contains(line));
+    }
+    let shown = server.stderr();
+    assert_eq!(shown.lines().count(), 6, "one line each: {shown}");
+    assert!(!shown.contains(code) && !shown.contains(&ticket[..30]) && !shown.contains(&devtools.openid), "{shown}");
+    server.stop();
 }
 
 #[test]
