@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Client, Response, StatusCode};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
-use crate::breaker::{Breaker, BreakerOptions, Pass};
+use crate::breaker::{Breaker, BreakerOptions, Pass, Stopped};
 use crate::outbound;
 use crate::ticket::{ClaimError, OwnerClaims};
 
@@ -23,9 +23,54 @@ pub struct Hook {
     url: Url,
     audience: String,
     client: Client,
-    permits: Semaphore,
+    permits: Permits,
     timeout: Duration,
     breaker: Breaker,
+}
+
+/// What a question is asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "a session begins, or goes on")]
+pub enum Share {
+    /// A session begins. Always leaves a quarter of the permits, so that logins at a slow platform stop no renewal.
+    Login,
+    /// A session goes on. At most half of the permits, so that a crowd that renews leaves room to log in.
+    Renewal,
+}
+
+/// How many questions may be out at once, in all and for each [`Share`].
+struct Permits {
+    all: Arc<Semaphore>,
+    /// Taken before one of `all`, so that no more than these ever queue there.
+    logins: Arc<Semaphore>,
+    renewals: Arc<Semaphore>,
+}
+
+impl Permits {
+    /// With fewer than two there is nothing to divide.
+    fn new(count: usize) -> Self {
+        let count = count.min(Semaphore::MAX_PERMITS);
+        let [all, logins, renewals] =
+            [count, count - count / 4, count.div_ceil(2)].map(|count| Arc::new(Semaphore::new(count)));
+        Self { all, logins, renewals }
+    }
+
+    async fn acquire(&self, share: Share) -> Option<[OwnedSemaphorePermit; 2]> {
+        let share = match share {
+            Share::Login => &self.logins,
+            Share::Renewal => &self.renewals,
+        };
+        let of_share = Arc::clone(share).acquire_owned().await.ok()?;
+        Some([of_share, Arc::clone(&self.all).acquire_owned().await.ok()?])
+    }
+}
+
+/// Permission to ask one question, and the permits for it. They are given back when it is dropped.
+#[derive(Debug)]
+#[must_use = "permits are given back when it is dropped"]
+pub struct Admission {
+    pass: Pass,
+    permits: [OwnedSemaphorePermit; 2],
 }
 
 /// What a [`Hook`] is made from.
@@ -35,7 +80,7 @@ pub struct HookOptions {
     pub url: Url,
     /// Whom the questions are for: the `aud` of their JWTs.
     pub audience: String,
-    /// How long one may take, waiting for its turn included; above 0.
+    /// How long one may take, not counting up to half of that in which it waits for a permit; above 0.
     pub timeout: Duration,
     /// How many may be out at once, at least 1.
     pub max_concurrent: usize,
@@ -163,7 +208,7 @@ impl Hook {
             return Err(HookError::NoConcurrency);
         }
         let client = outbound::client(&url).build().map_err(|_| HookError::Client)?;
-        let permits = Semaphore::new(max_concurrent.min(Semaphore::MAX_PERMITS));
+        let permits = Permits::new(max_concurrent);
         Ok(Self { url, audience, client, permits, timeout, breaker: Breaker::new(Self::BREAKER) })
     }
 
@@ -173,35 +218,34 @@ impl Hook {
         &self.audience
     }
 
-    /// Permission to ask one question, to be had before anything is spent for it.
+    /// Permission to ask one question, to be had before anything is spent for it. Waits for a permit at most half of the
+    /// timeout.
     ///
     /// # Errors
-    /// [`CallError::Stopped`].
-    pub fn admit(&self) -> Result<Pass, CallError> {
-        let pass = self.breaker.admit(Instant::now());
-        pass.map_err(|stopped| CallError::Stopped { retry_after_s: stopped.retry_after_s() })
+    /// [`CallError::Stopped`] and [`CallError::Busy`].
+    pub async fn admit(&self, share: Share) -> Result<Admission, CallError> {
+        let stopped = |stopped: Stopped| CallError::Stopped { retry_after_s: stopped.retry_after_s() };
+        let pass = self.breaker.admit(Instant::now()).map_err(stopped)?;
+        match timeout(self.timeout / 2, self.permits.acquire(share)).await {
+            Ok(Some(permits)) => Ok(Admission { pass, permits }),
+            _ => Err(CallError::Busy),
+        }
     }
 
     /// Sends `jwt`, and says what came back and how long that took.
     ///
     /// Runs to its end also when nobody waits for it any more: clients that give up early hide no outage.
-    pub async fn ask(self: &Arc<Self>, pass: Pass, jwt: String) -> (Result<Verdict, CallError>, Duration) {
+    pub async fn ask(self: &Arc<Self>, admission: Admission, jwt: String) -> (Result<Verdict, CallError>, Duration) {
         let hook = Arc::clone(self);
         let asking = tokio::spawn(async move {
             let began = Instant::now();
-            let result = hook.ask_before(began + hook.timeout, jwt).await;
+            let Admission { pass, permits } = admission;
+            let result = timeout_at(began + hook.timeout, hook.call(jwt)).await.unwrap_or(Err(CallError::Timeout));
+            drop(permits);
             report(pass, result.as_ref().err().copied());
             (result, began.elapsed())
         });
         asking.await.unwrap_or((Err(CallError::CutOff), Duration::ZERO))
-    }
-
-    async fn ask_before(&self, deadline: Instant, jwt: String) -> Result<Verdict, CallError> {
-        // Half the time is left to those who get a turn.
-        let Ok(Ok(_permit)) = timeout(self.timeout / 2, self.permits.acquire()).await else {
-            return Err(CallError::Busy);
-        };
-        timeout_at(deadline, self.call(jwt)).await.unwrap_or(Err(CallError::Timeout))
     }
 
     async fn call(&self, jwt: String) -> Result<Verdict, CallError> {
@@ -234,8 +278,6 @@ impl fmt::Debug for HookOptions {
 /// Tells the breaker how it went, and operators when that changes something.
 fn report(pass: Pass, error: Option<CallError>) {
     match error {
-        // Nothing was sent, so there is nothing to tell.
-        Some(CallError::Busy) => drop(pass),
         Some(error) if error.is_outage() => {
             if let Some(pause) = pass.failed(Instant::now()) {
                 let pause_s = pause.as_secs();

@@ -20,6 +20,7 @@ mod metrics;
 mod openapi;
 mod peer;
 mod phone;
+mod quota;
 mod rates;
 mod request;
 mod routes;
@@ -62,7 +63,8 @@ use error::ApiError;
 use flight::Flights;
 use limits::Limits;
 use metrics::{Metrics, OpenedUnder};
-use upstream::{Asks, Breakers, Interface};
+use quota::Quotas;
+use upstream::{Breakers, Interface};
 use verify::IdentityHeaders;
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -82,7 +84,7 @@ pub struct AppState {
     login_flights: Flights<Arc<Session>>,
     handle_flights: Flights<Arc<Session>>,
     phone_flights: Flights<Phone>,
-    asks: Asks,
+    quotas: Quotas,
     limits: Limits,
     breakers: Breakers,
     rescans: Rescans,
@@ -148,7 +150,7 @@ impl AppState {
             login_flights: Flights::default(),
             handle_flights: Flights::default(),
             phone_flights: Flights::default(),
-            asks: Asks::default(),
+            quotas: Quotas::default(),
             limits,
             breakers,
             rescans: Rescans::default(),

@@ -7,8 +7,7 @@ use serde::Serialize;
 use super::error::{ApiError, ErrorCode};
 use super::identity::{IdentityFields, subject};
 use super::{App, AppState};
-use crate::breaker::Pass;
-use crate::hook::{CallError, Hook, Verdict};
+use crate::hook::{Admission, CallError, Hook, Share, Verdict};
 use crate::ticket::{LoginId, Session};
 
 /// `typ` of a question, so that it is taken for nothing else (RFC 8725 section 3.11).
@@ -30,6 +29,13 @@ impl Event {
         match self {
             Self::Login => "login",
             Self::Renewal => "renewal",
+        }
+    }
+
+    const fn share(self) -> Share {
+        match self {
+            Self::Login => Share::Login,
+            Self::Renewal => Share::Renewal,
         }
     }
 
@@ -59,17 +65,19 @@ struct Question<'a> {
 
 /// Permission to ask, if there is somebody to ask.
 #[derive(Debug)]
-pub(super) struct Turn(Option<(Arc<Hook>, Pass)>);
+pub(super) struct Turn(Option<(Arc<Hook>, Admission)>);
 
 impl Turn {
     /// To be had before anything is spent for the question.
     ///
     /// # Errors
-    /// There is no key to sign it with, or the owner's service is left alone for the moment.
-    pub(super) fn take(state: &AppState, event: Event) -> Result<Self, ApiError> {
+    /// There is no key to sign it with, the owner's service is left alone for the moment, or no permit came free in time.
+    pub(super) async fn take(state: &AppState, event: Event) -> Result<Self, ApiError> {
         let Some(hook) = &state.settings.hook else { return Ok(Self(None)) };
-        let live = state.ring();
-        live.signers.signing(&live.ring, state.now())?;
+        {
+            let live = state.ring();
+            live.signers.signing(&live.ring, state.now())?;
+        }
         let unasked = |error: CallError| {
             state.metrics.hook_called(event, error.as_str(), None);
             let told = match event {
@@ -78,8 +86,8 @@ impl Turn {
             };
             ApiError::no_verdict(&error, told)
         };
-        let pass = hook.admit().map_err(unasked)?;
-        Ok(Self(Some((Arc::clone(hook), pass))))
+        let admission = hook.admit(event.share()).await.map_err(unasked)?;
+        Ok(Self(Some((Arc::clone(hook), admission))))
     }
 
     /// Asks, and gives the session with the claims that it has from now on.
@@ -93,9 +101,9 @@ impl Turn {
         session: Session,
         event: Event,
     ) -> Result<Session, ApiError> {
-        let Some((hook, pass)) = self.0 else { return Ok(session) };
+        let Some((hook, admission)) = self.0 else { return Ok(session) };
         let jwt = question(state, app, &session, hook.audience(), event)?;
-        let (result, took) = hook.ask(pass, jwt).await;
+        let (result, took) = hook.ask(admission, jwt).await;
         let outcome = match &result {
             Ok(Verdict::Known(_)) => "ok",
             Ok(Verdict::NotBound) => "not_bound",
@@ -119,9 +127,12 @@ impl Turn {
 /// owner's service it stays as it is.
 ///
 /// # Errors
-/// As [`Turn::take`] and [`Turn::ask`].
+/// 429 when this login has made us ask too often; as [`Turn::take`] and [`Turn::ask`].
 pub(super) async fn refresh(state: &AppState, app: &App, session: Session, event: Event) -> Result<Session, ApiError> {
-    Turn::take(state, event)?.ask(state, app, session, event).await
+    if state.settings.hook.is_some() {
+        state.quotas.claims.admit(&app.id, session.login_id)?;
+    }
+    Turn::take(state, event).await?.ask(state, app, session, event).await
 }
 
 fn question(state: &AppState, app: &App, session: &Session, audience: &str, event: Event) -> Result<String, ApiError> {

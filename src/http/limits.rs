@@ -50,10 +50,12 @@ pub(super) enum Limit {
     UpstreamConcurrent,
     ClaimsConcurrent,
     SessionKeyAsks,
+    PhoneCalls,
+    ClaimsAsks,
 }
 
 impl Limit {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::MaxConnections,
         Self::ConnectionsPerAddress,
         Self::RequestsPerAddress,
@@ -67,6 +69,8 @@ impl Limit {
         Self::UpstreamConcurrent,
         Self::ClaimsConcurrent,
         Self::SessionKeyAsks,
+        Self::PhoneCalls,
+        Self::ClaimsAsks,
     ];
 
     /// The name of its setting, where it has one of its own.
@@ -85,6 +89,8 @@ impl Limit {
             Self::UpstreamConcurrent => "upstream_max_concurrent",
             Self::ClaimsConcurrent => "claims_max_concurrent",
             Self::SessionKeyAsks => "session_key_asks",
+            Self::PhoneCalls => "phone_calls",
+            Self::ClaimsAsks => "claims_asks",
         }
     }
 }

@@ -127,7 +127,7 @@ fn spend(
     async move {
         let failed = || PlatformError::Failed(FailedReason::Malformed);
         let app = state.app(app.as_str()).ok_or_else(failed)?;
-        let turn = if asks_the_owner { Some(Turn::take(&state, Event::Login)?) } else { None };
+        let turn = if asks_the_owner { Some(Turn::take(&state, Event::Login).await?) } else { None };
         let identity = upstream::call(&state, app, Interface::Exchange, app.platform.exchange(&code)).await?;
         let login_id = LoginId::generate().map_err(|_| failed())?;
         let session = session_of(identity, login_id, state.now()).map_err(|_| failed())?;

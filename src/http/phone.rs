@@ -68,7 +68,8 @@ pub(super) fn sealable(phone: &Phone) -> Result<PhoneNumber, ApiError> {
 /// Spends the code that the phone button gave the user of `ticket`, or of a login handle.
 ///
 /// # Errors
-/// Before the code is spent, that there is no key to seal with; and every failure of the call.
+/// Before the code is spent, that there is no key to seal with, or that this login has spent too many; and every failure
+/// of the call.
 pub(super) async fn by_code(
     state: &Arc<AppState>,
     app: &App,
@@ -78,6 +79,7 @@ pub(super) async fn by_code(
     let code =
         Code::parse(code).map_err(|_| ApiError::invalid_request("code is not 1 to 512 printable ASCII characters"))?;
     state.can_seal()?;
+    state.quotas.phone.admit(&app.id, ticket.session().login_id)?;
     let openid = ticket.session().openid.as_str();
     let spent = spend(Arc::clone(state), app.id.clone(), openid.to_owned(), &code);
     state.phone_flights.join(&app.id, Some(openid), &code, spent).await
@@ -111,6 +113,7 @@ async fn by_data(state: &Arc<AppState>, app: &App, ticket: &Ticket, encrypted: E
         Err(cause) => return Err(session_key::blame(state, app, ticket, &session_key, &cause).await),
     };
     if state.settings.phone_check_origin {
+        state.quotas.phone.admit(&app.id, ticket.session().login_id)?;
         let vouches =
             upstream::call(state, app, Interface::VouchesFor, app.platform.vouches_for(encrypted.text())).await;
         if !vouches.map_err(|error| ApiError::of_platform(&error, Stake::Nothing))? {

@@ -8,10 +8,9 @@ use hyper::HeaderMap;
 use serde_json::json;
 
 use super::error::{ApiError, ErrorCode, Stake};
-use super::limits::Limit;
 use super::login::TicketObject;
 use super::request::presented_ticket;
-use super::upstream::{self, ASK_AGAIN_S, Interface};
+use super::upstream::{self, Interface};
 use super::{App, AppState, json_answer};
 use crate::keyring::Purpose;
 use crate::secret::SecretText;
@@ -26,9 +25,7 @@ const STALE: ApiError = ApiError::new(
 pub(super) async fn check(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Result<Response, ApiError> {
     let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
     let (app, session_key) = (state.app_of(&ticket)?, of_ticket(&ticket)?);
-    if !state.asks.may_ask(ticket.session().login_id) {
-        return Err(asked_too_often());
-    }
+    state.quotas.session_key.admit(&app.id, ticket.session().login_id)?;
     let is_valid = ask(&state, app, &ticket, &session_key).await;
     let is_valid = is_valid.map_err(|error| ApiError::of_platform(&error, Stake::Nothing))?;
     Ok(json_answer(&json!({ "session_key_valid": is_valid })))
@@ -40,9 +37,7 @@ pub(super) async fn reset(State(state): State<Arc<AppState>>, headers: HeaderMap
     let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
     let (app, session_key) = (state.app_of(&ticket)?, of_ticket(&ticket)?);
     state.can_seal()?;
-    if !state.asks.may_ask(ticket.session().login_id) {
-        return Err(asked_too_often());
-    }
+    state.quotas.session_key.admit(&app.id, ticket.session().login_id)?;
     let reset = app.platform.reset_session(ticket.session().openid.as_str(), &session_key);
     let reset = upstream::call(&state, app, Interface::ResetSession, reset).await;
     let new = reset.map_err(|error| ApiError::of_platform(&error, Stake::Nothing))?.ok_or(STALE)?;
@@ -62,8 +57,8 @@ pub(super) fn of_ticket(ticket: &Ticket) -> Result<SecretText, ApiError> {
 }
 
 /// What to say of data that cannot be used, for whatever reason: the cause is for the log alone. That the `session_key`
-/// is stale is said only if the platform says so, which it is asked no more often than [`Asks`](super::upstream::Asks)
-/// allows.
+/// is stale is said only if the platform says so, which it is asked no more often than the quota
+/// of the login allows.
 pub(super) async fn blame(
     state: &Arc<AppState>,
     app: &App,
@@ -71,7 +66,7 @@ pub(super) async fn blame(
     session_key: &SecretText,
     cause: &impl ToString,
 ) -> ApiError {
-    let said = if state.asks.may_ask(ticket.session().login_id) {
+    let said = if state.quotas.session_key.admit(&app.id, ticket.session().login_id).is_ok() {
         match ask(state, app, ticket, session_key).await {
             Ok(false) => return STALE.because(cause),
             Ok(true) => "the platform says that the session_key lives".to_owned(),
@@ -93,10 +88,4 @@ async fn ask(
 ) -> Result<bool, crate::platform::PlatformError> {
     let answer = app.platform.check_session(ticket.session().openid.as_str(), session_key);
     upstream::call(state, app, Interface::CheckSession, answer).await
-}
-
-const fn asked_too_often() -> ApiError {
-    ApiError::new(ErrorCode::RateLimited, "this login has asked the platform too often")
-        .after_s(ASK_AGAIN_S)
-        .at(Limit::SessionKeyAsks)
 }

@@ -1,22 +1,16 @@
-//! Calls to a platform, as all routes make them: timed for operators, stopped for a while when they fail again and again,
-//! and bounded where the client decides how many.
+//! Calls to a platform, as all routes make them: timed for operators, stopped for a while when they fail again and again.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::future::Future;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::time::Instant;
 
-use super::rates::Rates;
 use super::{App, AppState};
 use crate::breaker::{Breaker, BreakerOptions, Pass, Stopped};
 use crate::keyring::AppId;
 use crate::platform::PlatformError;
-use crate::ticket::LoginId;
 
 /// So many outages in a row, and the interface is left alone; first for a second, at most for half a minute.
 const BREAKER: BreakerOptions =
@@ -94,39 +88,5 @@ fn tell(state: &AppState, app: &App, interface: Interface, pass: Pass, is_outage
     } else if pass.worked() {
         state.metrics.platform_paused(appid, interface, false);
         tracing::info!(appid, call, "the platform answers again");
-    }
-}
-
-/// How often the platform is asked about a `session_key`: by each login, and by all of them together.
-///
-/// Kept for this replica alone. A user whose data fails again and again must not use up what the platform grants the app.
-pub(super) struct Asks {
-    by_login: Rates<LoginId>,
-    in_total: DefaultDirectRateLimiter,
-}
-
-/// After how many seconds a login that has asked too often may ask again.
-pub(super) const ASK_AGAIN_S: u64 = 10;
-
-impl Asks {
-    const PER_LOGIN: Quota = Quota::per_minute(NonZeroU32::new(6).unwrap()).allow_burst(NonZeroU32::new(3).unwrap());
-    const IN_TOTAL: Quota = Quota::per_second(NonZeroU32::new(50).unwrap());
-
-    /// Whether `login` may ask now; if so, that counts.
-    pub(super) fn may_ask(&self, login: LoginId) -> bool {
-        // In this order, so that one login does not use up what all have together.
-        self.by_login.admit(&login).is_ok() && self.in_total.check().is_ok()
-    }
-}
-
-impl Default for Asks {
-    fn default() -> Self {
-        Self { by_login: Rates::new(Self::PER_LOGIN), in_total: RateLimiter::direct(Self::IN_TOTAL) }
-    }
-}
-
-impl fmt::Debug for Asks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Asks").finish_non_exhaustive()
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use auth_ticket::hook::{Hook, HookOptions};
 use auth_ticket::http::Subject;
 use auth_ticket::keyring::KeyUse;
-use auth_ticket::ticket::PhoneNumber;
+use auth_ticket::ticket::{LoginId, PhoneNumber, Session};
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Value, json};
@@ -34,6 +34,11 @@ fn asking(owner: &Owner) -> Builder {
 /// One that is asked with so little patience that its silence is soon over.
 fn asking_briefly(owner: &Owner) -> Builder {
     TestServer::builder().claims(hook_at(&owner.url(), Duration::from_millis(200), 64))
+}
+
+/// A session of a login of its own.
+fn another_login(number: usize) -> Session {
+    Session { login_id: LoginId::parse(&format!("{number:016x}")).unwrap(), ..session("o-alice", START) }
 }
 
 async fn login(server: &TestServer, name: &str) -> Answer {
@@ -209,8 +214,9 @@ async fn an_answer_that_lies_is_no_answer_and_stops_nobody_else() {
     for (index, lie) in lies.iter().enumerate() {
         owner.now(lie.clone());
         // More often than outages in a row are enough for a stop.
-        for _ in 0..3 {
-            for answer in [login(&server, "alice").await, renew(&server, &ticket).await] {
+        for round in 0..3 {
+            let another = server.sealed(&another_login(3 * index + round));
+            for answer in [login(&server, "alice").await, renew(&server, &another).await] {
                 answer.is_error("upstream_busy");
                 assert_eq!(answer.header("retry-after"), Some("5"), "{lie:?}");
             }
@@ -291,6 +297,67 @@ async fn who_gets_no_place_is_refused_in_time() {
     other.is_error("upstream_busy");
     assert_eq!(owner.asked().len(), 1);
     assert_eq!(server.limit_reached("claims_max_concurrent").await, 1);
+}
+
+/// Renewals get at most half of the permits, and a login has its own before its code is spent.
+#[tokio::test]
+async fn a_crowd_that_renews_leaves_room_to_log_in() {
+    let owner = Owner::start(|question| match question.claims()["event"].as_str() {
+        Some("renewal") => Reply::Hang(""),
+        _ => Reply::claims("uid=1"),
+    });
+    let owner = owner.await;
+    let server =
+        Arc::new(TestServer::builder().claims(hook_at(&owner.url(), Duration::from_secs(60), 4)).start().await);
+    let waiting: Vec<_> = (0..15)
+        .map(|number| {
+            let ticket = server.sealed(&another_login(number));
+            let server = Arc::clone(&server);
+            tokio::spawn(async move { renew(&server, &ticket).await })
+        })
+        .collect();
+    owner.reached(2).await;
+    for _ in 0..12 {
+        within_5_s("a login", login(&server, "alice")).await.ticket();
+    }
+    assert_eq!(owner.asked().len(), 2 + 12, "no third renewal");
+    waiting.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn a_code_is_not_spent_while_there_is_no_permit_to_ask() {
+    let owner = Owner::always(Reply::Hang("")).await;
+    let server = TestServer::builder().claims(hook_at(&owner.url(), Duration::from_secs(2), 1)).start().await;
+    let kept = server.code_for("bob");
+    let (_, refused) = tokio::join!(login(&server, "alice"), async {
+        owner.reached(1).await;
+        server.call(Call::login(&kept)).await
+    });
+    assert!(refused.is_error("upstream_busy").text("error_description").contains("same code"), "{refused:?}");
+    assert_eq!(server.platform.exchanges(), 1, "alice's alone");
+    owner.now(Reply::claims("uid=1"));
+    server.call(Call::login(&kept)).await.ticket();
+}
+
+#[tokio::test]
+async fn one_login_asks_the_owner_only_so_often() {
+    let owner = Owner::always(Reply::claims("uid=1")).await;
+    let server = asking(&owner).start().await;
+    let (mallory, alice) = (login(&server, "mallory").await.ticket(), login(&server, "alice").await.ticket());
+    let asked = owner.asked().len();
+    let mut refused = 0;
+    for _ in 0..60 {
+        let answer = renew(&server, &mallory).await;
+        if answer.status != 200 {
+            assert!(answer.is_error("rate_limited").header("retry-after").is_some());
+            refused += 1;
+        }
+    }
+    assert!(refused >= 30, "{refused}");
+    assert_eq!(owner.asked().len() - asked, 60 - refused);
+    assert_eq!(server.limit_reached("claims_asks").await, u64::try_from(refused).unwrap());
+    server.verify(&mallory).await.is_ok();
+    renew(&server, &alice).await.ticket();
 }
 
 #[tokio::test]

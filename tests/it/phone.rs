@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use auth_ticket::ticket::SessionKey;
+use auth_ticket::ticket::{LoginId, Session, SessionKey};
 use serde_json::{Value, json};
 
 use crate::support::{APPID, Answer, Call, OTHER_APPID, START, TestServer, session, stub};
@@ -107,7 +107,6 @@ async fn a_call_that_runs_for_one_user_answers_nobody_else() {
 #[tokio::test]
 async fn what_the_platform_refuses_is_told_by_the_contracts_names() {
     let server = TestServer::builder().upstream_timeout(Duration::from_millis(1500)).start().await;
-    let ticket = server.ticket_for("alice").await;
     for (code, error) in [
         ("err-40029", "invalid_phone_code"),
         ("err-40163", "invalid_phone_code"),
@@ -124,18 +123,52 @@ async fn what_the_platform_refuses_is_told_by_the_contracts_names() {
         ("hang", "upstream_timeout"),
         ("unheard-of", "invalid_phone_code"),
     ] {
-        by_code(&server, &ticket, code).await.is_error(error);
+        by_code(&server, &server.ticket_for("alice").await, code).await.is_error(error);
     }
+}
+
+/// The client decides how many codes and ciphertexts it sends, and the platform's quota is the app's.
+#[tokio::test]
+async fn one_login_causes_only_so_many_calls_for_phone_numbers() {
+    let server = TestServer::builder().compat().start().await;
+    let (mallory, alice) = (server.ticket_for("mallory").await, server.ticket_for("alice").await);
+    let mut refused = 0;
+    for number in 0..40 {
+        let answer = by_code(&server, &mallory, &format!("junk-{number}")).await;
+        if answer.status == 429 {
+            let wait_s: u64 = answer.is_error("rate_limited").header("retry-after").unwrap().parse().unwrap();
+            assert!((1..=6).contains(&wait_s), "{wait_s}");
+            refused += 1;
+        }
+    }
+    assert!(refused >= 25, "{refused}");
+    assert_eq!(server.calls("getuserphonenumber").await, 40 - refused);
+    assert_eq!(server.limit_reached("phone_calls").await, refused);
+    // A renewed ticket is the same login; another login is not, be it of the same user.
+    let renewed = server.call(Call::post("/v1/renew").ticket(&mallory)).await.ticket();
+    by_code(&server, &renewed, "junk-again").await.is_error("rate_limited");
+    by_code(&server, &alice, "phone-alice-1").await.is_ok();
+    let again = server.ticket_for("mallory").await;
+    by_code(&server, &again, "phone-mallory-1").await.is_ok();
+
+    // The older clients' way is the same call.
+    let path = format!("/miniLogin/login.ajax?code={}", server.code_for("mallory"));
+    let handle = server.call(Call::get(&path)).await.json()["data"]["openid"].as_str().unwrap().to_owned();
+    let before = server.calls("getuserphonenumber").await;
+    for number in 0..30 {
+        server.call(Call::post("/miniLogin/phone.ajax").form(&format!("openid={handle}&code=old-{number}"))).await;
+    }
+    assert!(server.calls("getuserphonenumber").await - before <= 15);
 }
 
 /// Rule: an interface of the platform that fails again and again is left alone, and the others go on.
 #[tokio::test]
 async fn logins_and_phone_codes_do_not_suffer_from_each_others_interface() {
     let server = TestServer::builder().upstream_timeout(Duration::from_millis(300)).start().await;
-    let ticket = server.ticket_for("alice").await;
     for _ in 0..10 {
-        by_code(&server, &ticket, "hang").await.is_error("upstream_timeout");
+        by_code(&server, &server.ticket_for("alice").await, "hang").await.is_error("upstream_timeout");
     }
+    let ticket = server.ticket_for("alice").await;
     by_code(&server, &ticket, "phone-alice-1").await.is_error("upstream_busy");
     server.ticket_for("alice").await;
     let paused = |call: &str| format!("auth_ticket_upstream_paused{{appid=\"{APPID}\",call=\"{call}\"}} 1\n");
@@ -306,11 +339,14 @@ async fn a_hundred_at_once_on_five_replicas_share_access_tokens_that_end_under_t
         replicas.push(TestServer::builder().base_url(&url).start().await);
     }
     let all: Vec<&TestServer> = std::iter::once(&first).chain(&replicas).collect();
-    let ticket_of = |name: &str| first.sealed(&session(&first.openid(name), START));
+    let ticket_of = |number: usize| {
+        let login_id = LoginId::parse(&format!("{number:016x}")).unwrap();
+        first.sealed(&Session { login_id, ..session(&first.openid(&format!("user{number}")), START) })
+    };
     for round in 0..4 {
         let before = first.calls("stable_token").await;
         let requests = (0..100).map(|number| {
-            let (server, ticket) = (all[number % all.len()], ticket_of(&format!("user{number}")));
+            let (server, ticket) = (all[number % all.len()], ticket_of(number));
             async move { by_code(server, &ticket, &format!("phone-user{number}-{round}")).await }
         });
         for (number, answer) in futures_util::future::join_all(requests).await.iter().enumerate() {
