@@ -69,8 +69,13 @@ impl WriteError {
             Self::Locked { path, .. } => {
                 Some(format!("find out which, and end it if it hangs: fuser -v {}", path.join(LOCK).display()))
             }
-            Self::ForeignLock { path, .. } => {
-                Some(format!("chown {} {}", rustix::process::geteuid().as_raw(), path.display()))
+            // The directory's owner runs this. Which of the two the server's user is, is not known here.
+            Self::ForeignLock { path, uid } => {
+                let (own, directory) = (rustix::process::geteuid().as_raw(), path.parent().unwrap_or(path).display());
+                let path = path.display();
+                Some(format!(
+                    "if user {own} runs the server: chown {own} {path}; if user {uid} does: chown {uid} {directory}"
+                ))
             }
             Self::Io { path, source } if source.kind() == io::ErrorKind::NotFound => {
                 Some(super::first_keys(path.parent().unwrap_or(path)))

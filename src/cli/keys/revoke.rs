@@ -82,14 +82,15 @@ impl Revoke {
         match successor {
             None => Ok(()),
             Some(Ok(successor)) => {
-                say(&found.tell_of(&successor));
+                say(&tell_of(&directory, &successor, found.state(name) != Some(KeyState::Pending)));
                 Ok(())
             }
             Some(Err(error)) => {
                 let path = directory.path().display();
-                let hint =
-                    format!("when that is mended: auth-ticket keys rotate --use {} --now --keys {path}", name.key_use);
-                Err(error).context(format!("{name} is revoked, but NOTHING SEALS, for it has no successor")).hint(hint)
+                let rotate = format!("auth-ticket keys rotate --use {} --now --keys {path}", name.key_use);
+                Err(error)
+                    .with_context(|| format!("{name} is revoked, but {}", harm(name, &found)))
+                    .hint(format!("when that is mended, look at keys list, and if nothing seals: {rotate}"))
             }
         }
     }
@@ -113,7 +114,7 @@ impl Revoke {
         let ring = match &found.ring {
             Ok(ring) => ring,
             Err(why) => {
-                let why = anyhow!("whether it seals cannot be read: {why}");
+                let why = anyhow!("what seals cannot be read: {why}");
                 return directory.has_key_file(name).then(|| Need::Unmet(why));
             }
         };
@@ -153,40 +154,58 @@ impl Need {
     }
 }
 
+/// What it means that there is no successor.
+fn harm(name: KeyName, found: &Found) -> String {
+    match found.state(name) {
+        Some(KeyState::Pending) => {
+            "NOTHING SEALS from the time on that it was to take over: it has no successor".to_owned()
+        }
+        Some(_) => "NOTHING SEALS, for it has no successor".to_owned(),
+        None => "it has NO SUCCESSOR: if it was the one that seals, NOTHING SEALS".to_owned(),
+    }
+}
+
+/// What becomes of `successor`, now that the key before it is revoked. `at_once`: it is needed by now.
+fn tell_of(directory: &Directory, successor: &Key, at_once: bool) -> String {
+    let (name, at) = (successor.name(), successor.spec().seal_from);
+    if directory.load(SystemClock.now()).is_ok() {
+        return format!(
+            "{name} takes over at {at}; a replica that has not loaded it yet refuses its tickets until it does"
+        );
+    }
+    let until_then = if at_once { ", and NOTHING SEALS" } else { "" };
+    format!("{name} takes over once the directory is right: until then servers do not load it{until_then}")
+}
+
 /// What is in the directory, right or not.
 struct Found {
     scan: Scan,
     ring: Result<KeyRing, String>,
-    /// Whether a running server takes what is added.
-    is_right: bool,
 }
 
 impl Found {
     /// A key that leaks does not wait until everything else is in order: what is wrong is told, and nothing more.
     fn look(directory: &Directory) -> Self {
-        let strict = directory.scan().inspect_err(|error| warn(error));
+        if let Err(error) = directory.scan() {
+            warn(&error);
+        }
         let scan = directory.scan_as_it_is();
         for problem in scan.iter().flat_map(|scan| &scan.problems) {
             warn(problem);
         }
-        let is_right = strict.is_ok_and(|scan| scan.problems.is_empty());
         match scan {
             Ok(scan) => {
                 let ring = KeyRing::new(scan.content.clone(), []).map_err(|error| error.to_string());
-                Self { scan, ring, is_right }
+                Self { scan, ring }
             }
-            Err(error) => Self { scan: Scan::default(), ring: Err(error.to_string()), is_right },
+            Err(error) => Self { scan: Scan::default(), ring: Err(error.to_string()) },
         }
     }
 
-    fn tell_of(&self, successor: &Key) -> String {
-        let name = successor.name();
-        if self.is_right {
-            let at = successor.spec().seal_from;
-            return format!(
-                "{name} takes over at {at}; a replica that has not loaded it yet refuses its tickets until it does"
-            );
-        }
-        format!("{name} takes over once the directory is right: until then servers do not load it, and NOTHING SEALS")
+    /// Where the key `name` stands; `None` where that cannot be read.
+    fn state(&self, name: KeyName) -> Option<KeyState> {
+        let ring = self.ring.as_ref().ok()?;
+        let found = ring.keys_of(name.key_use).find(|ring_key| ring_key.key().name() == name);
+        found.map(|ring_key| ring_key.state(SystemClock.now()))
     }
 }

@@ -53,7 +53,8 @@ fn a_full_disk_keeps_no_key_from_being_revoked() {
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
     let says = format!("error: ticket-{sealing} is revoked, but NOTHING SEALS, for it has no successor: cannot write ");
     assert!(outcome.stderr.starts_with(&says), "{outcome:?}");
-    let hint = format!("auth-ticket keys rotate --use ticket --now --keys {}\n", keys.path().display());
+    let hint =
+        format!("if nothing seals: auth-ticket keys rotate --use ticket --now --keys {}\n", keys.path().display());
     assert!(outcome.stderr.ends_with(&hint), "{outcome:?}");
     assert!(outcome.stdout.starts_with(&format!("revoked ticket-{sealing}: ")), "{outcome:?}");
     assert_eq!(keys.kid("ticket", "revoked"), sealing);
@@ -169,7 +170,12 @@ fn a_lock_file_of_somebody_else_is_told_and_keeps_no_key_alive() {
     }
     let lock = keys.file(".lock");
     let refusal = keys.run(&["rotate"]).refused();
-    let says = format!("error: cannot lock {0}, which belongs to user 0\nhint: chown 65533 {0}\n", lock.display());
+    let says = format!(
+        "error: cannot lock {0}, which belongs to user 0\n\
+         hint: if user 65533 runs the server: chown 65533 {0}; if user 0 does: chown 0 {1}\n",
+        lock.display(),
+        keys.path().display()
+    );
     assert_eq!(refusal, says);
     let outcome = keys.run(&["revoke", &sealing]);
     assert!(outcome.stderr.contains(" is revoked, but NOTHING SEALS"), "{outcome:?}");
