@@ -12,6 +12,7 @@ mod cutoffs;
 mod demo;
 mod hardening;
 mod keys;
+mod matrix;
 mod operators;
 mod owner;
 mod power;
