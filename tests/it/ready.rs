@@ -31,11 +31,12 @@ async fn the_life_of_the_last_key_shows_in_readyz() {
     assert!(reasons[0].contains("last fifth") && reasons[0].contains(&kid), "{reasons:?}");
     server.clock.set(START.plus(90 * DAY_S));
     let cannot_seal = vec!["no ticket key can seal".to_owned()];
-    assert_eq!(readiness(&server).await, (200, "degraded".to_owned(), cannot_seal.clone()));
+    assert_eq!(readiness(&server).await, (200, "degraded".to_owned(), cannot_seal));
     server.clock.set(START.plus(91 * DAY_S + 59));
     assert_eq!(readiness(&server).await.0, 200);
     server.clock.advance(1);
-    assert_eq!(readiness(&server).await, (503, "unavailable".to_owned(), cannot_seal));
+    let all_dead = vec!["every ticket key is dead or revoked: nothing can be sealed or opened".to_owned()];
+    assert_eq!(readiness(&server).await, (503, "unavailable".to_owned(), all_dead));
     server.rotate();
     assert_eq!(readiness(&server).await, (200, "ok".to_owned(), vec![]));
 }
