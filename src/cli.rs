@@ -1,11 +1,13 @@
 //! The command line: parse, run, report. Declared in `main.rs`, so that the library cannot import it.
 
+mod address;
 mod config;
 mod cutoff;
 mod demo;
 mod docs;
 mod doctor;
 mod findings;
+mod healthcheck;
 mod keys;
 mod log;
 mod output;
@@ -45,6 +47,7 @@ enum Command {
     Ticket(ticket::Command),
     Simulator(simulator::Options),
     Doctor(doctor::Doctor),
+    Healthcheck(healthcheck::Healthcheck),
     Completions(docs::Completions),
     Man(docs::Man),
 }
@@ -69,6 +72,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Ticket(command) => command.run(),
         Command::Simulator(options) => options.run(),
         Command::Doctor(options) => options.run(),
+        Command::Healthcheck(options) => options.run(),
         Command::Completions(options) => options.run(),
         Command::Man(options) => options.run(),
     };

@@ -15,13 +15,13 @@ mod tests;
 mod tree;
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use auth_ticket::http::{ClientLimits, Subject};
 use auth_ticket::secret::SecretText;
 
+use super::address::Address;
 use super::log::Format;
 pub(crate) use problem::ConfigError;
 use tree::Tree;
@@ -43,9 +43,9 @@ pub(crate) fn program_file() -> std::io::Result<PathBuf> {
 #[derive(Debug)]
 pub(crate) struct Config {
     /// Where clients connect.
-    pub(crate) listen: SocketAddr,
+    pub(crate) listen: Address,
     /// Where operators connect; `None` when turned off.
-    pub(crate) admin_listen: Option<SocketAddr>,
+    pub(crate) admin_listen: Option<Address>,
     /// Names by which operators call the server, in lower case.
     pub(crate) admin_hosts: Vec<String>,
     /// The issuer of JWTs, byte for byte as configured.
@@ -241,6 +241,23 @@ impl Config {
         let file = path.display().to_string();
         let text = source::load(path).map_err(|problem| ConfigError::new(&file, vec![problem]))?;
         Self::parse(&file, &text, env, overrides)
+    }
+
+    /// `listen` and `admin_listen` alone; no secret is looked for, and mistakes elsewhere are not looked at.
+    ///
+    /// # Errors
+    /// The file cannot be read or is not TOML, or one of the two is wrong.
+    pub(crate) fn addresses(
+        path: Option<&Path>,
+        env: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<(Address, Option<Address>), ConfigError> {
+        let file = path.map_or_else(String::new, |path| path.display().to_string());
+        let failed = |problems| ConfigError::new(&file, problems);
+        let text = path.map(source::load).transpose().map_err(|problem| failed(vec![problem]))?.unwrap_or_default();
+        let mut tree = Tree::parse(&text, env.into_iter().collect()).map_err(failed)?;
+        tree.apply_variables();
+        tree.problems.clear();
+        tree.addresses().map_err(|_| failed(std::mem::take(&mut tree.problems)))
     }
 
     /// As [`Self::load`], for a file whose text is known; `file` is what messages call it.

@@ -18,8 +18,10 @@ use auth_ticket::simulator::Simulator;
 use auth_ticket::ticket::Policy;
 use clap::Args;
 use nix::sys::signal::Signal;
+use tokio::net::TcpListener;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::address::Address;
 use super::log::Format;
 use super::reload::Watch;
 use super::{config, log, output, process, report, serve, simulator};
@@ -29,16 +31,16 @@ const APPID: &str = "wx0123456789abcdef";
 const STOP_SIGNALS: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 /// Quick, for somebody who rotates the key and looks.
 const KEYS_POLL: Duration = Duration::from_secs(1);
-const FREE_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+const FREE_PORT: Address = Address::Ip(SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
 
 /// Try it out: the server, a simulated platform and throw-away keys, on this machine
 ///
 /// Nothing to configure, nothing is kept. The same server as serve runs; only the platform behind it is simulated.
 #[derive(Args, Debug)]
 pub(crate) struct Demo {
-    /// Address, IP:PORT; port 0 picks a free one
+    /// Address, IP:PORT or localhost:PORT; port 0 picks a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    listen: SocketAddr,
+    listen: Address,
 }
 
 impl Demo {
@@ -59,10 +61,10 @@ impl Demo {
         let directory = Directory::new(keys.path(), false);
         make_key(&directory)?;
 
-        let listener = serve::bind(self.listen, "--listen").await?;
-        let admin = serve::bind(FREE_PORT, "--listen").await?;
-        let platform = serve::bind(FREE_PORT, "--listen").await?;
-        let platform_url = format!("http://{}", platform.local_addr()?);
+        let listener = serve::bind(self.listen, "--listen")?;
+        let admin = serve::bind(FREE_PORT, "--listen")?;
+        let platform = serve::bind(FREE_PORT, "--listen")?;
+        let platform_url = format!("http://{}", address(&platform)?);
 
         let now = SystemClock.now();
         let id = AppId::parse(APPID).context("the demo's appid")?;
@@ -90,16 +92,23 @@ impl Demo {
         let apps = vec![App { id, platform: Box::new(weapp), subject: Subject::Openid }];
         let state = AppState::new(settings, apps, Vec::new(), ring, Arc::new(SystemClock))?;
 
-        let welcome = welcome(listener.local_addr()?, admin.local_addr()?, &platform_url, keys.path());
-        servers.add(platform, Simulator::for_devtools(Arc::new(SystemClock)).router(), ConnectionCount::default());
+        let welcome = welcome(address(&listener)?, address(&admin)?, &platform_url, keys.path());
+        let simulated = Simulator::for_devtools(Arc::new(SystemClock)).router();
+        servers.add(platform, &simulated.into(), &ConnectionCount::default());
         tokio::spawn(Watch::new(Arc::clone(&state), reloader, KEYS_POLL)?.run());
-        servers.add(admin, http::admin_routes(Arc::clone(&state), Vec::new()), state.connection_count("operators"));
+        let operators = http::admin_routes(Arc::clone(&state), Vec::new());
+        servers.add(admin, &operators.into(), &state.connection_count("operators"));
         let count = state.client_connections();
-        servers.add(listener, http::routes(state), count);
+        servers.add(listener, &http::routes(state), &count);
         output::say(&welcome);
         servers.run().await;
         Ok(())
     }
+}
+
+/// The address that people are told; that of `localhost` has another beside it.
+fn address(listeners: &[TcpListener]) -> anyhow::Result<SocketAddr> {
+    Ok(listeners.first().context("listens nowhere")?.local_addr()?)
 }
 
 fn make_key(directory: &Directory) -> anyhow::Result<()> {

@@ -1,7 +1,6 @@
 //! `doctor`: is everything there that a server needs, here and now?
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -12,9 +11,10 @@ use auth_ticket::keystore::Directory;
 use auth_ticket::platform::weapp::Weapp;
 use auth_ticket::platform::{Code, PlatformError, Unreachable};
 use clap::{Args, ValueHint};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::address::Address;
 use super::config::{self, Config, Overrides};
 use super::findings::{Findings, Level};
 use super::keys::check::check_opened;
@@ -74,9 +74,9 @@ impl Doctor {
             if let Some(claims) = &config.claims {
                 check_hook(&mut findings, &claims.url).await;
             }
-            check_address(&mut findings, "listen", config.listen).await;
+            check_address(&mut findings, "listen", config.listen);
             if let Some(address) = config.admin_listen {
-                check_address(&mut findings, "admin_listen", address).await;
+                check_address(&mut findings, "admin_listen", address);
             }
         });
         findings.conclude(self.json)
@@ -192,8 +192,8 @@ fn way_out(why: Unreachable) -> &'static str {
     }
 }
 
-async fn check_address(findings: &mut Findings, setting: &str, address: SocketAddr) {
-    match TcpListener::bind(address).await {
+fn check_address(findings: &mut Findings, setting: &str, address: Address) {
+    match address.bind() {
         Ok(_) => findings.ok(setting, format!("{address} is free")),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             let remedy = Some("fine if the server runs already; otherwise choose another port".to_owned());

@@ -2,7 +2,6 @@
 
 use std::hint::black_box;
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -27,6 +26,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::address::Address;
 use super::config::{self, AppConfig, ClaimsConfig, Config, Overrides, Platform, ServiceConfig, UpstreamConfig};
 use super::log::Control;
 use super::output::say;
@@ -46,10 +46,10 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILE", env = "AUTH_TICKET_CONFIG", value_hint = ValueHint::FilePath)]
     #[arg(required_unless_present = "print_example_config")]
     config: Option<PathBuf>,
-    /// Address for clients and gateways, IP:PORT; port 0 picks a free one
+    /// Address for clients and gateways, IP:PORT or localhost:PORT; port 0 picks a free one
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Address for operators, IP:PORT; "" turns it off
+    /// Address for operators, IP:PORT or localhost:PORT; "" turns it off
     #[arg(long, value_name = "ADDR")]
     admin_listen: Option<String>,
     /// How clients reach this server; issuer of its JWTs
@@ -161,22 +161,19 @@ async fn serve(config: Config, log: Control) -> anyhow::Result<()> {
         AppState::new(settings, apps, services, ring, Arc::new(SystemClock)).context("the JWT keys cannot be used")?;
     state.files_passed_over(passed_over.len());
     state.set_log(log);
-    let listener = bind(config.listen, "--listen").await?;
-    let admin_listener = match config.admin_listen {
-        Some(address) => Some(bind(address, "--admin-listen").await?),
-        None => None,
-    };
+    let listeners = bind(config.listen, "--listen")?;
+    let admin_listeners = config.admin_listen.map(|address| bind(address, "--admin-listen")).transpose()?;
     let mut servers = Servers::new(limits, &STOP_SIGNALS)?;
     // Before it is told that there is a server: a SIGHUP that nobody listens for would end it.
     let watch = Watch::new(Arc::clone(&state), reloader, config.keys_poll)?;
-    say(&format!("listening on http://{}", listener.local_addr()?));
-    servers.add(listener, http::routes(Arc::clone(&state)), state.client_connections());
+    say(&format!("listening on {}", urls(&listeners)?));
+    servers.add(listeners, &http::routes(Arc::clone(&state)), &state.client_connections());
     tokio::spawn(watch.run());
-    if let Some(listener) = admin_listener {
-        say(&format!("operators on http://{}", listener.local_addr()?));
+    if let Some(listeners) = admin_listeners {
+        say(&format!("operators on {}", urls(&listeners)?));
         let count = state.connection_count("operators");
         let limits = ConnectionLimits { max_connections: shares.operators, ..limits };
-        servers.add_with(limits, listener, http::admin_routes(state, config.admin_hosts), count);
+        servers.add_with(limits, listeners, &http::admin_routes(state, config.admin_hosts).into(), &count);
     }
     tokio::spawn(give_memory_back());
     servers.run().await;
@@ -261,11 +258,17 @@ fn warn_of_ring(ring: &KeyRing, policy: &Policy, now: UnixSeconds) {
 }
 
 /// Binds `address`, which came from `flag` or the setting of that name.
-pub(crate) async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
+pub(crate) fn bind(address: Address, flag: &str) -> anyhow::Result<Vec<TcpListener>> {
+    address
+        .bind()
         .with_context(|| format!("cannot listen on {address}"))
         .hint(format!("choose another address with {flag}; port 0 picks a free one"))
+}
+
+/// Where `listeners` are, as a person writes it.
+pub(crate) fn urls(listeners: &[TcpListener]) -> anyhow::Result<String> {
+    let urls = listeners.iter().map(|listener| Ok(format!("http://{}", listener.local_addr()?)));
+    Ok(urls.collect::<anyhow::Result<Vec<_>>>()?.join(" and "))
 }
 
 /// What ends a server.
@@ -298,20 +301,23 @@ impl Servers {
         Ok(Self { limits, running: JoinSet::new(), stop })
     }
 
-    /// Starts to serve `routes` on `listener`.
-    pub(crate) fn add(&mut self, listener: TcpListener, routes: impl Into<Routes>, count: ConnectionCount) {
-        self.add_with(self.limits, listener, routes, count);
+    /// Starts to serve `routes` on `listeners`.
+    pub(crate) fn add(&mut self, listeners: Vec<TcpListener>, routes: &Routes, count: &ConnectionCount) {
+        self.add_with(self.limits, listeners, routes, count);
     }
 
     /// The same under other limits.
     fn add_with(
         &mut self,
         limits: ConnectionLimits,
-        listener: TcpListener,
-        routes: impl Into<Routes>,
-        count: ConnectionCount,
+        listeners: Vec<TcpListener>,
+        routes: &Routes,
+        count: &ConnectionCount,
     ) {
-        self.running.spawn(http::serve(listener, routes.into(), limits, count, self.stop.subscribe()));
+        for listener in listeners {
+            let stop = self.stop.subscribe();
+            self.running.spawn(http::serve(listener, routes.clone(), limits, count.clone(), stop));
+        }
     }
 
     /// Runs until a signal comes and all servers have finished.

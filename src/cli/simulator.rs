@@ -1,6 +1,5 @@
 //! `simulator`: the platform's side of a login, for tests of other people's programs.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use auth_ticket::simulator::Simulator;
 use clap::Args;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::address::Address;
 use super::log::Format;
 use super::{config, log, output, process, serve};
 
@@ -21,9 +21,9 @@ use super::{config, log, output, process, serve};
 /// {"appid","name"} mints one that lives five minutes. docs/SIMULATOR.md has all routes.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Address, IP:PORT; port 0 picks a free one
+    /// Address, IP:PORT or localhost:PORT; port 0 picks a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9999")]
-    listen: SocketAddr,
+    listen: Address,
 }
 
 /// For a process that nobody attacks: generous, but quick to end.
@@ -38,11 +38,11 @@ impl Options {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         log::start(config::log_directives().as_deref(), LevelFilter::INFO, Format::Text)?;
         serve::server_runtime(0)?.block_on(async {
-            let listener = serve::bind(self.listen, "--listen").await?;
+            let listeners = serve::bind(self.listen, "--listen")?;
             let mut servers = serve::Servers::new(process::fit(LIMITS), &serve::STOP_SIGNALS)?;
-            let address = listener.local_addr()?;
-            output::say(&format!("simulator on http://{address} (in memory; use it as base_url of an app)"));
-            servers.add(listener, Simulator::new(Arc::new(SystemClock)).router(), ConnectionCount::default());
+            let urls = serve::urls(&listeners)?;
+            output::say(&format!("simulator on {urls} (in memory; use it as base_url of an app)"));
+            servers.add(listeners, &Simulator::new(Arc::new(SystemClock)).router().into(), &ConnectionCount::default());
             servers.run().await;
             Ok(())
         })

@@ -61,7 +61,17 @@ const ONLY_IN: [(&[&str], &[&str]); 13] = [
     (&["fs::", "File::", "OpenOptions"], &["keystore.rs", "keystore/", "cli/config.rs", "cli/config/", "cli/docs.rs"]),
     (&["println!", "print!", "stdout()", "stderr()"], &["main.rs", "cli.rs", "cli/"]),
     (&["anyhow"], &["main.rs", "cli.rs", "cli/"]),
-    (&["reqwest"], &["outbound.rs", "hook.rs", "platform/weapp/call.rs", "cli/doctor.rs", "cli/keys/check.rs"]),
+    (
+        &["reqwest"],
+        &[
+            "outbound.rs",
+            "hook.rs",
+            "platform/weapp/call.rs",
+            "cli/doctor.rs",
+            "cli/healthcheck.rs",
+            "cli/keys/check.rs",
+        ],
+    ),
     (&["xaes_256_gcm", "aes_gcm", "XaesGcm"], &["seal.rs", "seal/"]),
     (&["hkdf::"], &["keyring/key.rs"]),
     (

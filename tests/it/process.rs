@@ -11,6 +11,7 @@ mod crash;
 mod cutoffs;
 mod demo;
 mod hardening;
+mod healthcheck;
 mod keys;
 mod matrix;
 mod operators;

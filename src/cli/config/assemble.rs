@@ -9,8 +9,8 @@ use super::problem::{Origin, quoted};
 use super::reader::{Item, Read, Reported};
 use super::tree::Tree;
 use super::{
-    AppConfig, ClaimsConfig, ClientLimits, CompatConfig, Config, CorsConfig, JwtConfig, LimitsConfig, PhoneConfig,
-    ServiceConfig, TicketConfig, UpstreamConfig, VerifyConfig,
+    Address, AppConfig, ClaimsConfig, ClientLimits, CompatConfig, Config, CorsConfig, JwtConfig, LimitsConfig,
+    PhoneConfig, ServiceConfig, TicketConfig, UpstreamConfig, VerifyConfig,
 };
 
 impl Tree {
@@ -64,12 +64,12 @@ impl Tree {
         })
     }
 
-    fn addresses(&mut self) -> Read<(std::net::SocketAddr, Option<std::net::SocketAddr>)> {
-        let listen = self.text("listen", "0.0.0.0:8080", check::address);
+    pub(super) fn addresses(&mut self) -> Read<(Address, Option<Address>)> {
+        let listen = self.text("listen", "[::]:8080", check::address);
         let admin = self.text("admin_listen", "127.0.0.1:9090", check::address_or_off);
         let (listen, admin) = (listen?, admin?);
         if let Some(admin) = admin
-            && check::is_same_socket(listen, admin)
+            && listen.overlaps(admin)
         {
             let path = if self.origin("admin_listen").is_some() { "admin_listen" } else { "listen" };
             let message = format!("listen is {listen} and admin_listen is {admin}: give them different ports");

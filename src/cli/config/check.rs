@@ -1,6 +1,6 @@
 //! One function for each kind of text: the value, or what is wrong with the text and what to write instead.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,23 +11,15 @@ use url::{Host, Url};
 
 use super::problem::{nearest, quoted};
 use super::secret::SHARED;
-use super::{Format, Platform, Subject};
+use super::{Address, Format, Platform, Subject};
 
-/// `IP:port`; of all names only `localhost`, which is 127.0.0.1.
-pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
-    let local = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
-    local.map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).or_else(|| text.parse().ok()).ok_or_else(
-        || {
-            format!(
-                "{} is not an address; write an IP and a port, for example \"0.0.0.0:8080\" or \"[::]:8080\"",
-                quoted(text)
-            )
-        },
-    )
+/// `IP:port` or `localhost:port`.
+pub(super) fn address(text: &str) -> Result<Address, String> {
+    text.parse().map_err(|hint| format!("{} is not an address; {hint}", quoted(text)))
 }
 
 /// An address, or nothing for the empty text.
-pub(super) fn address_or_off(text: &str) -> Result<Option<SocketAddr>, String> {
+pub(super) fn address_or_off(text: &str) -> Result<Option<Address>, String> {
     if text.is_empty() { Ok(None) } else { address(text).map(Some) }
 }
 
@@ -285,14 +277,4 @@ fn is_loopback(host: &Host<String>) -> bool {
 
 fn is_visible_without(text: &str, excluded: &[u8]) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic() && !excluded.contains(&byte))
-}
-
-/// Whether binding the second address would fail because of the first. Port 0 is always free.
-pub(super) fn is_same_socket(first: SocketAddr, second: SocketAddr) -> bool {
-    let covers = |wide: SocketAddr, other: SocketAddr| {
-        wide.ip().is_unspecified() && (wide.is_ipv6() || other.is_ipv4()) // [::] takes IPv4 along
-    };
-    first.port() == second.port()
-        && first.port() != 0
-        && (first.ip() == second.ip() || covers(first, second) || covers(second, first))
 }

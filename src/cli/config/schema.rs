@@ -30,7 +30,7 @@ const fn tables(name: &'static str, keys: &'static [Key]) -> Key {
 
 /// The top level.
 pub(super) const ROOT: &[Key] = &[
-    value("listen", r#""0.0.0.0:8080""#),
+    value("listen", r#""[::]:8080""#),
     value("admin_listen", r#""127.0.0.1:9090""#),
     value("admin_hosts", r#"["ops.example.com"]"#),
     value("public_url", r#""https://login.example.com""#),

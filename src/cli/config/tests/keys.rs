@@ -9,7 +9,7 @@ use super::{APP, good, mistakes, mistakes_with};
 #[test]
 fn everything_but_one_app_may_be_left_out() {
     let config = good(APP);
-    assert_eq!(config.listen.to_string(), "0.0.0.0:8080");
+    assert_eq!(config.listen.to_string(), "[::]:8080");
     assert_eq!(config.admin_listen.unwrap().to_string(), "127.0.0.1:9090");
     assert_eq!(config.public_url, None);
     assert_eq!(config.keys_dir, Path::new("keys"));
@@ -93,17 +93,17 @@ fn every_key_can_be_set() {
 #[test]
 fn a_mistake_at_the_top_level_is_answered_with_the_remedy() {
     for (line, expected) in [
-        ("listen = 8080", "listen: is an integer; write text in quotes, for example listen = \"0.0.0.0:8080\""),
+        ("listen = 8080", "listen: is an integer; write text in quotes, for example listen = \"[::]:8080\""),
         ("workers = 1025", "workers: 1025 is not a whole number from 0 to 1024"),
         ("workers = \"auto\"", "workers: is text; write a whole number without quotes, for example workers = 0"),
-        ("listen = \"\"", "listen: \"\" is not an address; write an IP and a port, for example \"0.0.0.0:8080\" or"),
+        ("listen = \"\"", "listen: \"\" is not an address; write an IP and a port, for example \"[::]:8080\", "),
         ("listen = \":8080\"", "listen: \":8080\" is not an address;"),
         ("listen = \"example.com:80\"", "listen: \"example.com:80\" is not an address; write an IP"),
         ("listen = \"1.2.3.4:65536\"", "listen: \"1.2.3.4:65536\" is not an address"),
         ("listen = [\"0.0.0.0:1\"]", "listen: is a list; write text in quotes"),
         ("listen = { port = 1 }", "listen: is a table; write text in quotes"),
         ("listen = \"127.0.0.1:9090\"", "listen: listen is 127.0.0.1:9090 and admin_listen is 127.0.0.1:9090: give"),
-        ("admin_listen = \"127.0.0.1:8080\"", "admin_listen: listen is 0.0.0.0:8080 and admin_listen is 127.0.0.1:"),
+        ("admin_listen = \"127.0.0.1:8080\"", "admin_listen: listen is [::]:8080 and admin_listen is 127.0.0.1:"),
         ("admin_listen = false", "admin_listen: is a boolean; write text in quotes"),
         (
             "admin_hosts = [\"ops.example.com:9090\"]",
@@ -316,4 +316,6 @@ fn addresses_on_one_port_must_not_overlap() {
     assert!(!with("127.0.0.1:80", "0.0.0.0:80"));
     assert!(!with("[::]:80", "127.0.0.1:80"));
     assert!(!with("[::]:80", "[::1]:80"));
+    assert!(!with("localhost:80", "[::1]:80"));
+    assert!(!with("[::]:80", "localhost:80"));
 }

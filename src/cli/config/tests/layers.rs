@@ -139,7 +139,7 @@ fn the_variable_that_names_the_file_is_no_setting() {
 fn a_variable_that_a_secret_env_names_is_no_setting() {
     let text = APP.replace("WX_SECRET", "AUTH_TICKET_LISTEN");
     let config = parse(&text, &[("AUTH_TICKET_LISTEN", "canary")]).unwrap();
-    assert_eq!(config.listen.to_string(), "0.0.0.0:8080");
+    assert_eq!(config.listen.to_string(), "[::]:8080");
 }
 
 #[test]
