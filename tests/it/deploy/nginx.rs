@@ -40,7 +40,7 @@ fn site(port: u16, replicas: [&str; 2], directory: &Path) -> String {
         ("10.0.0.11:8080", replicas[0]),
         ("10.0.0.12:8080", replicas[1]),
         ("    server 10.0.0.13:8080 max_fails=2 fail_timeout=5s;\n", ""),
-        ("listen 443 ssl http2;", &format!("listen 127.0.0.1:{port} ssl http2;")),
+        ("listen 443 ssl http2;\n    listen [::]:443 ssl http2;", &format!("listen 127.0.0.1:{port} ssl http2;")),
         ("/etc/nginx/tls/login.example.com.crt", &crt),
         ("/etc/nginx/tls/login.example.com.key", &key),
     ] {

@@ -92,7 +92,11 @@ impl Setup {
         let listen = format!("listen unix:{}/socket;", at.display());
         let in_server = format!("server {{ {listen}");
         let is_readmes = self.kind == Kind::NginxOfReadme;
-        let place = if is_readmes { ("server {", &*in_server) } else { ("listen 443 ssl;", &*listen) };
+        let place = if is_readmes {
+            ("server {", &*in_server)
+        } else {
+            ("listen 443 ssl;\n    listen [::]:443 ssl;", &*listen)
+        };
         let mut site = self.file("nginx.conf", place);
         site = site.lines().filter(|line| !line.contains("ssl_")).collect::<Vec<_>>().join(
             "
@@ -132,7 +136,7 @@ impl Setup {
         let listen = format!("bind unix@{}/socket", at.display());
         let mut config = self.file(
             "haproxy/haproxy.cfg",
-            ("bind :443 ssl crt /etc/haproxy/api.example.com.pem alpn h2,http/1.1", &listen),
+            ("bind :::443 v4v6 ssl crt /etc/haproxy/api.example.com.pem alpn h2,http/1.1", &listen),
         );
         let check = format!("unix@{}/check", at.display());
         let script = at.join("auth-ticket.lua").display().to_string();
