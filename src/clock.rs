@@ -10,6 +10,10 @@ use time::macros::format_description;
 /// The one spelling of time in files and answers: RFC 3339, UTC, whole seconds, `Z`.
 const RFC3339_UTC: &[FormatItem<'static>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 
+/// The form of `Date` headers that is to be sent (RFC 9110 section 5.6.7); the weekday is not looked at.
+const IMF_FIXDATE: &[FormatItem<'static>] =
+    format_description!("[day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+
 /// How far two replicas' clocks may differ, in seconds.
 pub const LEEWAY_S: u64 = 60;
 
@@ -57,6 +61,22 @@ impl UnixSeconds {
         let time = time::PrimitiveDateTime::parse(text, RFC3339_UTC).ok()?.assume_utc();
         let parsed = Self(u64::try_from(time.unix_timestamp()).ok()?);
         (parsed.to_string() == text).then_some(parsed)
+    }
+
+    /// The value of a `Date` header; empty for a time that none can hold.
+    #[must_use]
+    pub fn to_http_date(self) -> String {
+        const WEEKDAY: &[FormatItem<'static>] = format_description!("[weekday repr:short], ");
+        let time = i64::try_from(self.0).ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+        time.and_then(|time| Some(time.format(WEEKDAY).ok()? + &time.format(IMF_FIXDATE).ok()?)).unwrap_or_default()
+    }
+
+    /// Parses the value of a `Date` header: `Sun, 22 Nov 2026 21:00:00 GMT`.
+    #[must_use]
+    pub fn parse_http_date(text: &str) -> Option<Self> {
+        let (_, text) = text.split_once(", ")?;
+        let time = time::PrimitiveDateTime::parse(text, IMF_FIXDATE).ok()?.assume_utc();
+        u64::try_from(time.unix_timestamp()).ok().map(Self)
     }
 }
 
@@ -137,6 +157,16 @@ mod tests {
             "+2026-11-22T21:00:00Z",
         ] {
             assert_eq!(UnixSeconds::parse_rfc3339(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_date_header_is_read_in_the_form_that_is_sent() {
+        let date = UnixSeconds::parse_http_date("Sun, 22 Nov 2026 21:00:00 GMT");
+        assert_eq!(date, Some(UnixSeconds::new(1_795_381_200)));
+        assert_eq!(date.unwrap().to_http_date(), "Sun, 22 Nov 2026 21:00:00 GMT");
+        for other in ["", "now", "Sun, 22 Nov 2026 21:00:00 CST", "Sunday, 22-Nov-26 21:00:00 GMT", "1795381200"] {
+            assert_eq!(UnixSeconds::parse_http_date(other), None, "{other}");
         }
     }
 

@@ -64,7 +64,7 @@ use flight::Flights;
 use limits::Limits;
 use metrics::{Metrics, OpenedUnder};
 use quota::Quotas;
-use upstream::{Breakers, Interface};
+use upstream::{Breakers, ClockDifferences, Interface};
 use verify::IdentityHeaders;
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -88,6 +88,7 @@ pub struct AppState {
     limits: Limits,
     breakers: Breakers,
     rescans: Rescans,
+    clock_differences: ClockDifferences,
     metrics: Metrics,
     /// Why the keys directory is not taken as it is now.
     reload_failed: ArcSwapOption<String>,
@@ -154,6 +155,7 @@ impl AppState {
             limits,
             breakers,
             rescans: Rescans::default(),
+            clock_differences: ClockDifferences::default(),
             metrics,
             reload_failed: ArcSwapOption::empty(),
             log: OnceLock::new(),

@@ -3,10 +3,13 @@
 //! Knows neither tickets nor HTTP routes. Each platform is a file below this one; none of them sends a code twice.
 
 use std::fmt;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
+use crate::clock::UnixSeconds;
 use crate::secret::SecretText;
 
 mod encrypted;
@@ -25,6 +28,11 @@ pub use user_data::{UserData, UserDataError};
 pub trait Platform: Send + Sync + fmt::Debug {
     /// The platform's name in configurations and answers, such as `weapp`.
     fn name(&self) -> &'static str;
+
+    /// What the platform's last answer said about the time. Only informs: nothing may be decided by it.
+    fn date_seen(&self) -> Option<DateSeen> {
+        None
+    }
 
     /// Spends `code` and says whose it was.
     ///
@@ -79,6 +87,18 @@ pub trait Platform: Send + Sync + fmt::Debug {
 
     /// Whether `signature` is the platform's over exactly `raw_data`.
     fn has_signed(&self, session_key: &SecretText, raw_data: &str, signature: &str) -> bool;
+}
+
+/// The `Date` of an answer.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "what a header and two clocks say")]
+pub struct DateSeen {
+    /// What the header said.
+    pub date: UnixSeconds,
+    /// When the answer's head had come.
+    pub at: Instant,
+    /// How long after the request that was.
+    pub took: Duration,
 }
 
 /// A one-time login code as a client sent it: 1 to 512 printable ASCII characters without a space.

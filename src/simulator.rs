@@ -21,12 +21,15 @@
 //! `docs/SIMULATOR.md`.
 
 use std::fmt;
+use std::future::ready;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::middleware;
+use axum::response::Response;
 use http_body_util::BodyExt as _;
+use hyper::header::{DATE, HeaderValue};
 
 use crate::clock::Clock;
 
@@ -81,8 +84,18 @@ impl Simulator {
 
     /// All routes of the simulator.
     pub fn router(&self) -> Router {
+        let wechat = Arc::clone(&self.wechat);
+        // Otherwise the HTTP server writes the date of the system's clock.
+        let date = move |mut response: Response| {
+            if let Ok(date) = HeaderValue::try_from(wechat.now().to_http_date()) {
+                response.headers_mut().insert(DATE, date);
+            }
+            ready(response)
+        };
         let routes = routes::routes().merge(own::routes()).with_state(Arc::clone(&self.wechat));
-        routes.layer(middleware::from_fn_with_state(Arc::clone(&self.wechat), routes::planted))
+        routes
+            .layer(middleware::from_fn_with_state(Arc::clone(&self.wechat), routes::planted))
+            .layer(middleware::map_response(date))
     }
 
     /// Who `name` is in the app `appid`. Nobody when either is not 1 to 64 visible ASCII characters, or when the name

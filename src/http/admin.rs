@@ -1,6 +1,6 @@
 //! `/healthz` and `/readyz`: for probes on the clients' address, for operators with reasons on theirs.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::error::{ApiError, ErrorCode};
 use super::request::read_body;
+use super::upstream::describe_difference;
 use super::{AppState, BUILD_VERSION, json_answer};
 use crate::keyring::{Concern, KeyUse, RingView};
 use crate::ticket::VERSION;
@@ -36,6 +37,8 @@ pub(super) async fn ready(State(state): State<Arc<AppState>>) -> Response {
     if let Some(why) = &*state.reload_failed.load() {
         reasons.push(format!("the keys directory is not right; the last good keys are in use: {why}"));
     }
+    let differences = state.clock_differences.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    reasons.extend(differences.iter().map(|(app, ahead_s)| format!("{app}: {}", describe_difference(*ahead_s))));
     reasons.extend(state.rescans.trouble().map(|trouble| trouble.to_string()));
     let (status, word) = match (can_open(&state), reasons.is_empty()) {
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),

@@ -65,6 +65,7 @@ pub(super) struct Metrics {
     looked_at_age: Gauge<f64, AtomicU64>,
     passed_over: Gauge,
     newest_key_ahead: Gauge,
+    clock_ahead: Family<OfApp, Gauge>,
     log_lines_dropped: Counter,
 }
 
@@ -78,6 +79,11 @@ struct Sealed {
 struct Login {
     appid: String,
     result: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct OfApp {
+    appid: String,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -245,6 +251,7 @@ impl Metrics {
             looked_at_age: Gauge::default(),
             passed_over: Gauge::default(),
             newest_key_ahead: Gauge::default(),
+            clock_ahead: Family::default(),
             log_lines_dropped: Counter::default(),
         };
         all.register_traffic();
@@ -308,6 +315,8 @@ impl Metrics {
         to.register_with_unit("newest_key_ahead", help, Unit::Seconds, self.newest_key_ahead.clone());
         let help = "Log lines that were lost because nobody read them in time";
         to.register("log_lines_dropped", help, self.log_lines_dropped.clone());
+        let help = "By how much this clock is ahead of the platform's, by its last quick answer; below 0 it is behind";
+        to.register_with_unit("clock_ahead_of_platform", help, Unit::Seconds, self.clock_ahead.clone());
         let build = Family::<Build, Gauge>::default();
         build.get_or_create(&Build { version: super::BUILD_VERSION, ticket_version: crate::ticket::VERSION }).set(1);
         to.register("build_info", "Always 1; the version that runs", build);
@@ -382,6 +391,10 @@ impl Metrics {
     pub(super) fn reloaded(&self, taken: bool) {
         self.reloads.get_or_create(&OfResult { result: if taken { "taken" } else { "kept_old" } }).inc();
         self.reload_failed.set(i64::from(!taken));
+    }
+
+    pub(super) fn clock_compared(&self, appid: &str, ahead_s: i64) {
+        self.clock_ahead.get_or_create(&OfApp { appid: appid.to_owned() }).set(ahead_s);
     }
 
     /// `None`: this process never looks.

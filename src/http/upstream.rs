@@ -1,16 +1,17 @@
 //! Calls to a platform, as all routes make them: timed for operators, stopped for a while when they fail again and again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{App, AppState};
 use crate::breaker::{Breaker, BreakerOptions, Pass, Stopped};
+use crate::clock::LEEWAY_S;
 use crate::keyring::AppId;
-use crate::platform::PlatformError;
+use crate::platform::{DateSeen, PlatformError};
 
 /// So many outages in a row, and the interface is left alone; first for a second, at most for half a minute.
 const BREAKER: BreakerOptions =
@@ -69,11 +70,45 @@ pub(super) async fn call<T>(
     let pass = state.breakers.admit(app, interface, began);
     let pass = pass.map_err(|stopped| PlatformError::Stopped { retry_after_s: stopped.retry_after_s() })?;
     let result = answer.await;
+    compare_clocks(state, app);
     state.metrics.called(app.id.as_str(), interface, began.elapsed(), result.as_ref().err());
     if let Some(pass) = pass {
         tell(state, app, interface, pass, result.as_ref().is_err_and(PlatformError::is_outage));
     }
     result
+}
+
+/// How long an answer may have taken, and how long ago it may have come, for its date to say something about the clock.
+const SOON: Duration = Duration::from_secs(3);
+
+/// By how many seconds this server's clock is ahead of the platform's (behind, if negative), for each app, where that is
+/// more than the leeway.
+pub(super) type ClockDifferences = Mutex<BTreeMap<String, i64>>;
+
+/// Compares this server's clock with the date of the platform's last answer. Only informs.
+fn compare_clocks(state: &AppState, app: &App) {
+    let quick = |seen: &DateSeen| seen.took < SOON && seen.at.elapsed() < SOON;
+    let Some(seen) = app.platform.date_seen().filter(quick) else { return };
+    let now = state.now();
+    let signed = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
+    let ahead_s = signed(now.since(seen.date)) - signed(seen.date.since(now));
+    let appid = app.id.as_str();
+    state.metrics.clock_compared(appid, ahead_s);
+    let mut differences = state.clock_differences.lock().unwrap_or_else(PoisonError::into_inner);
+    // Dates have whole seconds.
+    if ahead_s.unsigned_abs() <= LEEWAY_S + 1 + seen.took.as_secs() {
+        if differences.remove(appid).is_some() {
+            tracing::info!(appid, "the clock agrees with the platform's again");
+        }
+    } else if differences.insert(appid.to_owned(), ahead_s).is_none() {
+        tracing::warn!(appid, "{}", describe_difference(ahead_s));
+    }
+}
+
+/// For operators: which clock is ahead, and what to do.
+pub(super) fn describe_difference(ahead_s: i64) -> String {
+    let (seconds, which) = (ahead_s.unsigned_abs(), if ahead_s < 0 { "behind" } else { "ahead of" });
+    format!("this server's clock is {seconds} s {which} the platform's: compare it with NTP")
 }
 
 /// Tells the breaker how a call went, and operators when that changes something.

@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::{
-    Code, Encrypted, FailedReason, Identity, Phone, Platform, PlatformError, Refusal, UserData, UserDataError,
+    Code, DateSeen, Encrypted, FailedReason, Identity, Phone, Platform, PlatformError, Refusal, UserData, UserDataError,
 };
 use crate::secret::SecretText;
 
@@ -149,6 +149,10 @@ impl Weapp {
 impl Platform for Weapp {
     fn name(&self) -> &'static str {
         "weapp"
+    }
+
+    fn date_seen(&self) -> Option<DateSeen> {
+        self.line.date_seen()
     }
 
     fn exchange<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Identity, PlatformError>> {

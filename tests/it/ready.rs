@@ -1,5 +1,9 @@
 //! What probes and operators are told about the state of the ring.
 
+use std::sync::Arc;
+
+use auth_ticket::clock::FixedClock;
+use auth_ticket::simulator::Simulator;
 use serde_json::json;
 
 use crate::support::{Call, Plan, START, TestKey, TestServer};
@@ -67,6 +71,34 @@ async fn a_gap_before_the_next_key_is_told_from_the_beginning() {
     assert_eq!(readiness(&server).await, (200, "ok".to_owned(), vec![]));
     let gone = "auth_ticket_sealing_gap_timestamp_seconds{key_use=\"ticket\"} 0\n";
     assert!(server.metrics().await.contains(gone));
+}
+
+#[tokio::test]
+async fn a_clock_that_disagrees_with_the_platforms_is_told_until_it_agrees() {
+    let theirs = START.plus(10_000);
+    let platform = Simulator::new(Arc::new(FixedClock::new(theirs)));
+    let server = TestServer::builder().platform(platform.router()).start().await;
+    for (number, (ours, told)) in [
+        (theirs, None),
+        (theirs.plus(60), None),
+        (theirs.plus(600), Some("600 s ahead of the platform's")),
+        (theirs.minus(60), None),
+        (theirs.minus(90), Some("90 s behind the platform's")),
+        (theirs, None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        server.clock.set(ours);
+        server.call(Call::login(&format!("demo-alice-{number}"))).await.is_ok();
+        let (status, word, reasons) = readiness(&server).await;
+        assert_eq!((status, &*word), (200, if told.is_some() { "degraded" } else { "ok" }), "{reasons:?}");
+        assert_eq!(reasons.len(), usize::from(told.is_some()), "{reasons:?}");
+        assert!(told.is_none_or(|told| reasons[0].contains(told)), "{reasons:?}");
+        let ahead_s = i64::try_from(ours.since(theirs)).unwrap() - i64::try_from(theirs.since(ours)).unwrap();
+        let line = format!("auth_ticket_clock_ahead_of_platform_seconds{{appid=\"wx0123456789abcdef\"}} {ahead_s}\n");
+        assert!(server.metrics().await.contains(&line), "{line}");
+    }
 }
 
 #[tokio::test]

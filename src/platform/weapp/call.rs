@@ -3,19 +3,22 @@
 //! URLs hold the app secret or an access token, so they are followed nowhere, named in no error, and no text of the HTTP
 //! client is shown. Errors come as an `errcode` in a 200 that is labelled `text/plain`; the body decides, not the label.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{AGE, CONTENT_TYPE, DATE};
 use reqwest::{Client, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::Instant;
 use url::Url;
 
 use super::WeappError;
 use super::refusal::Refused;
+use crate::clock::UnixSeconds;
 use crate::outbound::{self, Unreachable};
-use crate::platform::{FailedReason, PlatformError};
+use crate::platform::{DateSeen, FailedReason, PlatformError};
 use crate::secret::{SecretText, Zeroizing};
 
 /// Real answers are below 1 KiB.
@@ -26,6 +29,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) struct Line {
     client: Client,
     base_url: Url,
+    date_seen: Mutex<Option<DateSeen>>,
 }
 
 /// What goes to an interface: GET, or POST if there is a body.
@@ -58,7 +62,8 @@ impl Line {
             return Err(WeappError::BaseUrl);
         }
         let client = outbound::client(&base_url).connect_timeout(timeout.min(CONNECT_TIMEOUT)).build();
-        Ok(Self { client: client.map_err(|_| WeappError::Client)?, base_url })
+        let date_seen = Mutex::default();
+        Ok(Self { client: client.map_err(|_| WeappError::Client)?, base_url, date_seen })
     }
 
     /// Sends `request`, with an access token if the interface wants one.
@@ -72,7 +77,9 @@ impl Line {
             None => self.client.get(url),
             Some(json) => self.client.post(url).header(CONTENT_TYPE, "application/json").body(json.to_string()),
         };
+        let began = Instant::now();
         let response = builder.send().await.map_err(|error| classify(&error))?;
+        self.see_date(&response, began);
         let status = response.status();
         if status == reqwest::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             // No platform says that, and a proxy that does has passed nothing on.
@@ -82,6 +89,21 @@ impl Line {
             return Err(FailedReason::Status(status.as_u16()).into());
         }
         Answer::parse(read(response).await?)
+    }
+
+    /// What the last answer with a date said about the time.
+    pub(super) fn date_seen(&self) -> Option<DateSeen> {
+        *self.date_seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn see_date(&self, response: &Response, began: Instant) {
+        let headers = response.headers();
+        let date = headers.get(DATE).and_then(|date| UnixSeconds::parse_http_date(date.to_str().ok()?));
+        // What a cache has kept says nothing about the present.
+        if let Some(date) = date.filter(|_| !headers.contains_key(AGE)) {
+            let seen = DateSeen { date, at: Instant::now(), took: began.elapsed() };
+            *self.date_seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+        }
     }
 
     /// The one place where URLs are made.
