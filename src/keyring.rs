@@ -164,6 +164,8 @@ pub struct KeyRing {
     /// so a fast hash will do.
     subkeys: HashMap<SubkeyName, Subkeys>,
     cutoffs: Arc<Cutoffs>,
+    /// All that were revoked, whether or not their key is there.
+    revoked: BTreeSet<KeyName>,
     fingerprint: Fingerprint,
 }
 
@@ -225,7 +227,7 @@ impl KeyRing {
                 );
             }
         }
-        Ok(Self { keys, apps, subkeys, cutoffs: cutoffs.unwrap_or_default(), fingerprint })
+        Ok(Self { keys, apps, subkeys, cutoffs: cutoffs.unwrap_or_default(), revoked, fingerprint })
     }
 
     /// All keys, each use's in the order in which they take over from each other.
@@ -250,6 +252,12 @@ impl KeyRing {
     #[must_use]
     pub fn cutoffs(&self) -> &Cutoffs {
         &self.cutoffs
+    }
+
+    /// Names of revoked keys, whether or not their key is there.
+    #[must_use]
+    pub const fn revoked(&self) -> &BTreeSet<KeyName> {
+        &self.revoked
     }
 
     /// Names the content, whatever the time.

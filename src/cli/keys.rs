@@ -4,6 +4,7 @@ pub(crate) mod change;
 pub(crate) mod check;
 pub(crate) mod owner;
 pub(crate) mod prune;
+mod replica;
 mod revoke;
 mod show;
 

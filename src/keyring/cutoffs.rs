@@ -7,6 +7,8 @@ use std::fmt;
 
 use foldhash::{HashMap, HashSet};
 
+use sha2::{Digest, Sha256};
+
 use super::AppId;
 use crate::clock::{LEEWAY_S, UnixSeconds};
 pub use list::{Cutoff, CutoffsError, Who};
@@ -148,6 +150,30 @@ impl Cutoffs {
             }
         }
         both
+    }
+
+    /// How many cut-offs there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        let openids: usize = self.openids.values().map(HashMap::len).sum();
+        self.logins.len() + usize::from(self.everybody.is_some()) + self.apps.len() + openids
+    }
+
+    /// 8 bytes that two lists have in common if they cut off the same, in whichever order. It names nobody.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 8] {
+        let logins = self.logins.iter().map(|login_id| format!("login {login_id}"));
+        let everybody = self.everybody.iter().map(|before| format!("all {before}"));
+        let apps = self.apps.iter().map(|(app, before)| format!("app {app} {before}"));
+        let of_app = |(app, openids): (&AppId, &HashMap<Box<str>, UnixSeconds>)| {
+            openids.iter().map(|(openid, before)| format!("openid {app} {openid} {before}")).collect::<Vec<_>>()
+        };
+        let openids = self.openids.iter().flat_map(of_app);
+        let entries = logins.chain(everybody).chain(apps).chain(openids);
+        entries.fold([0; 8], |mut digest, entry| {
+            digest.iter_mut().zip(Sha256::digest(entry)).for_each(|(sum, byte)| *sum ^= byte);
+            digest
+        })
     }
 
     /// Whether nobody is cut off.

@@ -15,11 +15,25 @@ pub struct RingView {
     pub fingerprint: String,
     /// All keys, each use's oldest first.
     pub keys: Vec<KeyView>,
+    /// Names of revoked keys, whether or not their key is among `keys`.
+    pub revoked: Vec<String>,
+    /// Who is cut off, as far as that tells replicas apart.
+    pub cutoffs: CutoffsView,
     /// When some key changes its state next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_change: Option<String>,
     /// What an operator should act on.
     pub warnings: Vec<String>,
+}
+
+/// Cut-offs, without whom they are about.
+#[derive(Debug, Serialize)]
+#[non_exhaustive]
+pub struct CutoffsView {
+    /// How many there are.
+    pub count: usize,
+    /// 16 hex digits; equal on replicas that cut off the same.
+    pub digest: String,
 }
 
 /// A key at one moment. Times are RFC 3339.
@@ -57,6 +71,8 @@ impl KeyRing {
             now: now.to_string(),
             fingerprint: self.fingerprint().to_string(),
             keys: self.keys().map(|ring_key| ring_key.view(now)).collect(),
+            revoked: self.revoked().iter().map(ToString::to_string).collect(),
+            cutoffs: CutoffsView { count: self.cutoffs().count(), digest: hex::encode(self.cutoffs().digest()) },
             next_change: self.next_change(now).map(|at| at.to_string()),
             warnings: self.concerns(now).iter().map(ToString::to_string).collect(),
         }

@@ -9,12 +9,13 @@ use auth_ticket::keyring::{Concern, KeyRing, KeyState, KeyUse, Step};
 use auth_ticket::keystore::Directory;
 use auth_ticket::ticket::VERSION;
 use clap::{Args, ValueHint};
-use serde::Deserialize;
+use tokio::time::{sleep, timeout};
 use url::Url;
 
 use super::KeysOptions;
 use super::change::SAFE_LEAD_S;
 use super::owner::Access;
+use super::replica::{Told, clocks_differ};
 use crate::cli::config::{self, Config, ConfigError, Overrides};
 use crate::cli::findings::{Findings, Level};
 use crate::cli::report::{self, WithHint};
@@ -24,11 +25,18 @@ use crate::cli::{serve, text};
 const REPLICA_TIMEOUT: Duration = Duration::from_secs(5);
 /// A ring of thousands of keys is told of in less.
 const MAX_ANSWER_LEN: usize = 1 << 20;
+/// A server's `keys_poll`, unless it is configured.
+const DEFAULT_POLL: Duration = Duration::from_secs(5);
+/// What a look at the directory takes on a slow disk.
+const LOOK_TAKES: Duration = Duration::from_secs(1);
+/// Between two questions to a replica that may be about to see a change.
+const LOOK_AGAIN: Duration = Duration::from_millis(300);
 
 /// Check the keys, and whether replicas hold the same ones; for cron and CI
 ///
 /// Exits 1 when somebody has to act: a file is not right, no key can seal, the last one is in the last fifth of its life,
-/// a gap lies ahead, or a replica holds another ring.
+/// a gap lies ahead, a replica holds another ring for longer than it may take to see a change, or its clock is more than a
+/// minute off.
 #[derive(Args, Debug)]
 pub(crate) struct Check {
     #[command(flatten)]
@@ -39,6 +47,9 @@ pub(crate) struct Check {
     /// A running replica's address for operators, http://HOST:PORT; may be given several times
     #[arg(long = "replica", value_name = "URL", value_hint = ValueHint::Url)]
     replicas: Vec<Url>,
+    /// How long a replica may take to see a change [default: keys_poll, 5s without --config, and a second]
+    #[arg(long, value_name = "DURATION", value_parser = text::parse_duration_s)]
+    wait: Option<u64>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -47,8 +58,8 @@ pub(crate) struct Check {
 impl Check {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let mut findings = Findings::default();
-        let ttl_s = match self.config.as_deref().map(configured_ttl_s).transpose() {
-            Ok(ttl_s) => ttl_s,
+        let config = match self.config.as_deref().map(load_config).transpose() {
+            Ok(config) => config,
             Err(error) if self.json => {
                 findings.mistakes(&error);
                 None
@@ -57,16 +68,19 @@ impl Check {
                 return Err(error).hint("see every setting and its default: auth-ticket serve --print-example-config");
             }
         };
+        let ttl_s = config.as_ref().map(|config| config.ticket.ttl_s);
         let ring = check_opened(&mut findings, self.keys.open(Access::Read), ttl_s);
         if !self.replicas.is_empty() {
-            serve::runtime(0)?.block_on(check_replicas(&mut findings, ring.as_ref(), &self.replicas))?;
+            let poll = config.map_or(DEFAULT_POLL, |config| config.keys_poll);
+            let patience = self.wait.map_or(poll + LOOK_TAKES, Duration::from_secs);
+            serve::runtime(0)?.block_on(check_replicas(&mut findings, ring.as_ref(), &self.replicas, patience))?;
         }
         findings.conclude(self.json)
     }
 }
 
-fn configured_ttl_s(path: &Path) -> Result<u64, ConfigError> {
-    Ok(Config::load(path, config::environment(), &Overrides::default())?.ticket.ttl_s)
+fn load_config(path: &Path) -> Result<Config, ConfigError> {
+    Config::load(path, config::environment(), &Overrides::default())
 }
 
 /// As [`check_directory`], and why it is not `opened`.
@@ -145,25 +159,12 @@ fn check_use(findings: &mut Findings, ring: &KeyRing, key_use: KeyUse, ttl_s: Op
     }
 }
 
-/// What a replica tells of itself at `/keys`.
-#[derive(Deserialize)]
-struct Told {
-    version: String,
-    ticket_version: u8,
-    fingerprint: String,
-}
-
-impl Told {
-    /// What is shown of it goes to a terminal, and it comes from whoever answers at the address.
-    fn is_printable(&self) -> bool {
-        let is_plain = |text: &str| {
-            (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
-        };
-        is_plain(&self.version) && is_plain(&self.fingerprint)
-    }
-}
-
-async fn check_replicas(findings: &mut Findings, ring: Option<&KeyRing>, replicas: &[Url]) -> anyhow::Result<()> {
+async fn check_replicas(
+    findings: &mut Findings,
+    ring: Option<&KeyRing>,
+    replicas: &[Url],
+    patience: Duration,
+) -> anyhow::Result<()> {
     let client = reqwest::Client::builder()
         .timeout(REPLICA_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
@@ -171,8 +172,9 @@ async fn check_replicas(findings: &mut Findings, ring: Option<&KeyRing>, replica
         .build()
         .context("cannot set up the HTTP client; are the system's CA certificates installed?")?;
     let mut first_version: Option<String> = None;
-    for replica in replicas {
-        let told = match ask(&client, replica).await {
+    let settled = replicas.iter().map(|replica| settle(&client, replica, ring, patience));
+    for (replica, told) in replicas.iter().zip(futures_util::future::join_all(settled).await) {
+        let (told, clocks) = match told {
             Ok(told) => told,
             Err(error) => {
                 let remedy =
@@ -181,16 +183,20 @@ async fn check_replicas(findings: &mut Findings, ring: Option<&KeyRing>, replica
                 continue;
             }
         };
-        let same = ring.is_some_and(|ring| ring.fingerprint().to_string() == told.fingerprint);
         if told.ticket_version != VERSION {
             let what = format!("seals tickets of version {}, not {VERSION}", told.ticket_version);
             findings.add(Level::Fail, replica.as_str(), what, Some("finish the upgrade".to_owned()));
-        } else if same {
+        } else if told.is_like(ring) {
             findings.ok(replica.as_str(), format!("the same ring, version {}", told.version));
         } else {
-            let what = format!("another ring: fingerprint {}", told.fingerprint);
+            let differences = ring.map(|ring| told.differences(ring)).unwrap_or_default();
+            let what =
+                [vec![format!("another ring: fingerprint {}", told.fingerprint)], differences].concat().join("; ");
             let remedy = Some("copy the keys to it; if it has them, its log says why it does not take them".to_owned());
             findings.add(Level::Fail, replica.as_str(), what, remedy);
+        }
+        if let Some(what) = clocks {
+            findings.add(Level::Fail, replica.as_str(), what, Some("set the clocks (NTP) of both".to_owned()));
         }
         match &first_version {
             None => first_version = Some(told.version),
@@ -202,6 +208,30 @@ async fn check_replicas(findings: &mut Findings, ring: Option<&KeyRing>, replica
         }
     }
     Ok(())
+}
+
+/// What a replica tells, once its ring is that of the directory here or has been another one for all of `patience`; and how
+/// its clock differs from ours.
+async fn settle(
+    client: &reqwest::Client,
+    replica: &Url,
+    ring: Option<&KeyRing>,
+    patience: Duration,
+) -> anyhow::Result<(Told, Option<String>)> {
+    let mut told = ask(client, replica).await?;
+    // At once: the clock is compared with ours as the answer comes.
+    let mut clocks = told.clock().and_then(|theirs| clocks_differ(theirs, SystemClock.now()));
+    let until_equal = async {
+        while !told.is_like(ring) {
+            sleep(LOOK_AGAIN).await;
+            let Ok(again) = ask(client, replica).await else { continue };
+            clocks = again.clock().and_then(|theirs| clocks_differ(theirs, SystemClock.now()));
+            told = again;
+        }
+    };
+    // It is not equal, and what it told last says why.
+    let _ = timeout(patience, until_equal).await;
+    Ok((told, clocks))
 }
 
 async fn ask(client: &reqwest::Client, replica: &Url) -> anyhow::Result<Told> {

@@ -87,7 +87,7 @@ fn a_list_for_programs_has_every_field() {
     keys.run(&["rotate"]).done();
     fs::write(keys.file("ticket-A.key"), "").unwrap();
     let list = keys.list();
-    let all = ["now", "fingerprint", "keys", "next_change", "warnings", "passed_over"];
+    let all = ["now", "fingerprint", "keys", "revoked", "cutoffs", "next_change", "warnings", "passed_over"];
     assert_eq!(fields(&list), BTreeSet::from(all));
     let now = time(&list["now"]);
     assert!(SystemClock.now().since(now) < 20);
