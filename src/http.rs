@@ -17,6 +17,7 @@ mod limits;
 mod log;
 mod login;
 mod metrics;
+mod notices;
 mod openapi;
 mod peer;
 mod phone;
@@ -56,13 +57,14 @@ pub use crate::rescan::Rescans;
 
 use crate::clock::{Clock, UnixSeconds};
 use crate::jwt::{JwtError, Signers};
-use crate::keyring::{AppId, KeyRing, KeyUse, Purpose};
+use crate::keyring::{AppId, KeyId, KeyRing, KeyUse, Purpose};
 use crate::platform::Phone;
 use crate::ticket::{OpenError, SealError, SealedTicket, Session, Ticket, UnverifiedTicket};
 use error::ApiError;
 use flight::Flights;
 use limits::Limits;
 use metrics::{Metrics, OpenedUnder};
+use notices::Notices;
 use quota::Quotas;
 use upstream::{Breakers, ClockDifferences, Interface};
 use verify::IdentityHeaders;
@@ -87,6 +89,7 @@ pub struct AppState {
     quotas: Quotas,
     limits: Limits,
     breakers: Breakers,
+    notices: Notices,
     rescans: Rescans,
     clock_differences: ClockDifferences,
     metrics: Metrics,
@@ -154,6 +157,7 @@ impl AppState {
             quotas: Quotas::default(),
             limits,
             breakers,
+            notices: Notices::default(),
             rescans: Rescans::default(),
             clock_differences: ClockDifferences::default(),
             metrics,
@@ -234,10 +238,21 @@ impl AppState {
         let result = claimed.open(&live.ring, purpose, self.now(), &self.settings.policy);
         match &result {
             // The one label of all kids that a stranger made up.
-            Err(OpenError::UnknownKey(_)) => self.metrics.unknown_kid(),
+            Err(OpenError::UnknownKey(_)) => self.unknown_kid(kid),
             result => live.opened.count(kid, result.as_ref().err().copied()),
         }
         result
+    }
+
+    fn unknown_kid(&self, kid: KeyId) {
+        self.metrics.unknown_kid();
+        if self.notices.unknown_kid(kid, self.now()) {
+            tracing::warn!(
+                %kid,
+                "many tickets name a key that this replica does not have: if another replica has it, copy the keys; see \
+                 auth-ticket keys check --replica"
+            );
+        }
     }
 
     /// That there is a key to seal tickets with. Asked before a code is spent: without one it would be spent for nothing.

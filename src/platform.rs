@@ -85,6 +85,11 @@ pub trait Platform: Send + Sync + fmt::Debug {
     /// [`UserDataError`], for logs; to clients all of them are one.
     fn decrypt(&self, session_key: &SecretText, encrypted: &Encrypted) -> Result<UserData, UserDataError>;
 
+    /// What an operator does about `error`, where the platform's numbers say it.
+    fn remedy(&self, _error: &PlatformError) -> Option<String> {
+        None
+    }
+
     /// Whether `signature` is the platform's over exactly `raw_data`.
     fn has_signed(&self, session_key: &SecretText, raw_data: &str, signature: &str) -> bool;
 }

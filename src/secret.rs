@@ -91,23 +91,41 @@ impl fmt::Debug for KeyBytes {
 
 /// A secret that is text: an app secret, an access token, a `session_key` as the platform wrote it.
 #[derive(Zeroize, ZeroizeOnDrop)]
-pub struct SecretText(String);
+pub struct SecretText {
+    text: String,
+    /// Where it was read, for messages; nothing secret.
+    #[zeroize(skip)]
+    source: Option<Box<str>>,
+}
 
 impl SecretText {
     /// Takes the text over; the caller's copies, if any, are the caller's to clear.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self { text: text.into(), source: None }
+    }
+
+    /// The same with where it was read, as messages may say it: `the variable WX_SECRET`.
+    #[must_use]
+    pub fn read_from(mut self, source: impl Into<Box<str>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Where it was read, if that is known.
+    #[must_use]
+    pub fn source(&self) -> Option<&str> {
+        self.source.as_deref()
     }
 
     /// Whether `other` is the same text, in a time that does not tell where the two differ.
     #[must_use]
     pub fn is(&self, other: &str) -> bool {
-        let [own, others] = [self.0.as_str(), other].map(|text| Sha256::digest(text.as_bytes()));
+        let [own, others] = [self.text.as_str(), other].map(|text| Sha256::digest(text.as_bytes()));
         own.iter().zip(&others).fold(0, |differences, (one, two)| differences | (one ^ two)) == 0
     }
 
     pub(crate) fn expose(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 

@@ -45,6 +45,8 @@ pub(super) async fn ready(State(state): State<Arc<AppState>>) -> Response {
         (true, false) => (StatusCode::OK, "degraded"),
         (true, true) => (StatusCode::OK, "ok"),
     };
+    let is_known = |kid| state.ring().keys_of(KeyUse::Ticket).any(|ring_key| ring_key.key().kid() == kid);
+    reasons.extend(state.notices.reasons(state.now(), is_known));
     (status, json_answer(&json!({ "status": word, "reasons": reasons }))).into_response()
 }
 

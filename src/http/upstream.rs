@@ -72,6 +72,7 @@ pub(super) async fn call<T>(
     let result = answer.await;
     compare_clocks(state, app);
     state.metrics.called(app.id.as_str(), interface, began.elapsed(), result.as_ref().err());
+    note_refusal(state, app, interface, result.as_ref().err());
     if let Some(pass) = pass {
         tell(state, app, interface, pass, result.as_ref().is_err_and(PlatformError::is_outage));
     }
@@ -111,17 +112,41 @@ pub(super) fn describe_difference(ahead_s: i64) -> String {
     format!("this server's clock is {seconds} s {which} the platform's: compare it with NTP")
 }
 
+/// Keeps for operators that the platform refuses this server, until the same interface works again.
+fn note_refusal(state: &AppState, app: &App, interface: Interface, error: Option<&PlatformError>) {
+    let (appid, call) = (app.id.as_str(), interface.as_str());
+    match error {
+        // A client can cause this one, with a code of another app.
+        Some(error) if matches!(interface, Interface::Phone) && error.errcode() == Some(40013) => {}
+        Some(error @ PlatformError::Misconfigured { .. }) => {
+            let remedy = app.platform.remedy(error).unwrap_or_else(|| "the log says more".to_owned());
+            state.notices.refusal(appid, call, Some(format!("{error}: {remedy}")));
+        }
+        // It looked at what the client sent, so it accepted everything else.
+        None
+        | Some(
+            PlatformError::InvalidCode(_)
+            | PlatformError::CodeUsed(_)
+            | PlatformError::UserBlocked(_)
+            | PlatformError::RateLimited(_),
+        ) => state.notices.refusal(appid, call, None),
+        Some(_) => {}
+    }
+}
+
 /// Tells the breaker how a call went, and operators when that changes something.
 fn tell(state: &AppState, app: &App, interface: Interface, pass: Pass, is_outage: bool) {
     let (appid, call) = (app.id.as_str(), interface.as_str());
     if is_outage {
         if let Some(pause) = pass.failed(Instant::now()) {
             state.metrics.platform_paused(appid, interface, true);
+            state.notices.pause(appid, call, true);
             let pause_s = pause.as_secs();
             tracing::warn!(appid, call, pause_s, "the platform does not answer and is left alone for a while");
         }
     } else if pass.worked() {
         state.metrics.platform_paused(appid, interface, false);
+        state.notices.pause(appid, call, false);
         tracing::info!(appid, call, "the platform answers again");
     }
 }

@@ -155,6 +155,10 @@ impl Platform for Weapp {
         self.line.date_seen()
     }
 
+    fn remedy(&self, error: &PlatformError) -> Option<String> {
+        self.credentials.remedy(error)
+    }
+
     fn exchange<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Identity, PlatformError>> {
         Box::pin(self.run(exchange::PATH, async move {
             if code.is_devtools_mock() {
@@ -211,6 +215,22 @@ impl Platform for Weapp {
 }
 
 impl Credentials {
+    fn remedy(&self, error: &PlatformError) -> Option<String> {
+        match error {
+            PlatformError::Misconfigured { address, .. } => {
+                let remedy = refusal::remedy(error.errcode(), *address);
+                let source = self.secret.source().filter(|_| refusal::blames_the_secret(error.errcode()));
+                let source = source.map(|source| format!("; it came from {source} when the server started: restart it after a change"));
+                Some(remedy + &source.unwrap_or_default())
+            }
+            PlatformError::Failed(FailedReason::AccessToken(_)) => Some(
+                "something else fetches tokens of this app with force_refresh, so that one just given is refused; make it stop"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+
     /// One line for each call; and one for each flood that nobody overlooks where an operator has to act.
     fn log(&self, interface: &'static str, error: Option<&PlatformError>, duration: Duration) {
         let appid = &*self.appid;
@@ -225,14 +245,10 @@ impl Credentials {
         // A client can cause this one, too.
         let is_other_app = interface == phone::PATH && errcode == Some(phone::OTHER_APP);
         let remedy = match error {
-            PlatformError::Misconfigured { .. } if is_other_app => phone::OTHER_APP_REMEDY.to_owned(),
-            PlatformError::Misconfigured { address, .. } => refusal::remedy(errcode, *address),
-            PlatformError::Failed(FailedReason::AccessToken(_)) => {
-                "something else fetches tokens of this app with force_refresh, so that one just given is refused; make it stop"
-                    .to_owned()
-            }
-            _ => return,
+            PlatformError::Misconfigured { .. } if is_other_app => Some(phone::OTHER_APP_REMEDY.to_owned()),
+            error => self.remedy(error),
         };
+        let Some(remedy) = remedy else { return };
         let Some(untold) = self.alarms.due(interface, errcode, Instant::now()) else { return };
         let rid = error.rid().map(tracing::field::display);
         if is_other_app {

@@ -30,16 +30,16 @@ impl Tree {
         let variable = self.optional(&by_env, |text| Ok(text.to_owned()));
         let file = self.optional(&by_file, |text| Ok(text.to_owned()));
         let are_shared = self.shown_text("secret_files").as_deref() == Some(SHARED);
-        let (path, secret) = match (variable?, file?) {
-            (Some(name), None) => (by_env, from_variable(&name, self.variable(&name))),
-            (None, Some(file)) => (by_file, from_file(&file, are_shared)),
+        let (path, source, secret) = match (variable?, file?) {
+            (Some(name), None) => (by_env, format!("the variable {name}"), from_variable(&name, self.variable(&name))),
+            (None, Some(file)) => (by_file, format!("the file {file:?}"), from_file(&file, are_shared)),
             (Some(_), Some(_)) => {
                 let message = "secret_env is given, too; keep one of the two";
                 return Err(self.report(self.given_or_file(&by_file), by_file, message));
             }
             (None, None) => return Err(self.report_missing_secret(name, index, &table)),
         };
-        let secret = secret.and_then(|text| check(&text).map(|()| SecretText::new(text)));
+        let secret = secret.and_then(|text| check(&text).map(|()| SecretText::new(text).read_from(source)));
         secret.map_err(|message| self.report(self.given_or_file(&path), path, message))
     }
 

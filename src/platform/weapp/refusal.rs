@@ -80,6 +80,11 @@ impl Refused {
     }
 }
 
+/// Whether the app's secret is what the platform does not accept.
+pub(super) const fn blames_the_secret(errcode: Option<i64>) -> bool {
+    matches!(errcode, Some(40001 | 40125 | 40243))
+}
+
 /// What an operator does about a [`PlatformError::Misconfigured`].
 pub(super) fn remedy(errcode: Option<i64>, address: Option<IpAddr>) -> String {
     if let Some(address) = address {
