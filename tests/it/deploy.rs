@@ -4,6 +4,7 @@
 
 mod commands;
 mod completions;
+mod debian;
 mod kubernetes;
 mod monitoring;
 mod nginx;

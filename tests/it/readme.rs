@@ -162,3 +162,30 @@ fn every_configuration_in_the_readme_is_accepted() -> io::Result<()> {
 fn text_of(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
+
+/// What stands in two places is the same in both.
+#[test]
+fn the_documents_do_not_contradict_themselves() -> io::Result<()> {
+    let (_, errors) = README.split_once("\n## Errors\n").unwrap_or_default();
+    let errors = errors.split("\n## ").next().unwrap_or_default();
+    let rows = errors.lines().filter(|line| line.starts_with("| 4") || line.starts_with("| 5"));
+    let named: Vec<&str> =
+        rows.clone().flat_map(|row| row.split('|').nth(2).unwrap_or_default().split('`').skip(1).step_by(2)).collect();
+    let distinct: BTreeSet<&str> = named.iter().copied().collect();
+    assert!(distinct.len() > 15 && named.len() == distinct.len(), "each error stands in one row: {named:?}");
+    let busy = rows.clone().find(|row| row.contains("upstream_busy")).unwrap_or_default();
+    assert!(busy.contains("still good"), "a code that was not spent stays good: {busy}");
+    assert!(!README.contains("No limit by address"), "there are limits by address");
+
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let others =
+        ["docs/OPERATING.md", "deploy/systemd/auth-ticket-rotate.service", "deploy/kubernetes/rotate-cronjob.yaml"];
+    let mut ages = BTreeSet::new();
+    for text in others.iter().map(|file| fs::read_to_string(root.join(file))).chain([Ok(README.to_owned())]) {
+        let text = text?;
+        let after = text.split("--if-older-than").skip(1).map(|rest| rest.trim_start_matches([' ', ',']));
+        ages.extend(after.filter_map(|rest| Some(rest.split(|c: char| !c.is_alphanumeric()).next()?.to_owned())));
+    }
+    assert_eq!(ages, BTreeSet::from(["20d".to_owned()]), "one schedule everywhere");
+    Ok(())
+}
