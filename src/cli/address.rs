@@ -68,7 +68,7 @@ impl Address {
     }
 
     /// Where a program on this machine reaches what listens here, in the order to try.
-    pub(crate) fn from_this_machine(self) -> Vec<SocketAddr> {
+    pub(crate) fn reachable_here(self) -> Vec<SocketAddr> {
         let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
         let ips = match self {
             Self::Ip(address) if !address.ip().is_unspecified() => vec![address.ip()],
@@ -182,7 +182,7 @@ mod tests {
             ("10.0.0.7:9090", vec!["10.0.0.7:9090"]),
         ] {
             let expected: Vec<SocketAddr> = expected.iter().map(|text| text.parse().unwrap()).collect();
-            assert_eq!(address(text).from_this_machine(), expected, "{text}");
+            assert_eq!(address(text).reachable_here(), expected, "{text}");
         }
     }
 

@@ -97,7 +97,7 @@ impl Demo {
         servers.add(platform, &simulated.into(), &ConnectionCount::default());
         tokio::spawn(Watch::new(Arc::clone(&state), reloader, KEYS_POLL)?.run());
         let operators = http::admin_routes(Arc::clone(&state), Vec::new());
-        servers.add(admin, &operators.into(), &state.connection_count("operators"));
+        servers.add(admin, &operators, &state.connection_count("operators"));
         let count = state.client_connections();
         servers.add(listener, &http::routes(state), &count);
         output::say(&welcome);

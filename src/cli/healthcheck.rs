@@ -51,7 +51,7 @@ impl Healthcheck {
         }
         let (listen, admin_listen) = Config::addresses(self.config.as_deref(), config::environment())
             .hint("see every setting and its default: auth-ticket serve --print-example-config")?;
-        let sockets = admin_listen.into_iter().chain([listen]).flat_map(Address::from_this_machine);
+        let sockets = admin_listen.into_iter().chain([listen]).flat_map(Address::reachable_here);
         let urls: Vec<Url> = sockets
             .filter(|socket| socket.port() != 0)
             .map(|socket| format!("http://{socket}/readyz").parse())

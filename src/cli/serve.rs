@@ -173,7 +173,7 @@ async fn serve(config: Config, log: Control) -> anyhow::Result<()> {
         say(&format!("operators on {}", urls(&listeners)?));
         let count = state.connection_count("operators");
         let limits = ConnectionLimits { max_connections: shares.operators, ..limits };
-        servers.add_with(limits, listeners, &http::admin_routes(state, config.admin_hosts).into(), &count);
+        servers.add_with(limits, listeners, &http::admin_routes(state, config.admin_hosts), &count);
     }
     tokio::spawn(give_memory_back());
     servers.run().await;

@@ -16,7 +16,7 @@ use crate::bearer::{self, NotPresented};
 use crate::ticket::UnverifiedTicket;
 
 /// What lines about requests are logged under, one for each, at debug level: the demo shows these and no others.
-pub(super) const LOG_TARGET: &str = "auth_ticket::requests";
+pub(super) const LOG_TARGET: &str = concat!(env!("CARGO_CRATE_NAME"), "::requests");
 
 /// Largest section of request headers, in bytes; see [`header_section_len`].
 pub(super) const MAX_HEADER_SECTION: usize = 16 << 10;

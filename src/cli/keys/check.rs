@@ -47,7 +47,7 @@ pub(crate) struct Check {
     /// A running replica's address for operators, http://HOST:PORT; may be given several times
     #[arg(long = "replica", value_name = "URL", value_hint = ValueHint::Url)]
     replicas: Vec<Url>,
-    /// How long a replica may take to see a change [default: keys_poll, 5s without --config, and a second]
+    /// How long a replica may take to see a change [default: the configured poll or 5s, and a second]
     #[arg(long, value_name = "DURATION", value_parser = text::parse_duration_s)]
     wait: Option<u64>,
     /// Print JSON
