@@ -39,6 +39,7 @@ async fn exported() -> String {
         answer.text().await.unwrap()
     };
     login("err-40029").await;
+    login("garbage").await;
     let answer = login("demo-alice-1").await;
     let ticket = answer.split('"').nth(3).unwrap();
     client.get(format!("{clients}/v1/verify")).header("weixinauth", ticket).send().await.unwrap();
