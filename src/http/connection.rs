@@ -3,17 +3,17 @@
 //! Our own loop because `axum::serve` sets no timer: a half-sent request would stay open for ever. A connection is, in
 //! turn, waiting for a request, receiving a request's head, or being answered; each of the first two has a deadline.
 
+mod io;
+
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -24,9 +24,11 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::Routes;
 use super::limits::Limit;
 use super::metrics::ConnectionCount;
+use io::WatchedIo;
 
-/// Above this, hyper answers 431 by itself; well above what the router refuses with the usual error.
-const MAX_HEAD_LEN: usize = 128 << 10;
+/// The largest head that a connection holds: 16 KiB of header section, which the routes refuse with their own error, and
+/// some for the path. What more comes is thrown away. Memory follows from it: docs/OPERATING.md, "Memory".
+const MAX_HEAD_LEN: usize = 24 << 10;
 /// How long to wait after `accept` failed, for want of file descriptors as a rule.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -112,7 +114,7 @@ async fn run(
     // Answers are written in one piece, for which `write` costs less than `writev`; there is nothing to gain from waiting.
     let _ = stream.set_nodelay(true);
     let watchdog = &Watchdog::new(limits);
-    let io = WatchedIo { inner: TokioIo::new(stream), watchdog };
+    let io = TokioIo::new(WatchedIo::new(stream, watchdog, count));
     let service = service_fn(async |request: Request<Incoming>| {
         watchdog.now_doing(Doing::Answering);
         let response = routes.answer(request, Some(peer)).await;
@@ -131,12 +133,7 @@ async fn run(
         tokio::select! {
             biased;
             // A client that breaks off or sends no HTTP is its own affair.
-            ended = connection.as_mut() => {
-                if ended.is_err_and(|error| error.is_parse_too_large()) {
-                    count.limit_reached(Limit::HeaderSize);
-                }
-                return;
-            }
+            _ = connection.as_mut() => return,
             () = &mut stopping, if !asked_to_stop => {
                 asked_to_stop = true;
                 connection.as_mut().graceful_shutdown();
@@ -189,10 +186,13 @@ impl Watchdog {
         self.state.store(changes.wrapping_add(4) | doing as u64, Ordering::Relaxed);
     }
 
-    fn bytes_arrived(&self) {
-        if Doing::of(self.state.load(Ordering::Relaxed)) == Doing::Waiting {
+    /// Whether a request begins with them.
+    fn bytes_arrived(&self) -> bool {
+        let begins = Doing::of(self.state.load(Ordering::Relaxed)) == Doing::Waiting;
+        if begins {
             self.now_doing(Doing::Receiving);
         }
+        begins
     }
 
     const fn limit(&self, doing: Doing) -> Option<(Limit, Duration)> {
@@ -220,36 +220,5 @@ impl Watchdog {
                 return limit;
             }
         }
-    }
-}
-
-/// A stream that tells the watchdog when bytes arrive.
-struct WatchedIo<'a> {
-    inner: TokioIo<TcpStream>,
-    watchdog: &'a Watchdog,
-}
-
-impl Read for WatchedIo<'_> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<std::io::Result<()>> {
-        let result = Pin::new(&mut self.inner).poll_read(cx, buf);
-        // The end of the stream counts as bytes, too: then hyper ends the connection before any deadline.
-        if matches!(result, Poll::Ready(Ok(()))) {
-            self.watchdog.bytes_arrived();
-        }
-        result
-    }
-}
-
-impl Write for WatchedIo<'_> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }

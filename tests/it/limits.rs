@@ -198,3 +198,55 @@ async fn http_1_0_is_answered_and_closed() {
     assert_eq!(answer.is_error("invalid_ticket").status, 401);
     connection.is_closed_within(SOON).await;
 }
+
+/// hyper refuses these by itself, with a bare status of which a gateway would make a 500 and a client nothing.
+#[tokio::test]
+async fn a_head_that_is_too_large_to_be_read_has_the_routes_own_answer() {
+    let server = TestServer::start().await;
+    let long = |len: usize| format!("x-long: {}\r\n", "x".repeat(len));
+    let many = |count: usize| (0..count).map(|number| format!("x-{number}: y\r\n")).collect::<String>();
+    for (index, fields) in [long(17_000), long(30_000), long(125_000), many(101), many(400)].iter().enumerate() {
+        for (path, status, error) in [
+            ("/v1/session", 431, "headers_too_large"),
+            ("/nothing", 431, "headers_too_large"),
+            ("/v1/verify", 401, "invalid_ticket"),
+            ("/v1/ext-authz/a", 401, "invalid_ticket"),
+        ] {
+            let mut connection = server.connect().await;
+            connection.send(format!("GET {path} HTTP/1.1\r\nhost: x\r\n{fields}\r\n")).await;
+            let answer = connection.unchecked_answer().await.unwrap_or_else(|| panic!("{path}, {index}: no answer"));
+            assert_eq!(answer.is_error(error).status, status, "{path}, {index}");
+        }
+    }
+    assert_eq!(server.limit_reached("header_size").await, 20);
+}
+
+/// What follows the prefix decides nothing, and a check answers 200, 401 or 403 whatever it is.
+#[tokio::test]
+async fn no_path_makes_a_check_answer_anything_else() {
+    let server = TestServer::start().await;
+    let ticket = server.ticket_for("alice").await;
+    let long = "a/".repeat(3000);
+    for (below, status) in [
+        (&b"%ff"[..], 200),
+        (b"%00", 200),
+        (b"%", 200),
+        (b"/", 200),
+        (b"../../v1/login", 200),
+        (long.as_bytes(), 200),
+        (b"\xff", 401),
+        (b"a\xc3(", 401),
+        (b"\x00", 401),
+        (b"a b", 401),
+    ] {
+        let mut connection = server.connect().await;
+        let head = format!(" HTTP/1.1\r\nhost: x\r\nweixinauth: {ticket}\r\n\r\n");
+        connection.send([b"GET /v1/ext-authz/", below, head.as_bytes()].concat()).await;
+        let answer = connection.unchecked_answer().await.expect("an answer");
+        let is_right = answer.status == status || (below == b"a\xc3(" || below == b"\xff") && answer.status == 200;
+        assert!(is_right, "{:?}: {answer:?}", String::from_utf8_lossy(below));
+    }
+    let mut connection = server.connect().await;
+    connection.send(b"GET /\xff\x01 HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert_eq!(connection.unchecked_answer().await.expect("an answer").is_error("invalid_request").status, 400);
+}

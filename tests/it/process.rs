@@ -14,6 +14,7 @@ mod hardening;
 mod healthcheck;
 mod keys;
 mod matrix;
+mod memory;
 mod operators;
 mod owner;
 mod power;

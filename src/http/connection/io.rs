@@ -1,0 +1,175 @@
+//! A connection's bytes: tells the watchdog when some arrive, and answers in the routes' own shape where hyper refuses a
+//! request by itself.
+//!
+//! hyper answers a head that is too long, has too many fields or is no HTTP with a bare status. Gateways take nothing but
+//! 200, 401 and 403 from a check, and clients read the shape of errors, so another answer is written in place of that one.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+
+use hyper::HeaderMap;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::{Doing, Watchdog};
+use crate::http::error::{ApiError, ErrorCode};
+use crate::http::limits::Limit;
+use crate::http::metrics::ConnectionCount;
+use crate::request_id::RequestId;
+
+/// How much of what still comes after such a refusal is thrown away, so that the client can read the answer; in bytes.
+const MAX_DRAINED_LEN: usize = 2 << 20;
+/// What the paths of checks begin with.
+const CHECKS: [&[u8]; 2] = [b"/v1/verify", b"/v1/ext-authz"];
+
+pub(super) struct WatchedIo<'a> {
+    inner: TcpStream,
+    watchdog: &'a Watchdog,
+    count: &'a ConnectionCount,
+    /// Nothing of a head has arrived yet.
+    is_fresh: bool,
+    /// Whether the head that arrives is of a check, as far as its first bytes tell.
+    is_check: bool,
+    refusal: Option<Refusal>,
+}
+
+/// What is written in place of hyper's refusal.
+struct Refusal {
+    text: Vec<u8>,
+    written: usize,
+    drained: usize,
+}
+
+impl<'a> WatchedIo<'a> {
+    pub(super) const fn new(inner: TcpStream, watchdog: &'a Watchdog, count: &'a ConnectionCount) -> Self {
+        Self { inner, watchdog, count, is_fresh: true, is_check: false, refusal: None }
+    }
+
+    fn bytes_arrived(&mut self, bytes: &[u8]) {
+        if self.watchdog.bytes_arrived() || self.is_fresh {
+            let path = bytes.iter().take(16).position(|byte| *byte == b' ').and_then(|at| bytes.get(at + 1..));
+            self.is_check = path.is_some_and(|path| CHECKS.iter().any(|check| path.starts_with(check)));
+            self.is_fresh = false;
+        }
+    }
+
+    fn refuse(&self, is_too_large: bool) -> Refusal {
+        let request_id = RequestId::of(&HeaderMap::new());
+        let error = match (self.is_check, is_too_large) {
+            (true, _) => ApiError::invalid_ticket(),
+            (false, true) => ApiError::new(
+                ErrorCode::HeadersTooLarge,
+                "the request headers are larger than 16 KiB, or more than 100",
+            ),
+            (false, false) => ApiError::invalid_request("the request is not HTTP/1.1, or its target is not ASCII"),
+        };
+        if is_too_large {
+            self.count.limit_reached(Limit::HeaderSize);
+        }
+        tracing::debug!(%request_id, error = error.code().as_str(), is_too_large, "a head was refused");
+        let challenge = if self.is_check { "www-authenticate: Bearer\r\n" } else { "" };
+        let body = format!(
+            r#"{{"error":"{}","error_description":"{}","request_id":"{request_id}"}}"#,
+            error.code().as_str(),
+            error.description()
+        );
+        let (status, len) = (error.code().status(), body.len());
+        let text = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncache-control: no-store\r\n{challenge}\
+             connection: close\r\ncontent-length: {len}\r\n\r\n{body}"
+        );
+        Refusal { text: text.into_bytes(), written: 0, drained: 0 }
+    }
+}
+
+/// Whether hyper's own refusal is in `buf`, and whether it is for the size. All answers of ours have a `cache-control`.
+fn own_refusal_of_hyper(buf: &[u8]) -> Option<bool> {
+    let status = buf.strip_prefix(b"HTTP/1.")?.get(2..6)?;
+    let is_too_large = match status {
+        b"400 " => false,
+        b"414 " | b"431 " => true,
+        _ => return None,
+    };
+    let is_ours = buf.windows(13).any(|name| name.eq_ignore_ascii_case(b"cache-control"));
+    (!is_ours).then_some(is_too_large)
+}
+
+impl AsyncRead for WatchedIo<'_> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let result = Pin::new(&mut self.inner).poll_read(cx, buf);
+        // The end of the stream counts as bytes, too: then hyper ends the connection before any deadline.
+        if matches!(result, Poll::Ready(Ok(()))) {
+            self.bytes_arrived(buf.filled().get(before..).unwrap_or_default());
+        }
+        result
+    }
+}
+
+impl AsyncWrite for WatchedIo<'_> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        if this.refusal.is_none()
+            && let Some(is_too_large) = own_refusal_of_hyper(buf)
+            && Doing::of(this.watchdog.state.load(Ordering::Relaxed)) != Doing::Answering
+        {
+            this.refusal = Some(this.refuse(is_too_large));
+        }
+        let Some(refusal) = &mut this.refusal else { return Pin::new(&mut this.inner).poll_write(cx, buf) };
+        while let Some(rest @ [_, ..]) = refusal.text.get(refusal.written..) {
+            match ready!(Pin::new(&mut this.inner).poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                len => refusal.written += len,
+            }
+        }
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    /// After a refusal, also waits for the client's end, for as long as a head may take: closing while bytes are unread
+    /// would reset the connection, and the client might never see the answer.
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
+        let Some(refusal) = &mut this.refusal else { return Poll::Ready(Ok(())) };
+        let mut scratch = [0; 4096];
+        while refusal.drained < MAX_DRAINED_LEN {
+            let mut unread = ReadBuf::new(&mut scratch);
+            ready!(Pin::new(&mut this.inner).poll_read(cx, &mut unread))?;
+            match unread.filled().len() {
+                0 => break,
+                len => refusal.drained += len,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_hypers_own_refusals_are_replaced() {
+        for (head, expected) in [
+            (
+                "HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+                Some(true),
+            ),
+            ("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", Some(false)),
+            ("HTTP/1.1 414 URI Too Long\r\nconnection: close\r\n\r\n", Some(true)),
+            ("HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncache-control: no-store\r\n\r\n{}", None),
+            ("HTTP/1.1 401 Unauthorized\r\n\r\n", None),
+            ("HTTP/1.1 200 OK\r\n\r\n", None),
+            ("431 ", None),
+            ("", None),
+        ] {
+            assert_eq!(own_refusal_of_hyper(head.as_bytes()), expected, "{head}");
+        }
+    }
+}
