@@ -6,10 +6,9 @@ use crate::process::support::APPID;
 use crate::support::Call;
 
 const JSON: &str = "application/json";
-/// What the HTTP library says by itself.
-const BAD_REQUEST: &str = "400 without a body";
-const URI_TOO_LONG: &str = "414 without a body";
-const HEAD_TOO_LARGE: &str = "431 without a body";
+const BAD_REQUEST: &str = "400 invalid_request";
+/// What a check says of whatever it cannot read.
+const NO_TICKET: &str = "401 invalid_ticket";
 
 /// Bytes of another protocol, or of none.
 pub(super) async fn garbage(worker: &mut Worker) {
@@ -37,7 +36,7 @@ pub(super) async fn garbage(worker: &mut Worker) {
     let mut connection = worker.stage.connect().await;
     connection.try_send(&bytes).await;
     let answer = connection.try_answer(&Call::get("/"), worker.stage.form.longest_head()).await;
-    worker.told(answer.as_ref(), &[BAD_REQUEST, CLOSED], &bytes.escape_ascii().to_string());
+    worker.told(answer.as_ref(), &[BAD_REQUEST, NO_TICKET, CLOSED], &bytes.escape_ascii().to_string());
 }
 
 /// More head than there may be.
@@ -46,16 +45,15 @@ pub(super) async fn head(worker: &mut Worker) {
     let is_check = path == "/v1/verify";
     let padded = |call: Call, kib: usize| call.header("x-padding", "x".repeat(kib << 10));
     let call = Call::get(path);
-    let refused = if is_check { "401 invalid_ticket" } else { "431 headers_too_large" };
-    // The last three are for the HTTP library. It may end the connection before all has arrived, which is a reset; and
-    // of a head that is above its own limit it may have got all, since it looks between two reads.
+    let refused = if is_check { NO_TICKET } else { "431 headers_too_large" };
+    // The last three are refused while they arrive, and more than is drained afterwards may be a reset.
     let (call, expected): (Call, &[&str]) = match worker.dice.roll(6) {
         0 => (padded(call, 17), &[refused]),
         1 => (padded(call, 64), &[refused]),
         2 => ((0..90).fold(call, |call, n| call.header(&format!("x-padding-{n}"), "x".repeat(200))), &[refused]),
-        3 => (padded(call, 200), &[HEAD_TOO_LARGE, CLOSED, refused]),
-        4 => ((0..150).fold(call, |call, n| call.header(&format!("x-{n}"), "x")), &[HEAD_TOO_LARGE, CLOSED]),
-        _ => (Call::get(&format!("{path}?{}", "x".repeat(70 << 10))), &[URI_TOO_LONG, CLOSED]),
+        3 => (padded(call, 200), &[refused, CLOSED]),
+        4 => ((0..150).fold(call, |call, n| call.header(&format!("x-{n}"), "x")), &[refused, CLOSED]),
+        _ => (Call::get(&format!("{path}?{}", "x".repeat(70 << 10))), &[refused, CLOSED]),
     };
     let answer = worker.ask(&call).await;
     worker.told(answer.as_ref(), expected, &format!("{path} {expected:?}"));
