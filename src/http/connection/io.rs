@@ -11,7 +11,6 @@ use std::task::{Context, Poll, ready};
 
 use hyper::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::{Doing, Watchdog};
 use crate::http::error::{ApiError, ErrorCode};
@@ -24,14 +23,16 @@ const MAX_DRAINED_LEN: usize = 2 << 20;
 /// What the paths of checks begin with.
 const CHECKS: [&[u8]; 2] = [b"/v1/verify", b"/v1/ext-authz"];
 
-pub(super) struct WatchedIo<'a> {
-    inner: TcpStream,
+pub(super) struct WatchedIo<'a, S> {
+    inner: S,
     watchdog: &'a Watchdog,
     count: &'a ConnectionCount,
     /// Nothing of a head has arrived yet.
     is_fresh: bool,
     /// Whether the head that arrives is of a check, as far as its first bytes tell.
     is_check: bool,
+    /// The last write took a part, so the next one goes on in the middle of an answer.
+    is_amid_answer: bool,
     refusal: Option<Refusal>,
 }
 
@@ -42,9 +43,17 @@ struct Refusal {
     drained: usize,
 }
 
-impl<'a> WatchedIo<'a> {
-    pub(super) const fn new(inner: TcpStream, watchdog: &'a Watchdog, count: &'a ConnectionCount) -> Self {
-        Self { inner, watchdog, count, is_fresh: true, is_check: false, refusal: None }
+impl<'a, S> WatchedIo<'a, S> {
+    pub(super) const fn new(inner: S, watchdog: &'a Watchdog, count: &'a ConnectionCount) -> Self {
+        Self { inner, watchdog, count, is_fresh: true, is_check: false, is_amid_answer: false, refusal: None }
+    }
+
+    /// hyper's refusal, if that is what `buf` begins with: written while a head arrives, and not in the middle of an answer,
+    /// whose body may hold any text.
+    fn refusal_in(&self, buf: &[u8]) -> Option<Refusal> {
+        let is_receiving = || Doing::of(self.watchdog.state.load(Ordering::Relaxed)) == Doing::Receiving;
+        let is_too_large = own_refusal_of_hyper(buf).filter(|_| !self.is_amid_answer && is_receiving())?;
+        Some(self.refuse(is_too_large))
     }
 
     fn bytes_arrived(&mut self, bytes: &[u8]) {
@@ -96,7 +105,7 @@ fn own_refusal_of_hyper(buf: &[u8]) -> Option<bool> {
     (!is_ours).then_some(is_too_large)
 }
 
-impl AsyncRead for WatchedIo<'_> {
+impl<S: AsyncRead + Unpin> AsyncRead for WatchedIo<'_, S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let result = Pin::new(&mut self.inner).poll_read(cx, buf);
@@ -108,16 +117,17 @@ impl AsyncRead for WatchedIo<'_> {
     }
 }
 
-impl AsyncWrite for WatchedIo<'_> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedIo<'_, S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        if this.refusal.is_none()
-            && let Some(is_too_large) = own_refusal_of_hyper(buf)
-            && Doing::of(this.watchdog.state.load(Ordering::Relaxed)) != Doing::Answering
-        {
-            this.refusal = Some(this.refuse(is_too_large));
+        if this.refusal.is_none() {
+            this.refusal = this.refusal_in(buf);
         }
-        let Some(refusal) = &mut this.refusal else { return Pin::new(&mut this.inner).poll_write(cx, buf) };
+        let Some(refusal) = &mut this.refusal else {
+            let written = ready!(Pin::new(&mut this.inner).poll_write(cx, buf))?;
+            this.is_amid_answer = written < buf.len();
+            return Poll::Ready(Ok(written));
+        };
         while let Some(rest @ [_, ..]) = refusal.text.get(refusal.written..) {
             match ready!(Pin::new(&mut this.inner).poll_write(cx, rest))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -152,7 +162,51 @@ impl AsyncWrite for WatchedIo<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
     use super::*;
+    use crate::http::ConnectionLimits;
+
+    const REFUSAL: &[u8] = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\n\r\n";
+
+    fn watchdog() -> Watchdog {
+        let second = Duration::from_secs(1);
+        let [header_timeout, idle_timeout, shutdown_grace] = [second; 3];
+        Watchdog::new(ConnectionLimits { max_connections: 1, header_timeout, idle_timeout, shutdown_grace })
+    }
+
+    /// Writes `first`, of which all but `REFUSAL` fits, and then the rest; gives what the other end sees.
+    async fn written(doing: Doing, first: &[u8]) -> String {
+        let (watchdog, count) = (watchdog(), ConnectionCount::default());
+        watchdog.now_doing(doing);
+        let room = (first.len() - REFUSAL.len()).max(1);
+        let (ours, mut theirs) = duplex(room);
+        let mut io = WatchedIo::new(ours, &watchdog, &count);
+        let writing = async {
+            io.write_all(first).await.unwrap();
+            drop(io);
+        };
+        let mut seen = String::new();
+        let (_, read) = tokio::join!(writing, theirs.read_to_string(&mut seen));
+        read.unwrap();
+        seen
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_replaced_where_hyper_writes_one_and_nowhere_else() {
+        let replaced = written(Doing::Receiving, REFUSAL).await;
+        assert!(replaced.starts_with("HTTP/1.1 431 ") && replaced.contains("headers_too_large"), "{replaced}");
+        // An answer's body may hold the same bytes, and what the socket takes may end right before them.
+        let body = [b"HTTP/1.1 200 OK\r\ncontent-length: 68\r\n\r\n", REFUSAL].concat();
+        for doing in [Doing::Receiving, Doing::Answering, Doing::Waiting] {
+            assert_eq!(written(doing, &body).await.as_bytes(), body, "{doing:?}");
+        }
+        for doing in [Doing::Answering, Doing::Waiting] {
+            assert_eq!(written(doing, REFUSAL).await.as_bytes(), REFUSAL, "{doing:?}");
+        }
+    }
 
     #[test]
     fn only_hypers_own_refusals_are_replaced() {
