@@ -10,8 +10,10 @@ use ipnet::IpNet;
 use url::{Host, Url};
 
 use super::problem::{nearest, quoted};
-use super::secret::SHARED;
 use super::{Address, Format, Platform, Subject};
+
+/// The value of `secret_files` for files that every user may read.
+pub(super) const SHARED: &str = "shared";
 
 /// `IP:port` or `localhost:port`.
 pub(super) fn address(text: &str) -> Result<Address, String> {

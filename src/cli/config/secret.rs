@@ -8,13 +8,12 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use auth_ticket::secret::SecretText;
 use rustix::fs::{OFlags, StatVfsMountFlags, fstatvfs};
 
+use super::check::SHARED;
 use super::problem::Origin;
 use super::reader::{Read, Reported};
 use super::schema::{join, variable_name};
 use super::tree::Tree;
 
-/// The value of `secret_files` for files that every user may read.
-pub(super) const SHARED: &str = "shared";
 /// A secret file's largest size in bytes.
 const MAX_LEN: usize = 4096;
 
