@@ -189,7 +189,7 @@ mod tests {
             drop(io);
         };
         let mut seen = String::new();
-        let (_, read) = tokio::join!(writing, theirs.read_to_string(&mut seen));
+        let ((), read) = tokio::join!(writing, theirs.read_to_string(&mut seen));
         read.unwrap();
         seen
     }
