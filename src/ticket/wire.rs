@@ -4,8 +4,6 @@
 //! Whatever [`decode`] accepts of known claims, [`encode`] writes back byte for byte.
 
 use minicbor::Encoder;
-use minicbor::data::Type;
-use minicbor::decode::{Decoder, Error as CborError};
 use minicbor::encode as cbor;
 use minicbor::encode::write::Cursor;
 
@@ -13,32 +11,37 @@ use super::claims::SessionKeyWire;
 use super::{LoginId, OwnerClaims, PhoneNumber, PlatformId, Session, SessionKey};
 use crate::clock::UnixSeconds;
 
+/// The keys of the map; `docs/TICKET.md` section 4.
+const OPENID: u8 = 2;
+const ISSUED_AT: u8 = 6;
+const LOGIN_ID: u8 = 7;
+const LIFETIME: u8 = 8;
+const AUTH_AGE: u8 = 9;
+const SESSION_KEY: u8 = 10;
+const UNIONID: u8 = 11;
+const PHONE: u8 = 12;
+const OWNER_CLAIMS: u8 = 13;
 /// How many claims are required.
 const REQUIRED: u64 = 5;
 /// Claims up to here must be known to be accepted; those above may be skipped.
-const LAST_CRITICAL: u64 = 63;
+const LAST_CRITICAL: u8 = 63;
 /// How deep arrays and maps may nest inside a skipped claim.
 const MAX_NESTING: u8 = 4;
 
 /// Major types (RFC 8949 section 3.1).
 const UINT: u8 = 0;
+const NEGATIVE: u8 = 1;
 const BYTES: u8 = 2;
 const TEXT: u8 = 3;
 const ARRAY: u8 = 4;
 const MAP: u8 = 5;
-const TAG: u8 = 6;
+const SIMPLE_OR_FLOAT: u8 = 7;
 
 const CUT_OFF: Malformed = Malformed("the claims are cut off");
 
 /// Why bytes are no claims.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Malformed(pub(super) &'static str);
-
-impl From<CborError> for Malformed {
-    fn from(_: CborError) -> Self {
-        Self("not the CBOR that was expected")
-    }
-}
 
 impl From<super::ClaimError> for Malformed {
     fn from(error: super::ClaimError) -> Self {
@@ -93,28 +96,28 @@ fn write<W: cbor::Write>(
         session.phone.is_some(),
         session.owner_claims.is_some(),
     ];
-    let entries = 5 + optional.into_iter().filter(|present| *present).count() as u64;
+    let entries = REQUIRED + optional.into_iter().filter(|present| *present).count() as u64;
     out.map(entries)?;
-    write_id(out.u8(2)?, &session.openid)?;
-    out.u8(6)?.u64(issued_at.as_u64())?;
-    out.u8(7)?.bytes(&session.login_id.0)?;
-    out.u8(8)?.u64(lifetime_s)?;
-    out.u8(9)?.u64(issued_at.since(session.auth_time))?;
+    write_id(out.u8(OPENID)?, &session.openid)?;
+    out.u8(ISSUED_AT)?.u64(issued_at.as_u64())?;
+    out.u8(LOGIN_ID)?.bytes(&session.login_id.0)?;
+    out.u8(LIFETIME)?.u64(lifetime_s)?;
+    out.u8(AUTH_AGE)?.u64(issued_at.since(session.auth_time))?;
     if let Some(session_key) = &session.session_key {
-        out.u8(10)?;
+        out.u8(SESSION_KEY)?;
         match session_key.wire() {
             SessionKeyWire::Packed(bytes) => out.bytes(bytes)?,
             SessionKeyWire::Text(text) => out.str(text)?,
         };
     }
     if let Some(unionid) = &session.unionid {
-        write_id(out.u8(11)?, unionid)?;
+        write_id(out.u8(UNIONID)?, unionid)?;
     }
     if let Some(phone) = &session.phone {
-        out.u8(12)?.str(phone.as_str())?;
+        out.u8(PHONE)?.str(phone.as_str())?;
     }
     if let Some(owner_claims) = &session.owner_claims {
-        out.u8(13)?.bytes(owner_claims.as_bytes())?;
+        out.u8(OWNER_CLAIMS)?.bytes(owner_claims.as_bytes())?;
     }
     Ok(())
 }
@@ -136,30 +139,30 @@ pub(super) fn decode(bytes: &[u8], max_ttl_s: u64, claims: &mut Claims) -> Resul
     let mut reader = Reader(bytes);
     let entries = reader.number_of(MAP)?;
     // Keys ascend, and no lower ones are known than those of the required claims: they come first, in this order.
-    reader.required(2)?.id(&mut session.openid)?;
-    *issued_at = UnixSeconds::new(reader.required(6)?.uint()?);
-    session.login_id = LoginId(*reader.required(7)?.bytes_of("the login id is not 8 bytes long")?);
-    *lifetime_s = reader.required(8)?.uint()?;
+    reader.required(OPENID)?.id(&mut session.openid)?;
+    *issued_at = UnixSeconds::new(reader.required(ISSUED_AT)?.uint()?);
+    session.login_id = LoginId(*reader.required(LOGIN_ID)?.bytes_of("the login id is not 8 bytes long")?);
+    *lifetime_s = reader.required(LIFETIME)?.uint()?;
     if *lifetime_s == 0 || *lifetime_s > max_ttl_s {
         return Err(Malformed("the lifetime is 0 or longer than the key allows"));
     }
-    let auth_age_s = reader.required(9)?.uint()?;
+    let auth_age_s = reader.required(AUTH_AGE)?.uint()?;
     if auth_age_s > issued_at.as_u64() {
         return Err(Malformed("the login would be before 1970"));
     }
     session.auth_time = issued_at.minus(auth_age_s);
-    let mut previous = 9;
+    let mut previous = u64::from(AUTH_AGE);
     for _ in REQUIRED..entries {
         let claim = reader.uint()?;
         if claim <= previous {
             return Err(Malformed("the claims are not in ascending order"));
         }
         previous = claim;
-        match claim {
-            10 => session.session_key = Some(reader.session_key()?),
-            11 => reader.id(session.unionid.insert(PlatformId::none()))?,
-            12 => session.phone = Some(PhoneNumber::parse(reader.text()?)?),
-            13 => session.owner_claims = Some(OwnerClaims::new(reader.bytes()?)?),
+        match u8::try_from(claim).unwrap_or(u8::MAX) {
+            SESSION_KEY => session.session_key = Some(reader.session_key()?),
+            UNIONID => reader.id(session.unionid.insert(PlatformId::none()))?,
+            PHONE => session.phone = Some(PhoneNumber::parse(reader.text()?)?),
+            OWNER_CLAIMS => session.owner_claims = Some(OwnerClaims::new(reader.bytes()?)?),
             0..=LAST_CRITICAL => return Err(Malformed("an unknown claim that must be known")),
             _ => reader.skip(0)?,
         }
@@ -233,10 +236,10 @@ impl<'a> Reader<'a> {
 
     /// The reader behind the key `claim`, which has to come next.
     #[inline(always)]
-    fn required(&mut self, claim: u64) -> Result<&mut Self, Malformed> {
+    fn required(&mut self, claim: u8) -> Result<&mut Self, Malformed> {
         match self.uint()? {
-            found if found == claim => Ok(self),
-            found if found > claim => Err(Malformed("a required claim is missing")),
+            found if found == u64::from(claim) => Ok(self),
+            found if found > u64::from(claim) => Err(Malformed("a required claim is missing")),
             _ => Err(Malformed("the claims are not in ascending order")),
         }
     }
@@ -288,8 +291,8 @@ impl<'a> Reader<'a> {
             TEXT => return self.text().map(drop),
             ARRAY => self.number_of(ARRAY)?,
             MAP => self.number_of(MAP)?.checked_mul(2).ok_or(Malformed("a map that cannot be"))?,
-            TAG => return Err(Malformed("a tag")),
-            _ => return self.skip_other(),
+            NEGATIVE | SIMPLE_OR_FLOAT => return self.skip_by_its_head(),
+            _ => return Err(Malformed("a tag")),
         };
         if depth == MAX_NESTING {
             return Err(Malformed("nested too deeply"));
@@ -300,13 +303,15 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Passes a negative number, a simple value or a floating-point number.
-    fn skip_other(&mut self) -> Result<(), Malformed> {
-        let mut decoder = Decoder::new(self.0);
-        if decoder.datatype()? == Type::Break {
-            return Err(Malformed("an indefinite length"));
+    /// Passes a negative number, a simple value or a floating-point number, of which only the size matters.
+    fn skip_by_its_head(&mut self) -> Result<(), Malformed> {
+        let [first] = *self.take_chunk()?;
+        match (first >> 5, first & 0x1f) {
+            (_, 0..=23) => Ok(()),
+            // RFC 8949 section 3.3: smaller ones have no second byte.
+            (SIMPLE_OR_FLOAT, 24) if matches!(self.0, [0..=31, ..]) => Err(Malformed("no simple value")),
+            (_, size @ 24..=27) => self.take(1 << (size - 24)).map(drop),
+            _ => Err(Malformed("an indefinite length")),
         }
-        decoder.skip()?;
-        self.take(decoder.position() as u64).map(drop)
     }
 }
