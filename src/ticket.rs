@@ -1,4 +1,4 @@
-//! Tickets: seal, parse, open, renew. No HTTP words, no JSON. Byte by byte: `docs/TICKET.md`.
+//! Tickets: seal, parse, open. No HTTP words, no JSON. Byte by byte: `docs/TICKET.md`.
 //!
 //! ```text
 //! ticket = base64url( version(1) || kid(4) || app tag(4) || nonce(24) || ciphertext || tag(16) )
@@ -357,7 +357,7 @@ impl Ticket {
         &self.claims.session
     }
 
-    /// What it carries, to be changed and sealed anew.
+    /// What it carries, to be changed and sealed anew: a renewal. Claims that this version does not know are dropped.
     #[must_use]
     pub fn into_session(self) -> Session {
         self.claims.session
@@ -379,14 +379,6 @@ impl Ticket {
     #[must_use]
     pub const fn session_expires_at(&self) -> UnixSeconds {
         self.session_expires_at
-    }
-
-    /// Seals what it carries into a new ticket. Login id, auth time and every known claim stay; unknown ones are dropped.
-    ///
-    /// # Errors
-    /// As [`Session::seal`].
-    pub fn renew(&self, ring: &KeyRing, now: UnixSeconds, policy: &Policy) -> Result<SealedTicket, SealError> {
-        self.claims.session.seal(ring, &self.app, Purpose::Ticket, now, policy)
     }
 }
 

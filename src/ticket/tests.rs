@@ -200,7 +200,7 @@ fn renewal_keeps_the_login_and_never_passes_the_sessions_end() {
     let first = open(&sealed(&ring, &session("alice")), &ring).unwrap();
     let policy = Policy { ttl_s: 7200, max_session_s: 10_000 };
     let later = NOW.plus(7000);
-    let renewed = first.renew(&ring, later, &policy).unwrap();
+    let renewed = first.session().seal(&ring, first.app(), Purpose::Ticket, later, &policy).unwrap();
     assert_eq!(renewed.expires_at(), NOW.plus(10_000));
     assert_eq!(renewed.session_expires_at(), NOW.plus(10_000));
     let opened = UnverifiedTicket::parse(renewed.text().as_bytes())
@@ -209,7 +209,10 @@ fn renewal_keeps_the_login_and_never_passes_the_sessions_end() {
         .unwrap();
     assert_eq!((opened.session().login_id, opened.session().auth_time), (LoginId([7; 8]), NOW));
     assert_eq!(opened.issued_at(), later);
-    assert_eq!(first.renew(&ring, NOW.plus(10_000), &policy).unwrap_err(), SealError::SessionOver);
+    assert_eq!(
+        first.session().seal(&ring, first.app(), Purpose::Ticket, NOW.plus(10_000), &policy).unwrap_err(),
+        SealError::SessionOver
+    );
     let at_the_end = UnverifiedTicket::parse(renewed.text().as_bytes()).unwrap().open(
         &ring,
         Purpose::Ticket,
@@ -318,7 +321,7 @@ fn a_ticket_opens_whatever_a_newer_replica_added_and_renews_without_it() {
     const NEWER: &str =
         "a60255a066542347a0049635ce1058c362a17547f0549244061a6afd865c074860c7e322d169107008191c2009001840820102";
     let ticket = open(&sealed_bytes(&hex::decode(NEWER).unwrap()), &ring()).unwrap();
-    let renewed = ticket.renew(&ring(), NOW, &POLICY).unwrap();
+    let renewed = ticket.session().seal(&ring(), ticket.app(), Purpose::Ticket, NOW, &POLICY).unwrap();
     let opened = UnverifiedTicket::parse(renewed.text().as_bytes()).unwrap();
     assert_eq!(
         opened.len_bytes(),

@@ -222,7 +222,7 @@ impl World {
         let Some(old) = pick(&self.issued, ticket) else { return };
         let Ok(opened) = self.open(old, replica) else { return };
         let now = self.now(replica);
-        match opened.renew(&self.rings[replica], now, &self.policy) {
+        match opened.session().seal(&self.rings[replica], opened.app(), Purpose::Ticket, now, &self.policy) {
             Ok(sealed) => {
                 let (user, login_id, auth_time) = (old.user, old.login_id, old.auth_time);
                 let (login_clock, login_at_ms) = (old.login_clock, old.login_at_ms);
