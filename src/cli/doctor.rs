@@ -129,7 +129,7 @@ async fn check_clock(findings: &mut Findings, subject: &str, base_url: &str) {
     // Whether it can be reached is told by the check of the platform.
     let Ok(response) = client.get(base_url).send().await else { return };
     let date = response.headers().get(reqwest::header::DATE).and_then(|value| value.to_str().ok());
-    let Some(theirs) = date.and_then(parse_http_date) else { return };
+    let Some(theirs) = date.and_then(UnixSeconds::parse_http_date) else { return };
     let ours = SystemClock.now();
     let apart_s = ours.since(theirs).max(theirs.since(ours));
     if apart_s > LEEWAY_S {
@@ -139,11 +139,6 @@ async fn check_clock(findings: &mut Findings, subject: &str, base_url: &str) {
     } else {
         findings.ok(subject, format!("the platform's clock agrees within {apart_s} s"));
     }
-}
-
-fn parse_http_date(text: &str) -> Option<UnixSeconds> {
-    let time = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc2822).ok()?;
-    u64::try_from(time.unix_timestamp()).ok().map(UnixSeconds::new)
 }
 
 async fn check_platform(findings: &mut Findings, subject: &str, app: &App) {
@@ -203,16 +198,5 @@ fn check_address(findings: &mut Findings, setting: &str, address: Address) {
             let remedy = Some(format!("choose another address for {setting}"));
             findings.add(Level::Fail, setting, format!("cannot listen on {address}: {error}"), remedy);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_date_of_an_http_answer_is_understood() {
-        assert_eq!(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(UnixSeconds::new(784_111_777)));
-        assert_eq!(parse_http_date("yesterday"), None);
     }
 }
