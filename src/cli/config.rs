@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use auth_ticket::http::{ClientLimits, Subject};
+use auth_ticket::keyring::AppId;
 use auth_ticket::secret::SecretText;
 
 use super::address::Address;
@@ -99,7 +100,7 @@ pub(crate) struct TicketConfig {
 #[derive(Debug)]
 pub(crate) struct AppConfig {
     /// Its id at the platform.
-    pub(crate) appid: String,
+    pub(crate) appid: AppId,
     /// The platform that it lives on.
     pub(crate) platform: Platform,
     /// Whose identifier becomes a JWT's `sub`.

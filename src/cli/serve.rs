@@ -202,10 +202,10 @@ async fn give_memory_back() {
 
 /// An app with its platform, ready to be asked.
 pub(crate) fn make_app(config: AppConfig, upstream: &UpstreamConfig) -> anyhow::Result<App> {
-    let id = AppId::parse(&config.appid).with_context(|| format!("app {}", config.appid))?;
+    let id = config.appid;
     let platform = match config.platform {
         Platform::Weapp => Weapp::new(WeappOptions {
-            appid: config.appid,
+            appid: id.to_string(),
             secret: config.secret,
             base_url: config.base_url.map(|url| url.parse()).transpose().context("base_url")?,
             timeout: upstream.timeout,

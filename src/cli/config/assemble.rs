@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use sha2::{Digest, Sha256};
+use auth_ticket::keyring::AppId;
 
 use super::check;
 use super::problem::{Origin, quoted};
@@ -103,7 +103,7 @@ impl Tree {
             self.report(Origin::File { line: 0 }, "app", message);
         }
         let mut apps = Vec::with_capacity(count);
-        let mut appids: Vec<(usize, String)> = Vec::with_capacity(count);
+        let mut appids: Vec<(usize, AppId)> = Vec::with_capacity(count);
         for index in 0..count {
             let appid = self.required(("app", index), "appid", check::appid);
             let appid = appid.and_then(|appid| self.distinct_appid(&mut appids, index, appid));
@@ -114,7 +114,7 @@ impl Tree {
         if apps.is_empty() { Err(Reported) } else { Ok(apps) }
     }
 
-    fn app(&mut self, file: &str, index: usize, appid: Read<String>, warnings: &mut Vec<String>) -> Read<AppConfig> {
+    fn app(&mut self, file: &str, index: usize, appid: Read<AppId>, warnings: &mut Vec<String>) -> Read<AppConfig> {
         let path = |key: &str| format!("app[{index}].{key}");
         let platform = self.required(("app", index), "platform", check::platform);
         let subject = self.text(&path("subject"), "openid", check::subject);
@@ -144,9 +144,8 @@ impl Tree {
     }
 
     /// A ticket's header names its app by four bytes, so neither appids nor these may be equal.
-    fn distinct_appid(&mut self, seen: &mut Vec<(usize, String)>, index: usize, appid: String) -> Read<String> {
-        let tag = app_tag(&appid);
-        let message = seen.iter().find(|(_, other)| app_tag(other) == tag).map(|(other, text)| {
+    fn distinct_appid(&mut self, seen: &mut Vec<(usize, AppId)>, index: usize, appid: AppId) -> Read<AppId> {
+        let message = seen.iter().find(|(_, other)| other.tag() == appid.tag()).map(|(other, text)| {
             if *text == appid {
                 format!("app[{other}] has this appid already; remove one of the two")
             } else {
@@ -362,10 +361,4 @@ impl Tree {
 
 fn values<T>(items: Vec<Item<T>>) -> Vec<T> {
     items.into_iter().map(|item| item.value).collect()
-}
-
-/// What names the app in a ticket's header: the first four bytes of the appid's SHA-256.
-fn app_tag(appid: &str) -> [u8; 4] {
-    let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(appid));
-    [a, b, c, d]
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use auth_ticket::http::Rate;
+use auth_ticket::keyring::AppId;
 use ipnet::IpNet;
 use url::{Host, Url};
 
@@ -110,11 +111,12 @@ pub(super) fn directory(text: &str) -> Result<PathBuf, String> {
 }
 
 /// An appid: 1 to 64 visible ASCII characters that need no escaping in headers, paths and lists.
-pub(super) fn appid(text: &str) -> Result<String, String> {
-    if (1..=64).contains(&text.len()) && is_visible_without(text, br#"/,%"\"#) {
-        return Ok(text.to_owned());
-    }
-    Err(format!(r#"{} is not an appid; write 1 to 64 visible ASCII characters without / , % " \"#, quoted(text)))
+pub(super) fn appid(text: &str) -> Result<AppId, String> {
+    let fits = text.len() <= 64 && is_visible_without(text, br#"/,%"\"#);
+    let appid = AppId::parse(text).ok().filter(|_| fits);
+    appid.ok_or_else(|| {
+        format!(r#"{} is not an appid; write 1 to 64 visible ASCII characters without / , % " \"#, quoted(text))
+    })
 }
 
 /// A service's id.

@@ -61,10 +61,10 @@ fn one_app_can_come_from_the_environment_alone() {
     let config = parse("", &env).unwrap();
     assert_eq!((config.apps.len(), config.apps[0].appid.as_str()), (1, "wx9"));
     // The same variables change the first app of a file, and a further number adds one.
-    assert_eq!(parse(APP, &env).unwrap().apps[0].appid, "wx9");
+    assert_eq!(parse(APP, &env).unwrap().apps[0].appid.as_str(), "wx9");
     let second = env.map(|(name, value)| (name.replace("__0__", "__1__"), value));
     let second: Vec<(&str, &str)> = second.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-    assert_eq!(parse(APP, &second).unwrap().apps[1].appid, "wx9");
+    assert_eq!(parse(APP, &second).unwrap().apps[1].appid.as_str(), "wx9");
 }
 
 #[test]
