@@ -55,6 +55,7 @@ pub use settings::{App, CompatSettings, JwtSettings, Service, Settings, Subject}
 
 pub use crate::rescan::Rescans;
 
+use crate::bearer::Refusal;
 use crate::clock::{Clock, UnixSeconds};
 use crate::jwt::{JwtError, Signers};
 use crate::keyring::{AppId, KeyId, KeyRing, KeyUse, Purpose};
@@ -221,11 +222,14 @@ impl AppState {
     }
 
     /// Opens what `claimed` gives as a thing of `purpose`; under an unknown kid, once more after a look at the keys.
-    async fn open(
+    async fn open<E>(
         &self,
-        claimed: impl Fn() -> Result<UnverifiedTicket, ApiError>,
+        claimed: impl Fn() -> Result<UnverifiedTicket, E>,
         purpose: Purpose,
-    ) -> Result<Ticket, ApiError> {
+    ) -> Result<Ticket, ApiError>
+    where
+        ApiError: From<E>,
+    {
         match self.open_now(claimed()?, purpose) {
             Err(OpenError::UnknownKey(_)) if self.rescans.ask().await => Ok(self.open_now(claimed()?, purpose)?),
             result => Ok(result?),
@@ -296,7 +300,7 @@ impl AppState {
 
     /// The app of a ticket. The ring opens none of an app that is not configured, so there always is one.
     fn app_of(&self, ticket: &Ticket) -> Result<&App, ApiError> {
-        self.app(ticket.app().as_str()).ok_or(ApiError::invalid_ticket())
+        self.app(ticket.app().as_str()).ok_or(Refusal::InvalidTicket.into())
     }
 
     fn only_app(&self) -> Option<&App> {

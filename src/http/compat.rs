@@ -18,6 +18,7 @@ use super::error::{ApiError, ErrorCode};
 use super::login::Caller;
 use super::request::{BodyKind, body_kind, json_object, read_body};
 use super::{AppState, json_answer, login};
+use crate::bearer::Refusal;
 use crate::keyring::Purpose;
 use crate::ticket::{PhoneNumber, Ticket, UnverifiedTicket};
 
@@ -77,21 +78,21 @@ pub(super) async fn phone(State(state): State<Arc<AppState>>, request: Request) 
 /// Whatever is no handle is 401. Never 400: to those clients that means "bind a phone number".
 fn not_400(error: ApiError) -> ApiError {
     match error.code() {
-        ErrorCode::InvalidRequest => ApiError::invalid_ticket(),
+        ErrorCode::InvalidRequest => Refusal::InvalidTicket.into(),
         _ => error,
     }
 }
 
 async fn opened_handle(state: &AppState, fields: &Fields) -> Result<Ticket, ApiError> {
-    let handle = fields.one("openid").map_err(not_400)?.ok_or(ApiError::no_ticket())?;
-    state.open(|| Ok(UnverifiedTicket::parse(handle.as_bytes())?), Purpose::LoginHandle).await
+    let handle = fields.one("openid").map_err(not_400)?.ok_or(Refusal::NoTicket)?;
+    state.open(|| UnverifiedTicket::parse(handle.as_bytes()), Purpose::LoginHandle).await
 }
 
 /// The number that `phoneNo` proves for the login of `handle`. Anything but such a proof, a bare number above all, counts
 /// as if nothing had been sent.
 async fn proven_phone(state: &AppState, fields: &Fields, handle: &Ticket) -> Result<Option<PhoneNumber>, ApiError> {
     let Some(proof) = fields.one("phoneNo").map_err(not_400)? else { return Ok(None) };
-    let proof = state.open(|| Ok(UnverifiedTicket::parse(proof.as_bytes())?), Purpose::PhoneProof).await;
+    let proof = state.open(|| UnverifiedTicket::parse(proof.as_bytes()), Purpose::PhoneProof).await;
     let is_of_this_login = |proof: &Ticket| {
         let (proven, own) = (proof.session(), handle.session());
         proof.app() == handle.app() && proven.login_id == own.login_id && proven.openid == own.openid

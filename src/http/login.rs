@@ -15,6 +15,7 @@ use super::peer::Address;
 use super::request::{json_body, json_object};
 use super::upstream::{self, Interface};
 use super::{App, AppState, json_answer};
+use crate::bearer::Refusal;
 use crate::clock::UnixSeconds;
 use crate::keyring::{AppId, Purpose};
 use crate::platform::{Code, FailedReason, Identity, PlatformError};
@@ -44,7 +45,9 @@ pub(super) async fn login(State(state): State<Arc<AppState>>, request: Request) 
 /// 403 for an app that is not configured, and for none where there are several.
 pub(super) fn chosen_app<'a>(state: &'a AppState, appid: Option<&str>) -> Result<&'a App, ApiError> {
     match appid {
-        Some(appid) => state.app(appid).ok_or(ApiError::new(ErrorCode::WrongApp, "this server has no such app")),
+        Some(appid) => {
+            state.app(appid).ok_or(ApiError::new(ErrorCode::Refused(Refusal::WrongApp), "this server has no such app"))
+        }
         None => state.only_app().ok_or(ApiError::new(ErrorCode::AppRequired, "say which app: appid is missing")),
     }
 }

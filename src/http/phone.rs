@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{ApiError, Stake};
 use super::login::TicketObject;
-use super::request::{json_body, json_object, presented_ticket};
+use super::request::{json_body, json_object};
 use super::upstream::{self, Interface};
 use super::{App, AppState, json_answer, session_key};
+use crate::bearer::presented_ticket;
 use crate::keyring::{AppId, Purpose};
 use crate::platform::{Code, Encrypted, Phone};
 use crate::ticket::{PhoneNumber, Ticket};

@@ -12,8 +12,6 @@ use tokio::time::timeout;
 
 use super::error::{ApiError, ErrorCode};
 use super::limits::Limit;
-use crate::bearer::{self, NotPresented};
-use crate::ticket::UnverifiedTicket;
 
 /// What lines about requests are logged under, one for each, at debug level: the demo shows these and no others.
 pub(super) const LOG_TARGET: &str = concat!(env!("CARGO_CRATE_NAME"), "::requests");
@@ -24,19 +22,6 @@ pub(super) const MAX_HEADER_SECTION: usize = 16 << 10;
 const MAX_BODY_LEN: usize = 64 << 10;
 /// How much of a larger body is read and thrown away, so that the client sees the answer; in bytes.
 const MAX_DRAINED_LEN: usize = 2 << 20;
-
-/// The ticket that came in `weixinauth` or `Authorization: Bearer`.
-///
-/// # Errors
-/// None at all, two different ones, a header given twice, or text that cannot be a ticket: all 401.
-pub(super) fn presented_ticket(headers: &HeaderMap) -> Result<UnverifiedTicket, ApiError> {
-    bearer::presented_ticket(headers).map_err(|why| match why {
-        NotPresented::Nothing => ApiError::no_ticket(),
-        NotPresented::Miswritten => ApiError::miswritten_ticket(),
-        NotPresented::Ambiguous => ApiError::invalid_ticket(),
-        NotPresented::NotATicket(error) => error.into(),
-    })
-}
 
 /// Names, values and four bytes for each line.
 pub(super) fn header_section_len(headers: &HeaderMap) -> usize {

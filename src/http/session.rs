@@ -11,8 +11,8 @@ use super::claims::{self, Event};
 use super::error::ApiError;
 use super::identity::IdentityFields;
 use super::login::TicketObject;
-use super::request::presented_ticket;
 use super::{AppState, json_answer};
+use crate::bearer::presented_ticket;
 use crate::keyring::Purpose;
 
 /// Ticket header -> ticket object with a later end.

@@ -9,9 +9,9 @@ use serde_json::json;
 
 use super::error::{ApiError, ErrorCode, Stake};
 use super::login::TicketObject;
-use super::request::presented_ticket;
 use super::upstream::{self, Interface};
 use super::{App, AppState, json_answer};
+use crate::bearer::presented_ticket;
 use crate::keyring::Purpose;
 use crate::secret::SecretText;
 use crate::ticket::{SessionKey, Ticket};

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::error::ApiError;
-use super::request::{json_body, json_object, presented_ticket};
+use super::request::{json_body, json_object};
 use super::{App, AppState, json_answer, session_key};
+use crate::bearer::presented_ticket;
 use crate::keyring::Purpose;
 use crate::platform::{Encrypted, UserData};
 use crate::secret::SecretText;

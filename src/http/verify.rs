@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use axum::body::Body;
 use axum::response::Response;
-use hyper::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+use hyper::header::{CACHE_CONTROL, HeaderValue};
 use hyper::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 use tracing::Level;
@@ -18,21 +18,22 @@ use tracing::Level;
 use super::access_token::AccessToken;
 use super::error::{ApiError, ErrorCode};
 use super::limits::Limit;
-use super::request::{LOG_TARGET, MAX_HEADER_SECTION, header_section_len, presented_ticket};
+use super::request::{LOG_TARGET, MAX_HEADER_SECTION, header_section_len};
 use super::{App, AppState, NO_STORE};
+use crate::bearer::{Refusal, presented_ticket};
 use crate::keyring::Purpose;
 use crate::request_id::RequestId;
 use crate::ticket::{OwnerClaims, PhoneNumber, PlatformId, Ticket};
 
-const APPID: HeaderName = HeaderName::from_static("x-auth-appid");
-const PLATFORM: HeaderName = HeaderName::from_static("x-auth-platform");
-const OPENID: HeaderName = HeaderName::from_static("x-auth-openid");
-const UNIONID: HeaderName = HeaderName::from_static("x-auth-unionid");
-const PHONE: HeaderName = HeaderName::from_static("x-auth-phone");
-const LOGIN_ID: HeaderName = HeaderName::from_static("x-auth-login-id");
-const CLAIMS: HeaderName = HeaderName::from_static("x-auth-claims");
-const ASSERTION: HeaderName = HeaderName::from_static("x-auth-assertion");
-const EXPIRES_AT: HeaderName = HeaderName::from_static("x-auth-expires-at");
+const APPID: &str = "x-auth-appid";
+const PLATFORM: &str = "x-auth-platform";
+const OPENID: &str = "x-auth-openid";
+const UNIONID: &str = "x-auth-unionid";
+const PHONE: &str = "x-auth-phone";
+const LOGIN_ID: &str = "x-auth-login-id";
+const CLAIMS: &str = "x-auth-claims";
+const ASSERTION: &str = "x-auth-assertion";
+const EXPIRES_AT: &str = "x-auth-expires-at";
 
 /// Which of the routes for gateways a check came by.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -160,7 +161,7 @@ impl<'a> Check<'a> {
 
     fn identity_now(&self, state: &AppState, headers: &HeaderMap) -> Result<HeaderMap, ApiError> {
         if header_section_len(headers) > MAX_HEADER_SECTION {
-            return Err(ApiError::invalid_ticket().at(Limit::HeaderSize));
+            return Err(ApiError::from(Refusal::InvalidTicket).at(Limit::HeaderSize));
         }
         let wanted = match &self.wanted {
             // A back end that reads only the openid must not meet another app's users.
@@ -173,16 +174,16 @@ impl<'a> Check<'a> {
         let ticket = state.open_now(presented_ticket(headers)?, Purpose::Ticket)?;
         let served = match wanted {
             // The ring opens none of an app that is not configured, so there always is one.
-            None => state.served(ticket.app().as_str()).ok_or(ApiError::invalid_ticket())?,
+            None => state.served(ticket.app().as_str()).ok_or(Refusal::InvalidTicket)?,
             Some(served) if served.app.id == *ticket.app() => served,
-            Some(_) => return Err(ApiError::new(ErrorCode::WrongApp, "the ticket is for another app")),
+            Some(_) => return Err(Refusal::WrongApp.into()),
         };
         served.identity.of(&ticket, assertion(state, &ticket, &served.app).as_deref())
     }
 }
 
 /// For an appid that is not configured, and for whatever else stands below the routes.
-const NO_SUCH_APP: ApiError = ApiError::new(ErrorCode::WrongApp, "this server has no such app");
+const NO_SUCH_APP: ApiError = ApiError::new(ErrorCode::Refused(Refusal::WrongApp), "this server has no such app");
 
 /// The headers of a 200 for one app. All of them, empty where there is no value: a gateway then overwrites whatever a client
 /// made up.
@@ -190,36 +191,41 @@ const NO_SUCH_APP: ApiError = ApiError::new(ErrorCode::WrongApp, "this server ha
 pub(super) struct IdentityHeaders(HeaderMap);
 
 impl IdentityHeaders {
-    /// What is the same for all users. Copying it costs half of what putting ten names into a new map does.
+    /// What is the same for all users of `app`. Copying it costs half of what putting ten names into a new map does.
+    ///
+    /// Leaks the appid: a value that is shared instead would have all threads contend on its reference count.
     pub(super) fn new(app: &App) -> Self {
+        let appid: &'static str = Box::leak(app.id.as_str().into());
         let mut headers = HeaderMap::with_capacity(10);
-        // `of` fills in the first eight in this order.
-        for name in [APPID, OPENID, UNIONID, PHONE, CLAIMS, LOGIN_ID, EXPIRES_AT, ASSERTION] {
+        headers.insert(APPID, HeaderValue::from_static(appid));
+        headers.insert(PLATFORM, HeaderValue::from_static(app.platform.name()));
+        for name in [OPENID, UNIONID, PHONE, CLAIMS, LOGIN_ID, EXPIRES_AT, ASSERTION] {
             headers.insert(name, HeaderValue::from_static(""));
         }
-        headers.insert(PLATFORM, HeaderValue::from_static(app.platform.name()));
         headers.insert(CACHE_CONTROL, NO_STORE);
         Self(headers)
     }
 
     fn of(&self, ticket: &Ticket, assertion: Option<&str>) -> Result<HeaderMap, ApiError> {
         let session = ticket.session();
+        let login_id = session.login_id.to_hex();
         let mut expires_at = itoa::Buffer::new();
-        let values: [&[u8]; 8] = [
-            // A copy as well: one that all threads share would have them all count who holds it.
-            ticket.app().as_str().as_bytes(),
-            session.openid.as_bytes(),
-            session.unionid.as_ref().map_or(b"", PlatformId::as_bytes),
-            session.phone.as_ref().map_or(b"", PhoneNumber::as_bytes),
-            session.owner_claims.as_ref().and_then(OwnerClaims::as_text).unwrap_or_default().as_bytes(),
-            &session.login_id.to_hex(),
-            expires_at.format(ticket.expires_at().as_u64()).as_bytes(),
-            assertion.unwrap_or_default().as_bytes(),
-        ];
         let mut headers = self.0.clone();
-        for (header, value) in headers.values_mut().zip(values).filter(|(_, value)| !value.is_empty()) {
-            // Every value was checked to be visible ASCII when it was sealed, so this never fails; if it did: 401.
-            *header = HeaderValue::from_bytes(value).map_err(|_| ApiError::invalid_ticket())?;
+        for (name, header) in &mut headers {
+            let value: &[u8] = match name.as_str() {
+                OPENID => session.openid.as_bytes(),
+                UNIONID => session.unionid.as_ref().map_or(b"", PlatformId::as_bytes),
+                PHONE => session.phone.as_ref().map_or(b"", PhoneNumber::as_bytes),
+                CLAIMS => session.owner_claims.as_ref().and_then(OwnerClaims::as_text).unwrap_or_default().as_bytes(),
+                LOGIN_ID => &login_id,
+                EXPIRES_AT => expires_at.format(ticket.expires_at().as_u64()).as_bytes(),
+                ASSERTION => assertion.unwrap_or_default().as_bytes(),
+                _ => continue,
+            };
+            if !value.is_empty() {
+                // Every value was checked to be visible ASCII when it was sealed, so this never fails; if it did: 401.
+                *header = HeaderValue::from_bytes(value).map_err(|_| Refusal::InvalidTicket)?;
+            }
         }
         Ok(headers)
     }

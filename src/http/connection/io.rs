@@ -13,6 +13,7 @@ use hyper::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Doing, Watchdog};
+use crate::bearer::Refusal;
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::limits::Limit;
 use crate::http::metrics::ConnectionCount;
@@ -33,11 +34,11 @@ pub(super) struct WatchedIo<'a, S> {
     is_check: bool,
     /// The last write took a part, so the next one goes on in the middle of an answer.
     is_amid_answer: bool,
-    refusal: Option<Refusal>,
+    refusal: Option<RefusedHead>,
 }
 
 /// What is written in place of hyper's refusal.
-struct Refusal {
+struct RefusedHead {
     text: Vec<u8>,
     written: usize,
     drained: usize,
@@ -50,7 +51,7 @@ impl<'a, S> WatchedIo<'a, S> {
 
     /// hyper's refusal, if that is what `buf` begins with: written while a head arrives, and not in the middle of an answer,
     /// whose body may hold any text.
-    fn refusal_in(&self, buf: &[u8]) -> Option<Refusal> {
+    fn refusal_in(&self, buf: &[u8]) -> Option<RefusedHead> {
         let is_receiving = || Doing::of(self.watchdog.state.load(Ordering::Relaxed)) == Doing::Receiving;
         let is_too_large = own_refusal_of_hyper(buf).filter(|_| !self.is_amid_answer && is_receiving())?;
         Some(self.refuse(is_too_large))
@@ -64,10 +65,10 @@ impl<'a, S> WatchedIo<'a, S> {
         }
     }
 
-    fn refuse(&self, is_too_large: bool) -> Refusal {
+    fn refuse(&self, is_too_large: bool) -> RefusedHead {
         let request_id = RequestId::of(&HeaderMap::new());
         let error = match (self.is_check, is_too_large) {
-            (true, _) => ApiError::invalid_ticket(),
+            (true, _) => Refusal::InvalidTicket.into(),
             (false, true) => ApiError::new(
                 ErrorCode::HeadersTooLarge,
                 "the request headers are larger than 16 KiB, or more than 100",
@@ -89,7 +90,7 @@ impl<'a, S> WatchedIo<'a, S> {
             "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncache-control: no-store\r\n{challenge}\
              connection: close\r\ncontent-length: {len}\r\n\r\n{body}"
         );
-        Refusal { text: text.into_bytes(), written: 0, drained: 0 }
+        RefusedHead { text: text.into_bytes(), written: 0, drained: 0 }
     }
 }
 

@@ -1,0 +1,80 @@
+//! What a client is told of a call to the platform that failed.
+
+use std::borrow::Cow;
+
+use super::{ApiError, ErrorCode};
+use crate::bearer::Refusal;
+use crate::http::limits::Limit;
+use crate::platform::{PlatformError, Unreachable};
+
+/// What was at stake in a call to a platform that failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::http) enum Stake {
+    LoginCode,
+    PhoneCode,
+    /// Nothing that can be spent.
+    Nothing,
+}
+
+impl Stake {
+    /// What a client does once the call may have reached the platform.
+    const fn remedy(self) -> &'static str {
+        match self {
+            Self::LoginCode => "take a new code and log in again",
+            Self::PhoneCode => "let the user press the phone button again",
+            Self::Nothing => "try again",
+        }
+    }
+}
+
+impl ApiError {
+    /// What a client is told of a call to the platform that failed.
+    pub(in crate::http) fn of_platform(error: &PlatformError, stake: Stake) -> Self {
+        use PlatformError as E;
+        const MISCONFIGURED: ErrorCode = ErrorCode::Refused(Refusal::NotSetUp);
+        let (code, description) = match error {
+            E::InvalidCode(_) | E::CodeUsed(_) if stake == Stake::PhoneCode => {
+                (ErrorCode::InvalidPhoneCode, "the platform refuses the phone code")
+            }
+            E::InvalidCode(_) => (ErrorCode::InvalidCode, "the platform refuses the code"),
+            E::CodeUsed(_) => (ErrorCode::CodeUsed, "the code was used before"),
+            E::UserBlocked(_) => (ErrorCode::UserBlocked, "the platform blocks this user"),
+            E::RateLimited(_) => (ErrorCode::RateLimited, "the platform limits how often this user may do that"),
+            E::Busy { .. } if error.errcode().is_none() => {
+                (ErrorCode::UpstreamBusy, "too many calls wait for the platform")
+            }
+            E::Busy { .. } => (ErrorCode::UpstreamBusy, "the platform is busy"),
+            E::Stopped { .. } => (ErrorCode::UpstreamBusy, "the platform has not answered for a while"),
+            E::Misconfigured { .. } => (MISCONFIGURED, "the server is not set up for this app"),
+            E::Unreachable(Unreachable::Timeout) => (ErrorCode::UpstreamTimeout, "the platform cannot be reached"),
+            E::Unreachable(_) => (ErrorCode::UpstreamFailed, "the platform cannot be reached"),
+            E::Timeout => (ErrorCode::UpstreamTimeout, "the platform did not answer in time"),
+            _ => (ErrorCode::UpstreamFailed, "the platform gave no usable answer"),
+        };
+        let told = Self::new(code, description);
+        let description = match error {
+            E::UserBlocked(_) | E::RateLimited(_) | E::Misconfigured { .. } => Cow::Borrowed(description),
+            // Nothing was sent.
+            E::Busy { .. } | E::Stopped { .. } | E::Unreachable(_)
+                if error.errcode().is_none() && stake != Stake::Nothing =>
+            {
+                Cow::Owned(format!("{description}; the code is still good, try again with it"))
+            }
+            _ => Cow::Owned(format!("{description}; {}", stake.remedy())),
+        };
+        let retry_after_s = error.retry_after_s().or(told.retry_after_s);
+        // Busy without an errcode are we ourselves.
+        let is_ours = matches!(error, E::Busy { .. }) && error.errcode().is_none();
+        let limit = is_ours.then_some(Limit::UpstreamConcurrent);
+        // The number of a misconfiguration says something about the server, not about the client.
+        let errcode = error.errcode().filter(|_| code != MISCONFIGURED);
+        Self { description, errcode, retry_after_s, limit, ..told }.because(error)
+    }
+}
+
+/// For a login.
+impl From<PlatformError> for ApiError {
+    fn from(error: PlatformError) -> Self {
+        Self::of_platform(&error, Stake::LoginCode)
+    }
+}
