@@ -1,6 +1,7 @@
 //! The command line: parse, run, report. Declared in `main.rs`, so that the library cannot import it.
 
 mod address;
+mod changes;
 mod config;
 mod cutoff;
 mod demo;

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod canary;
+mod changes;
 mod claims;
 mod commands;
 mod crash;

@@ -7,7 +7,7 @@ use auth_ticket::keystore::{Directory, FileProblem, WriteLock};
 use clap::Args;
 
 use super::{MEND, WhoOptions, describe, latest_before, parse_before, place, unreadable};
-use crate::cli::keys::change::{say, warn};
+use crate::cli::changes::{Changes, TellOptions, warn};
 use crate::cli::keys::owner::Access;
 use crate::cli::keys::prune::{clocks_apart_s, trusted_now};
 use crate::cli::keys::{KeysOptions, LOCK_WAIT};
@@ -31,10 +31,16 @@ pub(crate) struct Add {
     /// Refuse logins before this time, RFC 3339 [default: in a minute, for clocks that are ahead]
     #[arg(long, value_name = "TIME", value_parser = parse_before, conflicts_with = "login_id")]
     before: Option<UnixSeconds>,
+    #[command(flatten)]
+    tell: TellOptions,
 }
 
 impl Add {
     pub(crate) fn run(self) -> anyhow::Result<()> {
+        self.tell.tell(|changes| self.cut_off(changes))
+    }
+
+    fn cut_off(self, changes: &mut Changes) -> anyhow::Result<()> {
         let now = SystemClock.now();
         let latest = latest_before(now);
         let before = self.before.unwrap_or(latest);
@@ -45,7 +51,7 @@ impl Add {
         }
         let who = self.who.who(before);
         let opened = Opened::open(&self.keys).context(NOT_CUT_OFF)?;
-        opened.add(who, now)
+        opened.add(who, now, changes)
     }
 }
 
@@ -62,10 +68,16 @@ pub(crate) struct Remove {
     /// Only the one of logins before this time, as `cutoff list` shows it [default: whatever the time]
     #[arg(long, value_name = "TIME", value_parser = parse_before, conflicts_with = "login_id")]
     before: Option<UnixSeconds>,
+    #[command(flatten)]
+    tell: TellOptions,
 }
 
 impl Remove {
     pub(crate) fn run(self) -> anyhow::Result<()> {
+        self.tell.tell(|changes| self.remove(changes))
+    }
+
+    fn remove(self, changes: &mut Changes) -> anyhow::Result<()> {
         let who = self.who.who(self.before.unwrap_or_default());
         let is_meant = |cutoff: &Cutoff| match (self.before, cutoff.who.clone()) {
             (None, Who::Everybody(_)) => who == Who::Everybody(UnixSeconds::default()),
@@ -80,9 +92,9 @@ impl Remove {
                 .context(NOTHING_REMOVED)
                 .hint("see auth-ticket cutoff list");
         }
-        tell_removed(&gone);
+        tell_removed(changes, &gone);
         let count = if gone.len() == 1 { "1 cut-off".to_owned() } else { format!("{} cut-offs", gone.len()) };
-        say(&format!("removed {count}"));
+        changes.say(&format!("removed {count}"));
         Ok(())
     }
 }
@@ -94,18 +106,24 @@ impl Remove {
 pub(crate) struct Prune {
     #[command(flatten)]
     keys: KeysOptions,
+    #[command(flatten)]
+    tell: TellOptions,
 }
 
 impl Prune {
     pub(crate) fn run(self) -> anyhow::Result<()> {
+        self.tell.tell(|changes| self.remove(changes))
+    }
+
+    fn remove(&self, changes: &mut Changes) -> anyhow::Result<()> {
         let opened = Opened::open(&self.keys)?;
         let now = trusted_now(&opened.lock)?;
         let longest_s = longest_ticket_s(&opened.directory)?;
         let gone = opened.remove(|cutoff| cutoff.created.plus(longest_s).plus(KEPT_S) < now)?;
         if gone.is_empty() {
-            say("nothing to remove");
+            changes.say("nothing to remove");
         }
-        tell_removed(&gone);
+        tell_removed(changes, &gone);
         Ok(())
     }
 }
@@ -120,9 +138,10 @@ fn longest_ticket_s(directory: &Directory) -> anyhow::Result<u64> {
     Ok(scan.content.keys.iter().map(|key| key.spec().max_ttl_s).max().unwrap_or_default())
 }
 
-fn tell_removed(gone: &[Cutoff]) {
+fn tell_removed(changes: &mut Changes, gone: &[Cutoff]) {
+    changes.removed(gone);
     for cutoff in gone {
-        say(&format!("removed: {}", describe(&cutoff.who)));
+        changes.say(&format!("removed: {}", describe(&cutoff.who)));
     }
 }
 
@@ -150,7 +169,7 @@ impl Opened {
         Ok(Self { directory, lock, list })
     }
 
-    fn add(self, who: Who, now: UnixSeconds) -> anyhow::Result<()> {
+    fn add(self, who: Who, now: UnixSeconds, changes: &mut Changes) -> anyhow::Result<()> {
         let ahead_s = clocks_apart_s(&self.lock, now);
         if ahead_s > LEEWAY_S {
             warn(&format_args!(
@@ -171,20 +190,25 @@ impl Opened {
             }
             Err(problem) => (Recovered::default(), Some(format!("{problem}: all that it had is LOST"))),
         };
-        let is_new = list.cutoffs().all(|cutoff| cutoff.who != who);
+        let is_new = list.cutoffs().all(|other| other.who != who);
+        let cutoff = Cutoff { who, created: now };
         if is_new {
-            list.entries.push(Entry::Cutoff(Cutoff { who, created: now }));
+            list.entries.push(Entry::Cutoff(cutoff.clone()));
         } else if lost.is_none() {
-            say(&format!("already cut off: {told}"));
+            changes.say(&format!("already cut off: {told}"));
             return Ok(());
         }
         let Some(lost) = lost else {
             self.lock.replace_cutoffs(&list).map_err(report::write_failed).context(NOT_CUT_OFF)?;
-            say(&format!("cut off: {told}"));
+            changes.cut_off(&cutoff);
+            changes.say(&format!("cut off: {told}"));
             return Ok(());
         };
         let aside = self.lock.replace_broken_cutoffs(&list, now).map_err(report::write_failed).context(NOT_CUT_OFF)?;
-        say(&format!("cut off: {told}"));
+        if is_new {
+            changes.cut_off(&cutoff);
+        }
+        changes.say(&format!("cut off: {told}"));
         let aside = self.directory.path().join(aside).display().to_string();
         Err(anyhow!("the cut-off holds, but {} was broken, and is written anew: {lost}", place(&self.directory)))
             .hint(format!("the old file is kept as {aside}: add again whom it names"))

@@ -1,7 +1,6 @@
 //! The commands that add keys: `keys init`, `rotate`. Each does all of its work under the lock.
 
-use std::fmt;
-use std::io::{self, Write};
+use std::io;
 
 use anyhow::{Context, anyhow};
 use auth_ticket::clock::{Clock, SystemClock, UnixSeconds};
@@ -13,6 +12,7 @@ use clap::builder::TypedValueParser;
 
 use super::owner::{self, Access};
 use super::{KeysOptions, LOCK_WAIT};
+use crate::cli::changes::{Changes, TellOptions, warn};
 use crate::cli::report::{self, WithHint};
 use crate::cli::text::{self, parse_duration_s};
 
@@ -81,10 +81,16 @@ pub(crate) struct Init {
     /// For a directory that is missing. Its parent has to be there, and only root may be able to write in it.
     #[arg(long, value_name = "USER", value_parser = owner::parse_owner)]
     owner: Option<Owner>,
+    #[command(flatten)]
+    tell: TellOptions,
 }
 
 impl Init {
     pub(crate) fn run(self) -> anyhow::Result<()> {
+        self.tell.tell(|changes| self.make(changes))
+    }
+
+    fn make(&self, changes: &mut Changes) -> anyhow::Result<()> {
         let directory = self.directory()?;
         let lock = directory.lock_within(LOCK_WAIT).map_err(report::write_failed)?;
         let scan = directory.scan().map_err(report::load_failed)?;
@@ -105,9 +111,10 @@ impl Init {
                 max_ttl_s: self.max_ttl,
             };
             let key = lock.add_key(spec).map_err(report::write_failed)?;
-            say(&format!("made {}, which seals from now until {}", key.name(), spec.seal_until));
+            changes.made(&key);
+            changes.say(&format!("made {}, which seals from now until {}", key.name(), spec.seal_until));
         }
-        say(&format!("look at them: auth-ticket keys list --keys {}", directory.path().display()));
+        changes.say(&format!("look at them: auth-ticket keys list --keys {}", directory.path().display()));
         Ok(())
     }
 
@@ -169,10 +176,16 @@ pub(crate) struct Rotate {
     /// Add a key even if one is waiting to take over
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    tell: TellOptions,
 }
 
 impl Rotate {
     pub(crate) fn run(self) -> anyhow::Result<()> {
+        self.tell.tell(|changes| self.add(changes))
+    }
+
+    fn add(&self, changes: &mut Changes) -> anyhow::Result<()> {
         let directory = self.keys.open(Access::Write)?;
         let lock = directory.lock_within(LOCK_WAIT).map_err(report::write_failed)?;
         let now = SystemClock.now();
@@ -191,7 +204,7 @@ impl Rotate {
             // A revoked last key seals nothing, however young it is.
             let last_is_revoked = ring.keys_of(key_use).next_back().is_some_and(RingKey::is_revoked);
             if !last_is_revoked && self.if_older_than.is_some_and(|limit_s| age_s <= limit_s) {
-                say(&format!("{key_use}: the newest key is {} old, nothing to do", text::duration(age_s)));
+                changes.say(&format!("{key_use}: the newest key is {} old, nothing to do", text::duration(age_s)));
                 continue;
             }
             self.refuse_if_pending(&ring, key_use, now)?;
@@ -208,7 +221,9 @@ impl Rotate {
             }
             let key = add_successor(&lock, key_use, newest, now, now.plus(lead_s))?;
             let seal_from = key.spec().seal_from;
-            say(&format!("added {}, which takes over {} ({seal_from})", key.name(), text::relative(seal_from, now)));
+            changes.made(&key);
+            let when = text::relative(seal_from, now);
+            changes.say(&format!("added {}, which takes over {when} ({seal_from})", key.name()));
         }
         Ok(())
     }
@@ -248,14 +263,4 @@ pub(super) fn add_successor(
         max_ttl_s: newest.map_or(DEFAULT_MAX_TTL_S, |spec| spec.max_ttl_s),
     };
     lock.add_key(spec).map_err(report::write_failed)
-}
-
-/// Tells what was done. That nobody can read it is no reason to leave the rest undone: the exit status is about keys.
-pub(crate) fn say(line: &str) {
-    let _ = writeln!(io::stdout(), "{line}");
-}
-
-pub(crate) fn warn(what: &dyn fmt::Display) {
-    // If standard error is closed, nobody waits for the warning.
-    let _ = writeln!(io::stderr(), "warning: {what}");
 }

@@ -6,9 +6,9 @@ use auth_ticket::keyring::{KeyName, KeyRing, RingKey};
 use auth_ticket::keystore::WriteLock;
 use clap::Args;
 
-use super::change::say;
 use super::owner::Access;
 use super::{KeysOptions, LOCK_WAIT};
+use crate::cli::changes::{Changes, TellOptions};
 use crate::cli::report::{self, WithHint};
 use crate::cli::text;
 
@@ -23,10 +23,16 @@ pub(crate) struct Prune {
     /// Say what would be deleted, and delete nothing
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    tell: TellOptions,
 }
 
 impl Prune {
     pub(crate) fn run(self) -> anyhow::Result<()> {
+        self.tell.tell(|changes| self.delete(changes))
+    }
+
+    fn delete(&self, changes: &mut Changes) -> anyhow::Result<()> {
         let directory = self.keys.open(Access::Write)?;
         let lock = directory.lock_within(LOCK_WAIT).map_err(report::write_failed)?;
         let now = trusted_now(&lock)?;
@@ -34,14 +40,16 @@ impl Prune {
         let mut names = ring.prunable(now);
         names.extend(from_the_future(&ring, now));
         if names.is_empty() {
-            say("nothing to delete");
+            changes.say("nothing to delete");
         }
         for name in names {
             if self.dry_run {
-                say(&format!("would delete {name}"));
+                changes.would_delete(name);
+                changes.say(&format!("would delete {name}"));
             } else {
                 lock.remove_key(name).map_err(report::write_failed)?;
-                say(&format!("deleted {name}"));
+                changes.deleted(name);
+                changes.say(&format!("deleted {name}"));
             }
         }
         Ok(())

@@ -9,9 +9,10 @@ use auth_ticket::keyring::{Key, KeyId, KeyName, KeyRing, KeyState, KeyUse};
 use auth_ticket::keystore::{Directory, Scan, WriteError, WriteLock};
 use clap::Args;
 
-use super::change::{add_successor, newest_of, say, warn};
+use super::change::{add_successor, newest_of};
 use super::owner::Access;
 use super::{KeysOptions, LOCK_WAIT};
+use crate::cli::changes::{Changes, TellOptions, warn};
 use crate::cli::report::{self, WithHint};
 use crate::cli::text::parse_duration_s;
 
@@ -30,6 +31,8 @@ pub(crate) struct Revoke {
     /// How long until the successor of a sealing key takes over
     #[arg(long, value_name = "DURATION", value_parser = parse_duration_s, default_value = "0s")]
     lead: u64,
+    #[command(flatten)]
+    tell: TellOptions,
 }
 
 /// A kid, with or without the use in front of it.
@@ -63,27 +66,32 @@ impl fmt::Display for KeyArgument {
 
 impl Revoke {
     pub(crate) fn run(self) -> anyhow::Result<()> {
+        self.tell.tell(|changes| self.revoke(changes))
+    }
+
+    fn revoke(&self, changes: &mut Changes) -> anyhow::Result<()> {
         let directory = self.keys.open(Access::Write).context(NOT_REVOKED)?;
         let lock = directory.lock_within(LOCK_WAIT);
         let found = Found::look(&directory);
         let name = self.key_name(&directory, &found.scan).context(NOT_REVOKED)?;
         let need = self.need(&directory, &found, name, SystemClock.now());
-        let successor = need.map(|need| need.meet(lock, name.key_use));
+        let successor = need.map(|need| need.meet(lock, name.key_use).inspect(|key| changes.made(key)));
         // Comes last, so that a replica rarely has one without the other, and whatever became of the successor.
         let is_new = match directory.revoke(name).map_err(report::write_failed) {
             Ok(is_new) => is_new,
             Err(error) => return Err(error.context(NOT_REVOKED)),
         };
         if !is_new {
-            say(&format!("{name} was already revoked"));
+            changes.say(&format!("{name} was already revoked"));
             return Ok(());
         }
-        say(&format!("revoked {name}: whatever it sealed is refused as soon as a replica sees the file"));
+        changes.revoked(name);
+        changes.say(&format!("revoked {name}: whatever it sealed is refused as soon as a replica sees the file"));
         match successor {
             None => Ok(()),
             Some(Ok(successor)) => {
-                say(&tell_of(&directory, &successor, found.state(name) != Some(KeyState::Pending)));
-                Ok(())
+                let was_pending = found.state(name) == Some(KeyState::Pending);
+                follow(changes, &directory, name, &successor, was_pending)
             }
             Some(Err(error)) => {
                 let path = directory.path().display();
@@ -165,16 +173,33 @@ fn harm(name: KeyName, found: &Found) -> String {
     }
 }
 
-/// What becomes of `successor`, now that the key before it is revoked. `at_once`: it is needed by now.
-fn tell_of(directory: &Directory, successor: &Key, at_once: bool) -> String {
-    let (name, at) = (successor.name(), successor.spec().seal_from);
-    if directory.load(SystemClock.now()).is_ok() {
-        return format!(
-            "{name} takes over at {at}; a replica that has not loaded it yet refuses its tickets until it does"
-        );
+/// What becomes of the successor, `key`, now that `revoked` is.
+///
+/// # Errors
+/// Servers do not load it, and logins stop. If `revoked` was pending, another key goes on sealing.
+fn follow(
+    changes: &Changes,
+    directory: &Directory,
+    revoked: KeyName,
+    key: &Key,
+    was_pending: bool,
+) -> anyhow::Result<()> {
+    let (name, at) = (key.name(), key.spec().seal_from);
+    match directory.load(SystemClock.now()) {
+        Ok(_) => {
+            let until_then = "a replica that has not loaded it yet refuses its tickets until it does";
+            changes.say(&format!("{name} takes over at {at}; {until_then}"));
+            Ok(())
+        }
+        Err(_) if was_pending => {
+            changes.say(&format!("{name} takes over at {at}, but servers load it only once the directory is right"));
+            Ok(())
+        }
+        Err(error) => {
+            let harm = format!("NOTHING SEALS: servers load {name} only once the directory is right");
+            Err(report::load_failed(error).context(format!("{revoked} is revoked, but {harm}")))
+        }
     }
-    let until_then = if at_once { ", and NOTHING SEALS" } else { "" };
-    format!("{name} takes over once the directory is right: until then servers do not load it{until_then}")
 }
 
 /// What is in the directory, right or not.

@@ -104,6 +104,7 @@ impl Cell {
             (is_stranger && !stderr.contains("hint: as root: "), "no line that works"),
             (!is_stranger && action.revokes() && !self.refused, "a key can always be revoked"),
             (logins_stop && !text.contains("NOTHING SEALS"), "nobody says that logins stop"),
+            (logins_stop && *code == Some(0), "exit 0 although logins stop"),
         ];
         faults.into_iter().filter_map(|(is_so, fault)| is_so.then_some(fault)).collect()
     }
