@@ -4,8 +4,8 @@
 #![cfg(test)]
 
 mod check;
-mod files;
-mod gateway;
+pub(crate) mod files;
+pub(crate) mod gateway;
 mod headers;
 mod identity;
 mod protocol;

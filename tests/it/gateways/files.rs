@@ -24,7 +24,7 @@ pub(super) const IDENTITY: [&str; 9] = [
 ];
 
 /// The content of a YAML file.
-pub(super) fn yaml(text: &str) -> Value {
+pub(crate) fn yaml(text: &str) -> Value {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file.yaml");
     write(&file, text);
@@ -34,7 +34,7 @@ pub(super) fn yaml(text: &str) -> Value {
 }
 
 /// `text` with every `from` replaced, each of which must be there.
-pub(super) fn replaced(mut text: String, changes: &[(&str, &str)]) -> String {
+pub(crate) fn replaced(mut text: String, changes: &[(&str, &str)]) -> String {
     for (from, to) in changes {
         assert!(text.contains(from), "the shipped file has no {from}");
         text = text.replace(from, to);
@@ -103,5 +103,6 @@ fn each_gateway_takes_its_file_with_nothing_changed_but_where_files_lie() {
     let haproxy = [("/etc/haproxy/auth-ticket.lua", &*lua), ("/etc/haproxy/api.example.com.pem", &*both)];
     checked(Kind::Haproxy, "haproxy/haproxy.cfg", &haproxy, &["-c", "-f"]);
     let envoy = [("/etc/envoy/api.example.com.crt", &*crt), ("/etc/envoy/api.example.com.key", &*key)];
+    checked(Kind::Envoy, "envoy-jwt.yaml", &envoy, &["--mode", "validate", "--use-dynamic-base-id", "-c"]);
     checked(Kind::Envoy, "envoy.yaml", &envoy, &["--mode", "validate", "--use-dynamic-base-id", "-c"]);
 }

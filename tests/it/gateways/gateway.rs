@@ -19,7 +19,7 @@ use crate::support::{Answer, Call};
 
 /// A program, or a way to use it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Nginx,
     /// With the module that the file speaks of.
     NginxWithHeadersMore,
@@ -37,7 +37,7 @@ impl Kind {
 }
 
 /// The program, without whatever settings the tests' environment holds. It writes to `directory` alone.
-pub(super) fn program(kind: Kind, directory: &Path) -> Command {
+pub(crate) fn program(kind: Kind, directory: &Path) -> Command {
     let mut command = Command::new(needed(match kind {
         Kind::Nginx | Kind::NginxWithHeadersMore | Kind::NginxOfReadme => "nginx",
         Kind::Caddy => "caddy",
