@@ -5,6 +5,7 @@
 mod commands;
 mod completions;
 mod debian;
+mod fail2ban;
 mod kubernetes;
 mod monitoring;
 mod nginx;

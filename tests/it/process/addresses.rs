@@ -79,7 +79,7 @@ fn logins_and_failed_attempts_are_logged_with_the_address_that_can_be_trusted() 
             assert_eq!((&line["message"], &line["level"]), (&json!(message), &json!("INFO")), "{line}");
             assert_eq!((&line["client"], &line["error"]), (&json!(client), &error), "{line}");
         }
-        // What the documentation has fail2ban look for.
+        // What deploy/fail2ban looks for, in short.
         let found: Vec<String> =
             server.stderr().lines().filter_map(|line| Some(pattern.captures(line)?["host"].to_owned())).collect();
         assert_eq!(found, vec![client; 5]);
