@@ -29,6 +29,7 @@ mod session;
 mod session_key;
 mod settings;
 mod token;
+mod unread;
 mod upstream;
 mod user_data;
 mod verify;

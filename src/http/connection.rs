@@ -9,11 +9,12 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::CONNECTION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -117,7 +118,11 @@ async fn run(
     let io = TokioIo::new(WatchedIo::new(stream, watchdog, count));
     let service = service_fn(async |request: Request<Incoming>| {
         watchdog.now_doing(Doing::Answering);
+        let has_body = !request.body().is_end_stream();
         let response = routes.answer(request, Some(peer)).await;
+        if has_body && response.headers().contains_key(CONNECTION) {
+            watchdog.leaves_unread.store(true, Ordering::Relaxed);
+        }
         watchdog.now_doing(Doing::Waiting);
         Ok::<_, Infallible>(response)
     });
@@ -174,11 +179,13 @@ struct Watchdog {
     limits: ConnectionLimits,
     /// Counts the changes, four for each, plus what is being done since the last one. Only the connection's own task writes.
     state: AtomicU64,
+    /// The last answer ends the connection, and some of the request's body may still come.
+    leaves_unread: AtomicBool,
 }
 
 impl Watchdog {
     const fn new(limits: ConnectionLimits) -> Self {
-        Self { limits, state: AtomicU64::new(Doing::Receiving as u64) }
+        Self { limits, state: AtomicU64::new(Doing::Receiving as u64), leaves_unread: AtomicBool::new(false) }
     }
 
     fn now_doing(&self, doing: Doing) {

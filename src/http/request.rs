@@ -19,7 +19,7 @@ pub(super) const LOG_TARGET: &str = concat!(env!("CARGO_CRATE_NAME"), "::request
 /// Largest section of request headers, in bytes; see [`header_section_len`].
 pub(super) const MAX_HEADER_SECTION: usize = 16 << 10;
 /// Largest body that is taken, in bytes.
-const MAX_BODY_LEN: usize = 64 << 10;
+pub(super) const MAX_BODY_LEN: usize = 64 << 10;
 /// How much of a larger body is read and thrown away, so that the client sees the answer; in bytes.
 const MAX_DRAINED_LEN: usize = 2 << 20;
 

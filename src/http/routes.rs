@@ -24,6 +24,7 @@ use super::host::{self, AllowedHosts};
 use super::limits::{self, Limit};
 use super::peer::Peer;
 use super::request::{LOG_TARGET, MAX_HEADER_SECTION, header_section_len, shown_path};
+use super::unread::Unread;
 use super::verify::Check;
 use super::{
     AppState, NO_STORE, Settings, admin, compat, discovery, introspect, login, openapi, phone, session, session_key,
@@ -56,13 +57,17 @@ impl Routes {
             }
             return response;
         }
-        let mut request = request.map(Body::new);
+        let (mut request, unread) = Unread::watch(request.map(Body::new));
         if let Some(peer) = peer {
             request.extensions_mut().insert(Peer(peer));
         }
         // In a box, because a connection has room for the larger of both for as long as it lives.
         let answered = Box::pin(self.router.clone().oneshot(request)).await;
-        answered.unwrap_or_else(|never| match never {})
+        let mut response = answered.unwrap_or_else(|never| match never {});
+        if let Some(unread) = unread {
+            unread.settle(&mut response).await;
+        }
+        response
     }
 }
 

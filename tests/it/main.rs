@@ -38,5 +38,6 @@ mod soak;
 mod support;
 mod tokens;
 mod trouble;
+mod unread;
 mod user_data;
 mod verify;

@@ -19,7 +19,7 @@ use crate::http::limits::Limit;
 use crate::http::metrics::ConnectionCount;
 use crate::request_id::RequestId;
 
-/// How much of what still comes after such a refusal is thrown away, so that the client can read the answer; in bytes.
+/// How much of what still comes after the last answer is thrown away, so that the client can read the answer; in bytes.
 const MAX_DRAINED_LEN: usize = 2 << 20;
 /// What the paths of checks begin with.
 const CHECKS: [&[u8]; 2] = [b"/v1/verify", b"/v1/ext-authz"];
@@ -35,18 +35,30 @@ pub(super) struct WatchedIo<'a, S> {
     /// The last write took a part, so the next one goes on in the middle of an answer.
     is_amid_answer: bool,
     refusal: Option<RefusedHead>,
+    /// After the last answer: reads until the client has ended, too.
+    is_draining: bool,
+    drained: usize,
 }
 
 /// What is written in place of hyper's refusal.
 struct RefusedHead {
     text: Vec<u8>,
     written: usize,
-    drained: usize,
 }
 
 impl<'a, S> WatchedIo<'a, S> {
     pub(super) const fn new(inner: S, watchdog: &'a Watchdog, count: &'a ConnectionCount) -> Self {
-        Self { inner, watchdog, count, is_fresh: true, is_check: false, is_amid_answer: false, refusal: None }
+        Self {
+            inner,
+            watchdog,
+            count,
+            is_fresh: true,
+            is_check: false,
+            is_amid_answer: false,
+            refusal: None,
+            is_draining: false,
+            drained: 0,
+        }
     }
 
     /// hyper's refusal, if that is what `buf` begins with: written while a head arrives, and not in the middle of an answer,
@@ -90,7 +102,7 @@ impl<'a, S> WatchedIo<'a, S> {
             "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncache-control: no-store\r\n{challenge}\
              connection: close\r\ncontent-length: {len}\r\n\r\n{body}"
         );
-        RefusedHead { text: text.into_bytes(), written: 0, drained: 0 }
+        RefusedHead { text: text.into_bytes(), written: 0 }
     }
 }
 
@@ -123,6 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedIo<'_, S> {
         let this = &mut *self;
         if this.refusal.is_none() {
             this.refusal = this.refusal_in(buf);
+            this.is_draining = this.refusal.is_some();
         }
         let Some(refusal) = &mut this.refusal else {
             let written = ready!(Pin::new(&mut this.inner).poll_write(cx, buf))?;
@@ -142,20 +155,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedIo<'_, S> {
         Pin::new(&mut self.inner).poll_flush(cx)
     }
 
-    /// After a refusal, also waits for the client's end, for as long as a head may take: closing while bytes are unread
-    /// would reset the connection, and the client might never see the answer.
+    /// Where the client may still send, also waits for its end, for as long as a head may take: closing while bytes are
+    /// unread would reset the connection, and the client might never see the answer.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
-        let Some(refusal) = &mut this.refusal else { return Poll::Ready(Ok(())) };
+        if this.watchdog.leaves_unread.swap(false, Ordering::Relaxed) {
+            this.watchdog.now_doing(Doing::Receiving);
+            this.is_draining = true;
+        }
         let mut scratch = [0; 4096];
-        while refusal.drained < MAX_DRAINED_LEN {
+        while this.is_draining && this.drained < MAX_DRAINED_LEN {
             let mut unread = ReadBuf::new(&mut scratch);
             ready!(Pin::new(&mut this.inner).poll_read(cx, &mut unread))?;
-            match unread.filled().len() {
-                0 => break,
-                len => refusal.drained += len,
-            }
+            this.drained += unread.filled().len();
+            this.is_draining = !unread.filled().is_empty();
         }
         Poll::Ready(Ok(()))
     }
