@@ -10,8 +10,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth_ticket::keyring::cutoffs::{Cutoff, LoginId, Who, list};
-use auth_ticket::keyring::{Cutoffs, KeyRing, Purpose};
+use auth_ticket::keyring::cutoffs::{Cutoff, Who, list};
+use auth_ticket::keyring::{Cutoffs, KeyRing, LoginId, Purpose};
 use auth_ticket::keystore::Directory;
 use auth_ticket::ticket::UnverifiedTicket;
 use criterion::{BatchSize, Criterion};

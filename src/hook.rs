@@ -15,8 +15,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
 use crate::breaker::{Breaker, BreakerOptions, Pass, Stopped};
+use crate::claims::{ClaimError, OwnerClaims};
 use crate::outbound;
-use crate::ticket::{ClaimError, OwnerClaims};
 
 /// The owner's service that says who a user is to him.
 pub struct Hook {

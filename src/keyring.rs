@@ -6,6 +6,7 @@
 mod app;
 pub mod cutoffs;
 mod key;
+mod login_id;
 mod plan;
 pub mod text;
 mod view;
@@ -19,6 +20,7 @@ use foldhash::{HashMap, HashMapExt};
 pub use app::{AppId, AppIdError, AppTag};
 pub use cutoffs::Cutoffs;
 pub use key::{Alg, Key, KeyError, KeyId, KeyName, KeySpec, KeyUse, Purpose, UnknownName};
+pub use login_id::LoginId;
 pub use plan::{Concern, Event, PRUNE_AFTER_S, Step};
 pub use view::{KeyView, RingView};
 

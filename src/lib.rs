@@ -3,7 +3,7 @@
 //! A platform's one-time login code becomes an `openid` and a `session_key`; these are sealed into an expiring
 //! **`AUTH_TICKET`** that the client keeps. Whoever holds the same keys directory checks it later, without a store.
 //!
-//! The core ([`secret`], [`clock`], [`seal`], [`keyring`], [`ticket`]) is synchronous and does no I/O; it builds with
+//! The core ([`claims`], [`secret`], [`clock`], [`seal`], [`keyring`], [`ticket`]) is synchronous and does no I/O; it builds with
 //! `default-features = false`. The feature `tower` adds [`keystore`] and [`tower`], for Rust services that hold the keys
 //! and check tickets by themselves; everything else is behind the feature `server`.
 
@@ -11,6 +11,7 @@
 mod bearer;
 #[cfg(feature = "server")]
 pub mod breaker;
+pub mod claims;
 pub mod clock;
 #[cfg(feature = "server")]
 pub mod hook;

@@ -9,17 +9,14 @@
 
 mod base64url;
 mod buffer;
-mod claims;
 pub mod inspect;
 mod wire;
 
 use std::fmt;
 
-pub use crate::keyring::cutoffs::LoginId;
-pub use claims::{ClaimError, OwnerClaims, PhoneNumber, PlatformId, SessionKey};
-
+use crate::claims::{OwnerClaims, PhoneNumber, PlatformId, SessionKey};
 use crate::clock::{LEEWAY_S, UnixSeconds};
-use crate::keyring::{AppId, AppTag, KeyId, KeyRing, NoOpeningKey, Purpose};
+use crate::keyring::{AppId, AppTag, KeyId, KeyRing, LoginId, NoOpeningKey, Purpose};
 use crate::seal::{self, NONCE_LEN, TAG_LEN};
 use buffer::Buffer;
 use wire::Claims;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use auth_ticket::claims::{PlatformId, SessionKey};
 use auth_ticket::clock::UnixSeconds;
-use auth_ticket::keyring::cutoffs::LoginId;
-use auth_ticket::keyring::{AppId, Cutoffs, Key, KeyRing, KeySpec, KeyUse, Purpose, RingContent};
-use auth_ticket::ticket::{PlatformId, Policy, Session, SessionKey};
+use auth_ticket::keyring::{AppId, Cutoffs, Key, KeyRing, KeySpec, KeyUse, LoginId, Purpose, RingContent};
+use auth_ticket::ticket::{Policy, Session};
 
 pub(crate) const NOW: UnixSeconds = UnixSeconds::new(1_795_000_000);
 pub(crate) const POLICY: Policy = Policy { ttl_s: 7200, max_session_s: 30 * 86400 };

@@ -6,8 +6,8 @@ use std::io::{self, Write};
 
 use anyhow::anyhow;
 use auth_ticket::clock::{Clock, LEEWAY_S, SystemClock, UnixSeconds};
-use auth_ticket::keyring::AppId;
-use auth_ticket::keyring::cutoffs::{Cutoff, LoginId, Who, list};
+use auth_ticket::keyring::cutoffs::{Cutoff, Who, list};
+use auth_ticket::keyring::{AppId, LoginId};
 use auth_ticket::keystore::{Directory, FileProblem};
 use clap::{Args, Subcommand};
 
@@ -80,7 +80,7 @@ impl std::str::FromStr for AppIdArgument {
 }
 
 fn parse_openid(text: &str) -> Result<String, String> {
-    auth_ticket::ticket::PlatformId::parse(text).map(|id| id.as_str().to_owned()).map_err(|error| error.to_string())
+    auth_ticket::claims::PlatformId::parse(text).map(|id| id.as_str().to_owned()).map_err(|error| error.to_string())
 }
 
 fn parse_login_id(text: &str) -> Result<LoginId, String> {

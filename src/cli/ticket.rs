@@ -4,11 +4,12 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, bail};
+use auth_ticket::claims::{PhoneNumber, PlatformId};
 use auth_ticket::clock::{Clock, SystemClock};
 use auth_ticket::keyring::{AppId, KeyId, KeyName, KeyRing, KeyUse};
 use auth_ticket::keystore::Directory;
 use auth_ticket::ticket::inspect::{self, Inside, Outside};
-use auth_ticket::ticket::{MAX_TICKET_LEN, OpenError, PhoneNumber, PlatformId, Policy};
+use auth_ticket::ticket::{MAX_TICKET_LEN, OpenError, Policy};
 use clap::{Args, Subcommand, ValueHint};
 use serde_json::{Map, Value, json};
 

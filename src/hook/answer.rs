@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::CallError;
-use crate::ticket::OwnerClaims;
+use crate::claims::OwnerClaims;
 
 #[derive(Deserialize)]
 struct Answer {

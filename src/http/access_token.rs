@@ -6,7 +6,8 @@ use super::error::{ApiError, ErrorCode};
 use super::identity::{IdentityFields, subject};
 use super::{App, AppState};
 use crate::jwt::ACCESS_TOKEN_TYPE;
-use crate::ticket::{LoginId, Ticket};
+use crate::keyring::LoginId;
+use crate::ticket::Ticket;
 
 /// The claims of RFC 9068 section 2.2, and who it is.
 #[derive(Serialize)]

@@ -8,7 +8,8 @@ use super::error::{ApiError, ErrorCode};
 use super::identity::{IdentityFields, subject};
 use super::{App, AppState};
 use crate::hook::{Admission, CallError, Hook, Share, Verdict};
-use crate::ticket::{LoginId, Session};
+use crate::keyring::LoginId;
+use crate::ticket::Session;
 
 /// `typ` of a question, so that it is taken for nothing else (RFC 8725 section 3.11).
 const QUESTION_TYPE: &str = "claims-request+jwt";

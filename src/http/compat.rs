@@ -19,8 +19,9 @@ use super::login::Caller;
 use super::request::{BodyKind, body_kind, json_object, read_body};
 use super::{AppState, json_answer, login};
 use crate::bearer::Refusal;
+use crate::claims::PhoneNumber;
 use crate::keyring::Purpose;
-use crate::ticket::{PhoneNumber, Ticket, UnverifiedTicket};
+use crate::ticket::{Ticket, UnverifiedTicket};
 
 /// Code -> login handle.
 pub(super) const LOGIN: &str = "/miniLogin/login.ajax";

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::{App, AppState, Subject};
-use crate::ticket::{OwnerClaims, PhoneNumber, PlatformId, Session, Ticket};
+use crate::claims::{OwnerClaims, PhoneNumber, PlatformId};
+use crate::ticket::{Session, Ticket};
 
 /// What may be told of a ticket. The `session_key` has no field here. What there is none of is left out.
 #[derive(Serialize)]

@@ -16,11 +16,12 @@ use super::request::{json_body, json_object};
 use super::upstream::{self, Interface};
 use super::{App, AppState, json_answer};
 use crate::bearer::Refusal;
+use crate::claims::{ClaimError, PlatformId, SessionKey};
 use crate::clock::UnixSeconds;
-use crate::keyring::{AppId, Purpose};
+use crate::keyring::{AppId, LoginId, Purpose};
 use crate::platform::{Code, FailedReason, Identity, PlatformError};
 use crate::request_id::RequestId;
-use crate::ticket::{ClaimError, LoginId, PlatformId, SealedTicket, Session, SessionKey};
+use crate::ticket::{SealedTicket, Session};
 
 #[derive(Deserialize)]
 struct LoginRequest {

@@ -12,9 +12,10 @@ use super::request::{json_body, json_object};
 use super::upstream::{self, Interface};
 use super::{App, AppState, json_answer, session_key};
 use crate::bearer::presented_ticket;
+use crate::claims::PhoneNumber;
 use crate::keyring::{AppId, Purpose};
 use crate::platform::{Code, Encrypted, Phone};
-use crate::ticket::{PhoneNumber, Ticket};
+use crate::ticket::Ticket;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

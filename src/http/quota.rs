@@ -9,8 +9,7 @@ use std::time::Duration;
 use super::error::{ApiError, ErrorCode};
 use super::limits::Limit;
 use super::rates::{Rate, Rates};
-use crate::keyring::AppId;
-use crate::ticket::LoginId;
+use crate::keyring::{AppId, LoginId};
 
 /// One quota: for each login, and perhaps for all logins of an app.
 #[derive(Debug)]

@@ -12,9 +12,10 @@ use super::login::TicketObject;
 use super::upstream::{self, Interface};
 use super::{App, AppState, json_answer};
 use crate::bearer::presented_ticket;
+use crate::claims::SessionKey;
 use crate::keyring::Purpose;
 use crate::secret::SecretText;
-use crate::ticket::{SessionKey, Ticket};
+use crate::ticket::Ticket;
 
 const STALE: ApiError = ApiError::new(
     ErrorCode::SessionKeyStale,

@@ -11,10 +11,11 @@ use super::error::ApiError;
 use super::request::{json_body, json_object};
 use super::{App, AppState, json_answer, session_key};
 use crate::bearer::presented_ticket;
+use crate::claims::PlatformId;
 use crate::keyring::Purpose;
 use crate::platform::{Encrypted, UserData};
 use crate::secret::SecretText;
-use crate::ticket::{PlatformId, Session, Ticket};
+use crate::ticket::{Session, Ticket};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -112,7 +113,7 @@ fn of_user(data: &UserData, session: &Session) -> Result<(), String> {
 mod tests {
     use super::*;
     use crate::clock::UnixSeconds;
-    use crate::ticket::LoginId;
+    use crate::keyring::LoginId;
 
     #[test]
     fn the_log_says_why_data_is_not_the_users() {

@@ -21,9 +21,10 @@ use super::limits::Limit;
 use super::request::{LOG_TARGET, MAX_HEADER_SECTION, header_section_len};
 use super::{App, AppState, NO_STORE};
 use crate::bearer::{Refusal, presented_ticket};
+use crate::claims::{OwnerClaims, PhoneNumber, PlatformId};
 use crate::keyring::Purpose;
 use crate::request_id::RequestId;
-use crate::ticket::{OwnerClaims, PhoneNumber, PlatformId, Ticket};
+use crate::ticket::Ticket;
 
 const APPID: &str = "x-auth-appid";
 const PLATFORM: &str = "x-auth-platform";

@@ -13,8 +13,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::*;
-use crate::keyring::cutoffs::LoginId;
-use crate::keyring::{Alg, Fingerprint, Key, KeyError, KeySpec, KeyState, KeyUse};
+use crate::keyring::{Alg, Fingerprint, Key, KeyError, KeySpec, KeyState, KeyUse, LoginId};
 
 const NOW: UnixSeconds = UnixSeconds::new(1_795_000_000);
 const SECRET: &str = "023f5198881dab46c18253821a617891a18b3fd99f3b44715c6bdb964a8e9441";

@@ -7,9 +7,10 @@ use minicbor::Encoder;
 use minicbor::encode as cbor;
 use minicbor::encode::write::Cursor;
 
-use super::claims::SessionKeyWire;
-use super::{LoginId, OwnerClaims, PhoneNumber, PlatformId, Session, SessionKey};
+use super::Session;
+use crate::claims::{ClaimError, OwnerClaims, PhoneNumber, PlatformId, SessionKey, SessionKeyWire};
 use crate::clock::UnixSeconds;
+use crate::keyring::LoginId;
 
 /// The keys of the map; `docs/TICKET.md` section 4.
 const OPENID: u8 = 2;
@@ -43,8 +44,8 @@ const CUT_OFF: Malformed = Malformed("the claims are cut off");
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Malformed(pub(super) &'static str);
 
-impl From<super::ClaimError> for Malformed {
-    fn from(error: super::ClaimError) -> Self {
+impl From<ClaimError> for Malformed {
+    fn from(error: ClaimError) -> Self {
         Self(error.0)
     }
 }

@@ -10,9 +10,10 @@ use axum_core::response::Response;
 use super::answer;
 use super::layer::Passed;
 use crate::bearer::Refusal;
+use crate::claims::{OwnerClaims, PhoneNumber, PlatformId};
 use crate::clock::UnixSeconds;
-use crate::keyring::AppId;
-use crate::ticket::{LoginId, OwnerClaims, PhoneNumber, PlatformId, Ticket};
+use crate::keyring::{AppId, LoginId};
+use crate::ticket::Ticket;
 
 /// Who sent the request, as a good ticket says. Cheap to clone; there is no `session_key` in it.
 ///

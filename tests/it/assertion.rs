@@ -1,7 +1,7 @@
 //! The JWT on a 200 of a check: for services that must not trust the network between them and the gateway.
 
+use auth_ticket::claims::{PhoneNumber, PlatformId};
 use auth_ticket::http::Subject;
-use auth_ticket::ticket::{PhoneNumber, PlatformId};
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Value, json};

@@ -6,10 +6,11 @@ mod owner;
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth_ticket::claims::PhoneNumber;
 use auth_ticket::hook::{Hook, HookOptions};
 use auth_ticket::http::Subject;
-use auth_ticket::keyring::KeyUse;
-use auth_ticket::ticket::{LoginId, PhoneNumber, Session};
+use auth_ticket::keyring::{KeyUse, LoginId};
+use auth_ticket::ticket::Session;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Value, json};

@@ -4,10 +4,11 @@
 
 use std::sync::Arc;
 
+use auth_ticket::claims::PlatformId;
 use auth_ticket::clock::{LEEWAY_S, UnixSeconds};
-use auth_ticket::keyring::cutoffs::{Cutoff, LoginId, Who};
-use auth_ticket::keyring::{AppId, Cutoffs, Key, KeyRing, KeySpec, KeyUse, Purpose, RingContent};
-use auth_ticket::ticket::{OpenError, PlatformId, Policy, SealError, Session, Ticket, UnverifiedTicket};
+use auth_ticket::keyring::cutoffs::{Cutoff, Who};
+use auth_ticket::keyring::{AppId, Cutoffs, Key, KeyRing, KeySpec, KeyUse, LoginId, Purpose, RingContent};
+use auth_ticket::ticket::{OpenError, Policy, SealError, Session, Ticket, UnverifiedTicket};
 use proptest::prelude::*;
 
 const START_MS: i64 = 1_795_000_000_000;

@@ -1,7 +1,7 @@
 //! The client code of the seed works unchanged; and what it sends as an openid is no openid.
 
+use auth_ticket::claims::PhoneNumber;
 use auth_ticket::keyring::Purpose;
-use auth_ticket::ticket::PhoneNumber;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Call, OTHER_APPID, Plan, START, TestServer, seal, session};

@@ -9,10 +9,11 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth_ticket::claims::{OwnerClaims, PhoneNumber, PlatformId};
 use auth_ticket::clock::{Clock, FixedClock, SystemClock, UnixSeconds};
 use auth_ticket::keyring::{AppId, KeyRing, Purpose};
 use auth_ticket::keystore::Directory;
-use auth_ticket::ticket::{OwnerClaims, PhoneNumber, PlatformId, Policy, Session};
+use auth_ticket::ticket::{Policy, Session};
 use auth_ticket::tower::{AuthTicket, TicketLayer, Verifier, Watch};
 use axum::Router;
 use axum::body::Body;

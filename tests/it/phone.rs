@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use auth_ticket::ticket::{LoginId, Session, SessionKey};
+use auth_ticket::claims::SessionKey;
+use auth_ticket::keyring::LoginId;
+use auth_ticket::ticket::Session;
 use serde_json::{Value, json};
 
 use crate::support::{APPID, Answer, Call, OTHER_APPID, START, TestServer, session, stub};

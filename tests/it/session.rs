@@ -1,6 +1,6 @@
 //! What the holder of a ticket may do with it, and for how long.
 
-use auth_ticket::ticket::{PhoneNumber, PlatformId};
+use auth_ticket::claims::{PhoneNumber, PlatformId};
 use serde_json::{Value, json};
 
 use crate::support::{APPID, Call, MAX_SESSION_S, START, TTL_S, TestServer, session};

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use auth_ticket::ticket::SessionKey;
+use auth_ticket::claims::SessionKey;
 use axum::Router;
 use axum::extract::RawQuery;
 use axum::routing::{get, post};

@@ -12,17 +12,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use auth_ticket::claims::{PlatformId, SessionKey};
 use auth_ticket::clock::{Clock, FixedClock, UnixSeconds};
 use auth_ticket::hook::Hook;
 use auth_ticket::http::{
     self, App, AppState, ClientLimits, CompatSettings, ConnectionCount, ConnectionLimits, JwtSettings, Routes, Service,
     Settings, Subject,
 };
-use auth_ticket::keyring::{AppId, Purpose};
+use auth_ticket::keyring::{AppId, LoginId, Purpose};
 use auth_ticket::platform::weapp::{Weapp, WeappOptions};
 use auth_ticket::secret::SecretText;
 use auth_ticket::simulator::Simulator;
-use auth_ticket::ticket::{LoginId, PlatformId, Policy, Session, SessionKey};
+use auth_ticket::ticket::{Policy, Session};
 use axum::Router;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};

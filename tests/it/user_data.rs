@@ -1,6 +1,7 @@
 //! Encrypted and signed data: right, it is handed out; wrong in any way, it is one answer.
 
-use auth_ticket::ticket::{PlatformId, Session, SessionKey};
+use auth_ticket::claims::{PlatformId, SessionKey};
+use auth_ticket::ticket::Session;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use auth_ticket::claims::{PhoneNumber, PlatformId};
 use auth_ticket::keyring::Purpose;
-use auth_ticket::ticket::{PhoneNumber, PlatformId};
 use serde_json::json;
 
 use crate::support::{APPID, Call, OTHER_APPID, Plan, START, TestKey, TestServer, seal, session};

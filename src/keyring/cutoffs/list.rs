@@ -3,9 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::LoginId;
 use crate::clock::UnixSeconds;
-use crate::keyring::AppId;
+use crate::keyring::{AppId, LoginId};
 
 /// One cut-off.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -240,7 +240,8 @@ mod tests {
 
     use super::*;
     use crate::clock::UnixSeconds;
-    use crate::keyring::cutoffs::{LoginId, Who};
+    use crate::keyring::LoginId;
+    use crate::keyring::cutoffs::Who;
 
     const LOGIN: &str = r#"{"scope":"login","login_id":"60c7e322d1691070","created":"2026-11-22T21:00:00Z"}"#;
     const ALL: &str = r#"{"scope":"all","before":"1970-01-01T00:01:40Z","created":"2026-11-22T21:00:00Z"}"#;

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::*;
+use crate::claims::SessionKeyWire;
 
 #[derive(Deserialize)]
 struct Vectors {
@@ -112,10 +113,10 @@ fn good_tickets_of_another_implementation_open() {
         assert_eq!(session.auth_time.as_u64(), claims.issued_at - claims.auth_age_s, "{}", good.name);
         let key_form = session.session_key.as_ref().map(SessionKey::wire);
         match (key_form, claims.session_key) {
-            (Some(claims::SessionKeyWire::Packed(bytes)), Some(text)) => {
+            (Some(SessionKeyWire::Packed(bytes)), Some(text)) => {
                 assert_eq!(base64::engine::general_purpose::STANDARD.encode(bytes), text, "{}", good.name);
             }
-            (Some(claims::SessionKeyWire::Text(found)), Some(text)) => assert_eq!(found, text, "{}", good.name),
+            (Some(SessionKeyWire::Text(found)), Some(text)) => assert_eq!(found, text, "{}", good.name),
             (found, text) => assert!(found.is_none() && text.is_none(), "{}", good.name),
         }
     }

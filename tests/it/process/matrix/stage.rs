@@ -10,8 +10,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use auth_ticket::clock::{Clock, SystemClock, UnixSeconds};
-use auth_ticket::keyring::cutoffs::LoginId;
-use auth_ticket::keyring::{AppId, Key, KeyName, KeyRing, KeySpec, KeyUse, Purpose, RingContent, text};
+use auth_ticket::keyring::{AppId, Key, KeyName, KeyRing, KeySpec, KeyUse, LoginId, Purpose, RingContent, text};
 use auth_ticket::ticket::{Policy, Session};
 use serde_json::Value;
 
