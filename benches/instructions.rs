@@ -26,7 +26,8 @@ use anyhow::{Context, bail, ensure};
 use auth_ticket::clock::FixedClock;
 use auth_ticket::http::{self, App, AppState, ClientLimits, CompatSettings, JwtSettings, Routes, Settings, Subject};
 use auth_ticket::keyring::Purpose;
-use auth_ticket::platform::weapp::{Weapp, WeappOptions};
+use auth_ticket::platform::PlatformOptions;
+use auth_ticket::platform::weapp::Weapp;
 use auth_ticket::secret::SecretText;
 use auth_ticket::ticket::UnverifiedTicket;
 use axum::body::Body;
@@ -114,7 +115,7 @@ fn call(name: &str) -> anyhow::Result<()> {
 }
 
 fn routes(ring: auth_ticket::keyring::KeyRing) -> anyhow::Result<Routes> {
-    let platform = Weapp::new(WeappOptions {
+    let platform = Weapp::new(PlatformOptions {
         appid: app().as_str().to_owned(),
         secret: SecretText::new("0123456789abcdef0123456789abcdef"),
         base_url: None,

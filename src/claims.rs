@@ -153,6 +153,14 @@ impl SessionKey {
         }
     }
 
+    /// The 16 bytes that the usual key's base64 stands for: an AES-128 key.
+    pub(crate) fn as_16_bytes(&self) -> Option<&[u8; KEY_16_LEN]> {
+        match &self.0 {
+            SessionKeyForm::Packed(key) => Some(key.expose()),
+            SessionKeyForm::Text(_) => None,
+        }
+    }
+
     /// Whether it is the usual base64 of 16 bytes.
     #[must_use]
     pub const fn is_usual(&self) -> bool {

@@ -1,5 +1,7 @@
 //! HTTP clients for calls that carry secrets: they go to one place, follow nothing, and send nothing twice.
 
+pub(crate) mod concurrency;
+
 use std::error::Error;
 use std::io;
 use std::time::Duration;

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 pub(crate) use auth_ticket::http::{ClientLimits, Subject};
 use auth_ticket::keyring::AppId;
+use auth_ticket::platform::Kind;
 use auth_ticket::secret::SecretText;
 
 use super::address::Address;
@@ -102,20 +103,13 @@ pub(crate) struct AppConfig {
     /// Its id at the platform.
     pub(crate) appid: AppId,
     /// The platform that it lives on.
-    pub(crate) platform: Platform,
+    pub(crate) platform: &'static Kind,
     /// Whose identifier becomes a JWT's `sub`.
     pub(crate) subject: Subject,
     /// Its secret at the platform.
     pub(crate) secret: SecretText,
     /// Where the platform's interface is, if not at the usual place; without a slash at the end.
     pub(crate) base_url: Option<String>,
-}
-
-/// A platform that this version serves.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Platform {
-    /// `WeChat`
-    Weapp,
 }
 
 /// A back-end service that may introspect tickets and exchange them for JWTs.

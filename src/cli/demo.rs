@@ -12,7 +12,8 @@ use auth_ticket::http::{
 };
 use auth_ticket::keyring::{AppId, KeySpec, KeyUse};
 use auth_ticket::keystore::{Directory, Reloader};
-use auth_ticket::platform::weapp::{Weapp, WeappOptions};
+use auth_ticket::platform::PlatformOptions;
+use auth_ticket::platform::weapp::Weapp;
 use auth_ticket::secret::SecretText;
 use auth_ticket::simulator::Simulator;
 use auth_ticket::ticket::Policy;
@@ -69,7 +70,7 @@ impl Demo {
         let now = SystemClock.now();
         let id = AppId::parse(APPID).context("the demo's appid")?;
         let (reloader, ring, _) = Reloader::start(directory, vec![id.clone()], now).map_err(report::load_failed)?;
-        let weapp = Weapp::new(WeappOptions {
+        let weapp = Weapp::new(PlatformOptions {
             appid: APPID.to_owned(),
             secret: SecretText::new("the simulator takes any"),
             base_url: Some(platform_url.parse().context("the simulator's address")?),

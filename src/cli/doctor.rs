@@ -8,7 +8,6 @@ use std::time::Duration;
 use auth_ticket::clock::{Clock, LEEWAY_S, SystemClock, UnixSeconds};
 use auth_ticket::http::App;
 use auth_ticket::keystore::Directory;
-use auth_ticket::platform::weapp::Weapp;
 use auth_ticket::platform::{Code, PlatformError, Unreachable};
 use clap::{Args, ValueHint};
 use tokio::net::TcpStream;
@@ -63,7 +62,7 @@ impl Doctor {
         let apps = std::mem::take(&mut config.apps);
         serve::runtime(0)?.block_on(async {
             for app in apps {
-                let base_url = app.base_url.clone().unwrap_or_else(|| Weapp::DEFAULT_BASE_URL.to_owned());
+                let base_url = app.base_url.clone().unwrap_or_else(|| app.platform.default_base_url.to_owned());
                 let subject = format!("app {}", app.appid);
                 check_clock(&mut findings, &subject, &base_url).await;
                 match serve::make_app(app, &config.upstream) {

@@ -15,7 +15,7 @@ use auth_ticket::http::{
 };
 use auth_ticket::keyring::{AppId, KeyRing, KeyUse};
 use auth_ticket::keystore::{Directory, Reloader};
-use auth_ticket::platform::weapp::{Weapp, WeappOptions};
+use auth_ticket::platform::PlatformOptions;
 use auth_ticket::ticket::Policy;
 use clap::{Args, ValueHint};
 use nix::sys::signal::Signal;
@@ -27,7 +27,7 @@ use tokio::time::sleep;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::address::Address;
-use super::config::{self, AppConfig, ClaimsConfig, Config, Overrides, Platform, ServiceConfig, UpstreamConfig};
+use super::config::{self, AppConfig, ClaimsConfig, Config, Overrides, ServiceConfig, UpstreamConfig};
 use super::log::Control;
 use super::output::say;
 use super::process::{self, Shares};
@@ -203,17 +203,16 @@ async fn give_memory_back() {
 /// An app with its platform, ready to be asked.
 pub(crate) fn make_app(config: AppConfig, upstream: &UpstreamConfig) -> anyhow::Result<App> {
     let id = config.appid;
-    let platform = match config.platform {
-        Platform::Weapp => Weapp::new(WeappOptions {
-            appid: id.to_string(),
-            secret: config.secret,
-            base_url: config.base_url.map(|url| url.parse()).transpose().context("base_url")?,
-            timeout: upstream.timeout,
-            max_concurrent: upstream.max_concurrent,
-        })
-        .with_context(|| format!("cannot set up the platform of app {id}"))?,
+    let options = PlatformOptions {
+        appid: id.to_string(),
+        secret: config.secret,
+        base_url: config.base_url.map(|url| url.parse()).transpose().context("base_url")?,
+        timeout: upstream.timeout,
+        max_concurrent: upstream.max_concurrent,
     };
-    Ok(App { id, platform: Box::new(platform), subject: config.subject })
+    let platform =
+        (config.platform.build)(options).with_context(|| format!("cannot set up the platform of app {id}"))?;
+    Ok(App { id, platform, subject: config.subject })
 }
 
 fn make_hook(config: ClaimsConfig) -> anyhow::Result<Arc<Hook>> {

@@ -71,7 +71,7 @@ pub(super) async fn phone(State(state): State<Arc<AppState>>, request: Request) 
     let app = state.app_of(&handle)?;
     let phone = super::phone::by_code(&state, app, &handle, code).await?;
     let mut session = handle.into_session();
-    session.phone = Some(super::phone::sealable(&phone)?);
+    session.phone = Some(*phone.number());
     let (proof, _) = state.seal(&app.id, &session, Purpose::PhoneProof)?;
     Ok(success(&json!({ "phoneNo": proof.text() })))
 }

@@ -19,7 +19,7 @@ use super::limits::Limit;
 use crate::bearer::{NotPresented, Refusal};
 use crate::hook::CallError;
 use crate::jwt::JwtError;
-use crate::platform::EncryptedError;
+use crate::platform::{EncryptedError, Errcode};
 use crate::request_id::RequestId;
 use crate::ticket::{OpenError, SealError};
 
@@ -34,7 +34,7 @@ pub(super) struct ApiError {
     code: ErrorCode,
     /// ASCII without `"` and `\`, as RFC 6749 has it.
     description: Cow<'static, str>,
-    errcode: Option<i64>,
+    errcode: Option<Errcode>,
     retry_after_s: Option<u64>,
     basic_was_sent: bool,
     closes_connection: bool,
@@ -55,7 +55,7 @@ enum Cause {
 #[derive(Serialize)]
 struct Told<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    errcode: Option<i64>,
+    errcode: Option<&'a Errcode>,
     error: &'static str,
     error_description: &'a str,
     request_id: &'a RequestId,
@@ -190,8 +190,12 @@ impl ApiError {
 
     /// The answer in the one shape that all routes share.
     pub(super) fn render(&self, request_id: &RequestId) -> Response {
-        let told =
-            Told { errcode: self.errcode, error: self.code.as_str(), error_description: &self.description, request_id };
+        let told = Told {
+            errcode: self.errcode.as_ref(),
+            error: self.code.as_str(),
+            error_description: &self.description,
+            request_id,
+        };
         let text = serde_json::to_string(&told).expect("texts and a number are always JSON");
         let mut response = Response::new(Body::from(text));
         *response.status_mut() = self.code.status();

@@ -16,7 +16,6 @@ use super::request::{json_body, json_object};
 use super::upstream::{self, Interface};
 use super::{App, AppState, json_answer};
 use crate::bearer::Refusal;
-use crate::claims::{ClaimError, PlatformId, SessionKey};
 use crate::clock::UnixSeconds;
 use crate::keyring::{AppId, LoginId, Purpose};
 use crate::platform::{Code, FailedReason, Identity, PlatformError};
@@ -96,14 +95,11 @@ async fn log_in(
     purpose: Purpose,
     Caller { request_id, address, client }: &Caller,
 ) -> Result<(SealedTicket, UnixSeconds), ApiError> {
+    if let Some(why) = app.platform.explain_code(&code) {
+        return Err(ApiError::new(ErrorCode::InvalidCode, why));
+    }
     let code =
         Code::parse(code).map_err(|_| ApiError::invalid_request("code is not 1 to 512 printable ASCII characters"))?;
-    if code.is_devtools_mock() {
-        return Err(ApiError::new(
-            ErrorCode::InvalidCode,
-            "this is the mock code of the developer tools; set a real appid in the project to get a real one",
-        ));
-    }
     state.can_seal()?;
     state.limits.admit_login(*address, &app.id)?;
     let (flights, asks_the_owner) = match purpose {
@@ -134,7 +130,7 @@ fn spend(
         let turn = if asks_the_owner { Some(Turn::take(&state, Event::Login).await?) } else { None };
         let identity = upstream::call(&state, app, Interface::Exchange, app.platform.exchange(&code)).await?;
         let login_id = LoginId::generate().map_err(|_| failed())?;
-        let session = session_of(identity, login_id, state.now()).map_err(|_| failed())?;
+        let session = session_of(identity, login_id, state.now());
         let session = match turn {
             Some(turn) => turn.ask(&state, app, session, Event::Login).await?,
             None => session,
@@ -150,17 +146,9 @@ fn openid_hash(app: &AppId, session: &Session) -> String {
     hex::encode(sum.first_chunk::<8>().copied().unwrap_or_default())
 }
 
-fn session_of(identity: Identity, login_id: LoginId, auth_time: UnixSeconds) -> Result<Session, ClaimError> {
-    let (openid, unionid, session_key) = identity.into_parts();
-    Ok(Session {
-        openid: PlatformId::parse(&openid)?,
-        unionid: unionid.map(|unionid| PlatformId::parse(&unionid)).transpose()?,
-        session_key: session_key.map(|session_key| SessionKey::parse(session_key.expose())).transpose()?,
-        phone: None,
-        owner_claims: None,
-        login_id,
-        auth_time,
-    })
+fn session_of(identity: Identity, login_id: LoginId, auth_time: UnixSeconds) -> Session {
+    let Identity { openid, unionid, session_key } = identity;
+    Session { openid, unionid, session_key, phone: None, owner_claims: None, login_id, auth_time }
 }
 
 /// What login, renewal and everything else that seals a ticket answer.

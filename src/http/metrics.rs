@@ -43,7 +43,7 @@ pub(super) struct Metrics {
     unknown_kids: ShardedCounter,
     logins: Family<Login, Counter>,
     upstream_seconds: Family<Call, Histogram>,
-    upstream_errcodes: Family<Errcode, Counter>,
+    upstream_errcodes: Family<ByErrcode, Counter>,
     upstream_failures: Family<Failure, Counter>,
     upstream_paused: Family<Call, Gauge>,
     hook_calls: Family<HookCall, Counter>,
@@ -99,9 +99,9 @@ impl Call {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct Errcode {
+struct ByErrcode {
     appid: String,
-    errcode: i64,
+    errcode: String,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -343,7 +343,9 @@ impl Metrics {
     pub(super) fn called(&self, appid: &str, interface: Interface, took: Duration, error: Option<&PlatformError>) {
         self.upstream_seconds.get_or_create(&Call::new(appid, interface)).observe(took.as_secs_f64());
         if let Some(errcode) = error.and_then(PlatformError::errcode) {
-            self.upstream_errcodes.get_or_create(&Errcode { appid: appid.to_owned(), errcode }).inc();
+            self.upstream_errcodes
+                .get_or_create(&ByErrcode { appid: appid.to_owned(), errcode: errcode.to_string() })
+                .inc();
         }
         if let Some(reason) = error.and_then(PlatformError::failure) {
             let failure = Failure { appid: appid.to_owned(), call: interface.as_str(), reason };

@@ -12,7 +12,7 @@ use super::request::{json_body, json_object};
 use super::upstream::{self, Interface};
 use super::{App, AppState, json_answer, session_key};
 use crate::bearer::presented_ticket;
-use crate::claims::PhoneNumber;
+use crate::claims::PlatformId;
 use crate::keyring::{AppId, Purpose};
 use crate::platform::{Code, Encrypted, Phone};
 use crate::ticket::Ticket;
@@ -52,19 +52,14 @@ pub(super) async fn phone(State(state): State<Arc<AppState>>, request: Request) 
         _ => return Err(WRONG),
     };
     let mut session = ticket.into_session();
-    session.phone = Some(sealable(&phone)?);
+    session.phone = Some(*phone.number());
     let (sealed, now) = state.seal(&app.id, &session, Purpose::Ticket)?;
     Ok(json_answer(&PhoneObject {
-        phone_number: &phone.e164(),
+        phone_number: phone.number().as_str(),
         pure_phone_number: phone.pure(),
         country_code: phone.country_code(),
         ticket: TicketObject::new(&sealed, now),
     }))
-}
-
-/// The number as tickets carry it.
-pub(super) fn sealable(phone: &Phone) -> Result<PhoneNumber, ApiError> {
-    PhoneNumber::parse(&phone.e164()).map_err(|_| ApiError::unusable_answer())
 }
 
 /// Spends the code that the phone button gave the user of `ticket`, or of a login handle.
@@ -82,16 +77,16 @@ pub(super) async fn by_code(
         Code::parse(code).map_err(|_| ApiError::invalid_request("code is not 1 to 512 printable ASCII characters"))?;
     state.can_seal()?;
     state.quotas.phone.admit(&app.id, ticket.session().login_id)?;
-    let openid = ticket.session().openid.as_str();
-    let spent = spend(Arc::clone(state), app.id.clone(), openid.to_owned(), &code);
-    state.phone_flights.join(&app.id, Some(openid), &code, spent).await
+    let openid = ticket.session().openid;
+    let spent = spend(Arc::clone(state), app.id.clone(), openid, &code);
+    state.phone_flights.join(&app.id, Some(openid.as_str()), &code, spent).await
 }
 
 /// The call itself, free of the request that asked for it.
 fn spend(
     state: Arc<AppState>,
     app: AppId,
-    openid: String,
+    openid: PlatformId,
     code: &Code,
 ) -> impl Future<Output = Result<Phone, ApiError>> + Send + 'static {
     let code = code.duplicate();
@@ -109,10 +104,10 @@ fn spend(
 async fn by_data(state: &Arc<AppState>, app: &App, ticket: &Ticket, encrypted: Encrypted) -> Result<Phone, ApiError> {
     let session_key = session_key::of_ticket(ticket)?;
     state.can_seal()?;
-    let opened = app.platform.decrypt(&session_key, &encrypted).and_then(|data| data.phone());
+    let opened = app.platform.decrypt(session_key, &encrypted).and_then(|data| data.phone());
     let phone = match opened {
         Ok(phone) => phone,
-        Err(cause) => return Err(session_key::blame(state, app, ticket, &session_key, &cause).await),
+        Err(cause) => return Err(session_key::blame(state, app, ticket, session_key, &cause).await),
     };
     if state.settings.phone_check_origin {
         state.quotas.phone.admit(&app.id, ticket.session().login_id)?;
@@ -120,7 +115,7 @@ async fn by_data(state: &Arc<AppState>, app: &App, ticket: &Ticket, encrypted: E
             upstream::call(state, app, Interface::VouchesFor, app.platform.vouches_for(encrypted.text())).await;
         if !vouches.map_err(|error| ApiError::of_platform(&error, Stake::Nothing))? {
             let cause = "the platform did not make this ciphertext";
-            return Err(session_key::blame(state, app, ticket, &session_key, &cause).await);
+            return Err(session_key::blame(state, app, ticket, session_key, &cause).await);
         }
     }
     Ok(phone)

@@ -14,7 +14,6 @@ use super::{App, AppState, json_answer};
 use crate::bearer::presented_ticket;
 use crate::claims::SessionKey;
 use crate::keyring::Purpose;
-use crate::secret::SecretText;
 use crate::ticket::Ticket;
 
 const STALE: ApiError = ApiError::new(
@@ -27,7 +26,7 @@ pub(super) async fn check(State(state): State<Arc<AppState>>, headers: HeaderMap
     let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
     let (app, session_key) = (state.app_of(&ticket)?, of_ticket(&ticket)?);
     state.quotas.session_key.admit(&app.id, ticket.session().login_id)?;
-    let is_valid = ask(&state, app, &ticket, &session_key).await;
+    let is_valid = ask(&state, app, &ticket, session_key).await;
     let is_valid = is_valid.map_err(|error| ApiError::of_platform(&error, Stake::Nothing))?;
     Ok(json_answer(&json!({ "session_key_valid": is_valid })))
 }
@@ -39,11 +38,11 @@ pub(super) async fn reset(State(state): State<Arc<AppState>>, headers: HeaderMap
     let (app, session_key) = (state.app_of(&ticket)?, of_ticket(&ticket)?);
     state.can_seal()?;
     state.quotas.session_key.admit(&app.id, ticket.session().login_id)?;
-    let reset = app.platform.reset_session(ticket.session().openid.as_str(), &session_key);
+    let reset = app.platform.reset_session(&ticket.session().openid, session_key);
     let reset = upstream::call(&state, app, Interface::ResetSession, reset).await;
     let new = reset.map_err(|error| ApiError::of_platform(&error, Stake::Nothing))?.ok_or(STALE)?;
     let mut session = ticket.into_session();
-    session.session_key = Some(SessionKey::parse(new.expose()).map_err(|_| ApiError::unusable_answer())?);
+    session.session_key = Some(new);
     let (sealed, now) = state.seal(&app.id, &session, Purpose::Ticket)?;
     Ok(json_answer(&TicketObject::new(&sealed, now)))
 }
@@ -52,9 +51,12 @@ pub(super) async fn reset(State(state): State<Arc<AppState>>, headers: HeaderMap
 ///
 /// # Errors
 /// 400: the platform gave none.
-pub(super) fn of_ticket(ticket: &Ticket) -> Result<SecretText, ApiError> {
-    let session_key = ticket.session().session_key.as_ref().map(SessionKey::to_text);
-    session_key.ok_or(ApiError::invalid_request("the platform gave no session_key with this login"))
+pub(super) fn of_ticket(ticket: &Ticket) -> Result<&SessionKey, ApiError> {
+    ticket
+        .session()
+        .session_key
+        .as_ref()
+        .ok_or(ApiError::invalid_request("the platform gave no session_key with this login"))
 }
 
 /// What to say of data that cannot be used, for whatever reason: the cause is for the log alone. That the `session_key`
@@ -64,7 +66,7 @@ pub(super) async fn blame(
     state: &Arc<AppState>,
     app: &App,
     ticket: &Ticket,
-    session_key: &SecretText,
+    session_key: &SessionKey,
     cause: &impl ToString,
 ) -> ApiError {
     let said = if state.quotas.session_key.admit(&app.id, ticket.session().login_id).is_ok() {
@@ -85,8 +87,8 @@ async fn ask(
     state: &Arc<AppState>,
     app: &App,
     ticket: &Ticket,
-    session_key: &SecretText,
+    session_key: &SessionKey,
 ) -> Result<bool, crate::platform::PlatformError> {
-    let answer = app.platform.check_session(ticket.session().openid.as_str(), session_key);
+    let answer = app.platform.check_session(&ticket.session().openid, session_key);
     upstream::call(state, app, Interface::CheckSession, answer).await
 }

@@ -116,8 +116,7 @@ pub(super) fn describe_difference(ahead_s: i64) -> String {
 fn note_refusal(state: &AppState, app: &App, interface: Interface, error: Option<&PlatformError>) {
     let (appid, call) = (app.id.as_str(), interface.as_str());
     match error {
-        // A client can cause this one, with a code of another app.
-        Some(error) if matches!(interface, Interface::Phone) && error.errcode() == Some(40013) => {}
+        Some(PlatformError::Misconfigured { client_may_cause: true, .. }) => {}
         Some(error @ PlatformError::Misconfigured { .. }) => {
             let remedy = app.platform.remedy(error).unwrap_or_else(|| "the log says more".to_owned());
             state.notices.refusal(appid, call, Some(format!("{error}: {remedy}")));

@@ -11,10 +11,9 @@ use super::error::ApiError;
 use super::request::{json_body, json_object};
 use super::{App, AppState, json_answer, session_key};
 use crate::bearer::presented_ticket;
-use crate::claims::PlatformId;
+use crate::claims::{PlatformId, SessionKey};
 use crate::keyring::Purpose;
 use crate::platform::{Encrypted, UserData};
-use crate::secret::SecretText;
 use crate::ticket::{Session, Ticket};
 
 #[derive(Deserialize)]
@@ -51,9 +50,9 @@ pub(super) async fn user_data(State(state): State<Arc<AppState>>, request: Reque
         return Err(WRONG);
     }
     let session_key = session_key::of_ticket(&ticket)?;
-    match proven(app, &ticket, &session_key, encrypted, signed) {
+    match proven(app, &ticket, session_key, encrypted, signed) {
         Ok(proven) => Ok(json_answer(&proven)),
-        Err(cause) => Err(session_key::blame(&state, app, &ticket, &session_key, &cause).await),
+        Err(cause) => Err(session_key::blame(&state, app, &ticket, session_key, &cause).await),
     }
 }
 
@@ -70,7 +69,7 @@ fn pair(one: Option<String>, other: Option<String>) -> Result<Option<(String, St
 fn proven(
     app: &App,
     ticket: &Ticket,
-    session_key: &SecretText,
+    session_key: &SessionKey,
     encrypted: Option<Encrypted>,
     signed: Option<(String, String)>,
 ) -> Result<UserDataObject, String> {
@@ -139,7 +138,7 @@ mod tests {
             (r#""purePhoneNumber":"1","#, "", Some("a phone number")),
         ] {
             let data = format!(r#"{{{members}"watermark":{{"appid":"wx0"}}}}"#);
-            let told = of_user(&UserData::parse(data.as_bytes(), "wx0").unwrap(), &session(unionid));
+            let told = of_user(&UserData::parse(data.as_bytes()).unwrap(), &session(unionid));
             match expected {
                 None => assert_eq!(told, Ok(()), "{members}"),
                 Some(expected) => assert!(told.clone().unwrap_err().ends_with(expected), "{members} {told:?}"),

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use serde::Serialize;
+
 use super::{IdentityError, PhoneError};
 use crate::outbound::Unreachable;
 
@@ -11,34 +13,39 @@ use crate::outbound::Unreachable;
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlatformError {
+    /// The platform has no such interface. 400 `not_supported`; nothing was sent.
+    #[error("the platform has no such interface")]
+    Unsupported,
     /// The code is expired, of another app, or no code. 401 `invalid_code`; the client takes a new one.
     #[error("the platform does not know the code{0}")]
-    InvalidCode(Refusal),
+    InvalidCode(ErrorDetail),
     /// The code was spent before. 401 `code_used`; the client takes a new one.
     #[error("the code was used before{0}")]
-    CodeUsed(Refusal),
+    CodeUsed(ErrorDetail),
     /// The platform keeps this user out. 403 `user_blocked`.
     #[error("the platform blocks the user{0}")]
-    UserBlocked(Refusal),
+    UserBlocked(ErrorDetail),
     /// This user logs in too often. 429 `rate_limited`.
     #[error("the platform limits how often the user may log in{0}")]
-    RateLimited(Refusal),
+    RateLimited(ErrorDetail),
     /// The platform has no room, the daily quota is gone, or too many of our own calls are waiting; in the last case
     /// there is no errcode and the code is not spent. 503 `upstream_busy`.
-    #[error("the platform is busy{refusal}")]
+    #[error("the platform is busy{detail}")]
     Busy {
         /// What the platform answered.
-        refusal: Refusal,
+        detail: ErrorDetail,
         /// After how many seconds another login has a chance.
         retry_after_s: u64,
     },
     /// The platform refuses the app, not the user. 500 `server_misconfigured`: an operator has to act.
-    #[error("the platform refuses this server{refusal}")]
+    #[error("the platform refuses this server{detail}")]
     Misconfigured {
         /// What the platform answered.
-        refusal: Refusal,
+        detail: ErrorDetail,
         /// This server's address as the platform sees it, when that is what it refuses.
         address: Option<IpAddr>,
+        /// Whether a client can cause it, with a code of another app.
+        client_may_cause: bool,
     },
     /// There is no answer that can be used. 502 `upstream_failed`; the code may be spent.
     #[error("the platform's answer is of no use: {0}")]
@@ -63,7 +70,7 @@ pub enum PlatformError {
 pub enum FailedReason {
     /// A refusal with a number that stands for nothing we know.
     #[error("an unknown refusal{0}")]
-    UnknownErrcode(Refusal),
+    UnknownErrcode(ErrorDetail),
     /// Another HTTP status than 200.
     #[error("HTTP status {0}")]
     Status(u16),
@@ -81,7 +88,7 @@ pub enum FailedReason {
     NoOpenid,
     /// The platform refuses an access token, and the one that it gives instead.
     #[error("the access token is refused, and so is the one after it{0}")]
-    AccessToken(Refusal),
+    AccessToken(ErrorDetail),
     /// A success for another app than the one that asked.
     #[error("for another app")]
     OtherApp,
@@ -97,16 +104,16 @@ pub enum FailedReason {
 }
 
 impl PlatformError {
-    /// The number that the platform gave, if it gave one.
+    /// The error code that the platform gave, if it gave one.
     #[must_use]
-    pub fn errcode(&self) -> Option<i64> {
-        self.refusal().and_then(Refusal::errcode)
+    pub fn errcode(&self) -> Option<&Errcode> {
+        self.detail()?.errcode()
     }
 
     /// The platform's name for the request, if it gave one.
     #[must_use]
     pub fn rid(&self) -> Option<&Rid> {
-        self.refusal().and_then(Refusal::rid)
+        self.detail()?.rid()
     }
 
     /// Whether it says that the platform as a whole is not there: no connection, no whole answer, or a gateway's 5xx. What
@@ -143,16 +150,16 @@ impl PlatformError {
         }
     }
 
-    fn refusal(&self) -> Option<&Refusal> {
+    fn detail(&self) -> Option<&ErrorDetail> {
         match self {
-            Self::InvalidCode(refusal)
-            | Self::CodeUsed(refusal)
-            | Self::UserBlocked(refusal)
-            | Self::RateLimited(refusal)
-            | Self::Busy { refusal, .. }
-            | Self::Misconfigured { refusal, .. }
-            | Self::Failed(FailedReason::UnknownErrcode(refusal) | FailedReason::AccessToken(refusal)) => Some(refusal),
-            Self::Failed(_) | Self::Timeout | Self::Stopped { .. } | Self::Unreachable(_) => None,
+            Self::InvalidCode(detail)
+            | Self::CodeUsed(detail)
+            | Self::UserBlocked(detail)
+            | Self::RateLimited(detail)
+            | Self::Busy { detail, .. }
+            | Self::Misconfigured { detail, .. }
+            | Self::Failed(FailedReason::UnknownErrcode(detail) | FailedReason::AccessToken(detail)) => Some(detail),
+            Self::Unsupported | Self::Failed(_) | Self::Timeout | Self::Stopped { .. } | Self::Unreachable(_) => None,
         }
     }
 }
@@ -180,24 +187,68 @@ impl From<FailedReason> for PlatformError {
     }
 }
 
-/// What a platform said when it refused: its number, and its name for the request. Both may be missing.
+/// A platform's code for an error: a number on most, a word on others.
+#[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum Errcode {
+    /// Such as `40029`.
+    Number(i64),
+    /// Such as `isv.code-invalid`: 1 to 64 ASCII letters, digits, `.`, `_` and `-`.
+    Text(Box<str>),
+}
+
+impl Errcode {
+    /// Takes a word over if it has the form of one.
+    #[must_use]
+    pub fn parse_text(text: &str) -> Option<Self> {
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        (matches!(text.len(), 1..=64) && text.bytes().all(is_word)).then(|| Self::Text(text.into()))
+    }
+
+    /// The number, if it is one.
+    #[must_use]
+    pub const fn as_number(&self) -> Option<i64> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Text(_) => None,
+        }
+    }
+}
+
+impl From<i64> for Errcode {
+    fn from(number: i64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl fmt::Display for Errcode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+/// What a platform said of an error: its code, and its name for the request. Both may be missing.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Refusal {
-    errcode: Option<i64>,
+pub struct ErrorDetail {
+    errcode: Option<Errcode>,
     rid: Option<Rid>,
 }
 
-impl Refusal {
-    /// A refusal with a number, and with the platform's name for the request if there is one.
+impl ErrorDetail {
+    /// An error code, and the platform's name for the request if there is one.
     #[must_use]
-    pub fn new(errcode: i64, rid: Option<Rid>) -> Self {
-        Self { errcode: Some(errcode), rid }
+    pub fn new(errcode: impl Into<Errcode>, rid: Option<Rid>) -> Self {
+        Self { errcode: Some(errcode.into()), rid }
     }
 
-    /// The platform's number.
+    /// The platform's code.
     #[must_use]
-    pub fn errcode(&self) -> Option<i64> {
-        self.errcode
+    pub const fn errcode(&self) -> Option<&Errcode> {
+        self.errcode.as_ref()
     }
 
     /// The platform's name for the request.
@@ -208,9 +259,9 @@ impl Refusal {
 }
 
 /// ` (errcode 40029, rid 652d44d0-0e4a-...)`, or nothing: made to follow a sentence.
-impl fmt::Display for Refusal {
+impl fmt::Display for ErrorDetail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.errcode, &self.rid) {
+        match (&self.errcode, &self.rid) {
             (Some(errcode), Some(rid)) => write!(f, " (errcode {errcode}, rid {rid})"),
             (Some(errcode), None) => write!(f, " (errcode {errcode})"),
             (None, Some(rid)) => write!(f, " (rid {rid})"),
@@ -236,5 +287,44 @@ impl Rid {
 impl fmt::Display for Rid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_that_is_a_word_is_shown_if_it_is_one() {
+        let shown = |text: &str| Errcode::parse_text(text).map(|errcode| ErrorDetail::new(errcode, None).to_string());
+        assert_eq!(shown("isv.code-invalid").as_deref(), Some(" (errcode isv.code-invalid)"));
+        assert_eq!(serde_json::to_string(&Errcode::parse_text("a_1")).unwrap(), r#""a_1""#);
+        assert_eq!(serde_json::to_string(&Errcode::from(-1)).unwrap(), "-1");
+        for bad in ["", "a b", "a\"", "é", &"a".repeat(65)] {
+            assert_eq!(shown(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_error_shows_the_number_and_the_request_id() {
+        let detail = ErrorDetail::new(40029, Rid::parse("652d44d0-0e4a1b2c-00000001"));
+        let error = PlatformError::InvalidCode(detail.clone());
+        assert_eq!(
+            error.to_string(),
+            "the platform does not know the code (errcode 40029, rid 652d44d0-0e4a1b2c-00000001)"
+        );
+        assert_eq!(error.errcode(), Some(&Errcode::Number(40029)));
+        assert_eq!(error.rid(), detail.rid());
+        let busy = PlatformError::Busy { detail: ErrorDetail::default(), retry_after_s: 2 };
+        assert_eq!((busy.to_string().as_str(), busy.retry_after_s()), ("the platform is busy", Some(2)));
+        assert_eq!(PlatformError::Timeout.errcode(), None);
+    }
+
+    #[test]
+    fn a_request_id_is_letters_digits_and_dashes() {
+        assert!(Rid::parse(&"a".repeat(64)).is_some());
+        for bad in ["", "a b", "a\"", "a/b", "é", &"a".repeat(65)] {
+            assert_eq!(Rid::parse(bad), None, "{bad}");
+        }
     }
 }

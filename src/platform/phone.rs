@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use crate::claims::PhoneNumber;
+
 /// A phone number that a platform names: country code and number, which make up E.164. Personal data: `Debug` hides it.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Phone {
+    number: PhoneNumber,
     country_code: String,
     pure: String,
 }
@@ -49,13 +52,17 @@ impl Phone {
         let international = full.digits.strip_prefix(country_code);
         let agrees = international == Some(&*pure)
             || (!full.is_international && (full.digits == pure || full.digits == without_area));
-        if agrees { Ok(Self { country_code: country_code.to_owned(), pure }) } else { Err(PhoneError::Disagree) }
+        if !agrees {
+            return Err(PhoneError::Disagree);
+        }
+        let number = PhoneNumber::parse(&format!("+{country_code}{pure}")).map_err(|_| PhoneError::Number)?;
+        Ok(Self { number, country_code: country_code.to_owned(), pure })
     }
 
     /// `+8613800000000` (ITU-T E.164).
     #[must_use]
-    pub fn e164(&self) -> String {
-        format!("+{}{}", self.country_code, self.pure)
+    pub const fn number(&self) -> &PhoneNumber {
+        &self.number
     }
 
     /// `86`.
@@ -146,7 +153,7 @@ mod tests {
             ("8613800000000", "13800000000", "+86", "+8613800000000"),
             ("+85291234567", "91234567", "852", "+85291234567"),
         ] {
-            assert_eq!(Phone::new(phone_number, pure, Some(country_code)).unwrap().e164(), e164);
+            assert_eq!(Phone::new(phone_number, pure, Some(country_code)).unwrap().number().as_str(), e164);
         }
         for (phone_number, pure, country_code, error) in [
             ("13800000001", "13800000000", "86", PhoneError::Disagree),
@@ -184,7 +191,7 @@ mod tests {
             ("85261234567", "61234567", "00 852"),
         ] {
             let phone = Phone::new(phone_number, pure, Some(country_code));
-            assert_eq!(phone.unwrap().e164(), "+85261234567", "{phone_number} {pure} {country_code}");
+            assert_eq!(phone.unwrap().number().as_str(), "+85261234567", "{phone_number} {pure} {country_code}");
         }
     }
 

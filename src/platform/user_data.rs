@@ -24,6 +24,9 @@ pub struct UserData {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UserDataError {
+    /// The platform encrypts nothing.
+    #[error("the platform encrypts nothing")]
+    Unsupported,
     /// The `session_key` is not base64 of 16 bytes.
     #[error("the session_key is not base64 of 16 bytes")]
     Key,
@@ -45,20 +48,27 @@ pub enum UserDataError {
 }
 
 impl UserData {
-    /// Takes a decrypted text over, if it is one JSON object, in which no object names a member twice, and its
-    /// `watermark.appid` is `appid`. What no JSON text may hold is replaced by U+FFFD first, as users have such nicknames;
+    /// Takes a decrypted text over, if it is one JSON object, in which no object names a member twice. What no JSON text may hold is replaced by U+FFFD first, as users have such nicknames;
     /// but not in the names of members, which are the platform's.
     ///
     /// # Errors
-    /// [`UserDataError::Json`] or [`UserDataError::Watermark`].
-    pub(crate) fn parse(text: &[u8], appid: &str) -> Result<Self, UserDataError> {
+    /// [`UserDataError::Json`].
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, UserDataError> {
         let json = repair::repaired(text);
         let Ok(Unambiguous(Value::Object(members))) = serde_json::from_str(&json) else {
             return Err(UserDataError::Json);
         };
         let json = serde_json::from_str(&json).map_err(|_| UserDataError::Json)?;
-        let watermark = members.get("watermark").and_then(|watermark| watermark.get("appid")).and_then(Value::as_str);
-        if watermark == Some(appid) { Ok(Self { members, json }) } else { Err(UserDataError::Watermark) }
+        Ok(Self { members, json })
+    }
+
+    /// The same, if its `watermark.appid` is `appid`.
+    ///
+    /// # Errors
+    /// [`UserDataError::Watermark`].
+    pub(crate) fn of_app(self, appid: &str) -> Result<Self, UserDataError> {
+        let watermark = self.members.get("watermark").and_then(|watermark| watermark.get("appid"));
+        if watermark.and_then(Value::as_str) == Some(appid) { Ok(self) } else { Err(UserDataError::Watermark) }
     }
 
     /// Whose data it is, where it says so: `Err` when `openId` is something but text.
@@ -136,7 +146,7 @@ mod tests {
     const APPID: &str = "wx0123456789abcdef";
 
     fn parse(text: &str) -> Result<UserData, UserDataError> {
-        UserData::parse(text.as_bytes(), APPID)
+        UserData::parse(text.as_bytes())?.of_app(APPID)
     }
 
     /// A phone number as the platform writes it, with one thing replaced.
@@ -198,7 +208,7 @@ mod tests {
     fn what_users_write_is_mended_and_names_are_not() {
         let with = |name: &[u8], value: &[u8]| {
             let watermark = format!(r#","watermark":{{"appid":"{APPID}"}}}}"#);
-            UserData::parse(&[b"{\"", name, b"\":\"", value, b"\"", watermark.as_bytes()].concat(), APPID)
+            UserData::parse(&[b"{\"", name, b"\":\"", value, b"\"", watermark.as_bytes()].concat())
         };
         for (value, expected) in [
             (&b"a\x14b"[..], "a\u{fffd}b"),
@@ -249,9 +259,9 @@ mod tests {
 
     #[test]
     fn a_phone_number_has_exactly_its_four_members() {
-        assert_eq!(phone("13580006666", "13580006666").unwrap().e164(), "+8613580006666");
-        assert_eq!(phone(r#""86""#, "86").unwrap().e164(), "+8613580006666");
-        assert_eq!(phone(r#""86""#, r#""0086""#).unwrap().e164(), "+8613580006666");
+        assert_eq!(phone("13580006666", "13580006666").unwrap().number().as_str(), "+8613580006666");
+        assert_eq!(phone(r#""86""#, "86").unwrap().number().as_str(), "+8613580006666");
+        assert_eq!(phone(r#""86""#, r#""0086""#).unwrap().number().as_str(), "+8613580006666");
         for (what, with) in [
             (r#""countryCode""#, r#""openId":"o","countryCode""#),
             (r#""countryCode":"86","#, ""),

@@ -19,32 +19,56 @@ use futures_util::future::BoxFuture;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
+use super::alarms::Alarms;
+use super::client::PlatformClient;
 use super::{
-    Code, DateSeen, Encrypted, FailedReason, Identity, Phone, Platform, PlatformError, Refusal, UserData, UserDataError,
+    Capability, Code, DateSeen, Encrypted, Errcode, ErrorDetail, FailedReason, Identity, Kind, Phone, Platform,
+    PlatformError, PlatformOptions, SetupError, UserData, UserDataError,
 };
+use crate::claims::{PlatformId, SessionKey};
+use crate::outbound::concurrency::{Busy, ConcurrencyLimit, Permit, Share, Shares};
 use crate::secret::SecretText;
 
 mod access_token;
-mod alarms;
 mod call;
+mod errcode;
 mod exchange;
 mod phone;
-mod refusal;
 mod session;
-mod turns;
 mod user_data;
 
-use access_token::AccessTokens;
-use alarms::Alarms;
-use call::Line;
-use turns::Turns;
+use access_token::TokenCalls;
+
+/// The row of the list.
+pub const KIND: Kind = Kind {
+    name: "weapp",
+    default_base_url: "https://api.weixin.qq.com",
+    doubt_secret,
+    capabilities: &[
+        Capability::PhoneByCode,
+        Capability::PhoneByData,
+        Capability::EncryptedUserData,
+        Capability::SignedUserData,
+        Capability::CheckSession,
+        Capability::ResetSession,
+    ],
+    build: |options| Ok(Box::new(Weapp::new(options)?)),
+};
+
+/// What the developer tools hand out instead of a code when they run without a real appid.
+const DEVTOOLS_MOCK: &str = "the code is a mock one";
+
+fn doubt_secret(secret: &str) -> Option<&'static str> {
+    let is_usual = secret.len() == 32 && secret.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (!is_usual).then_some("is not 32 hex digits, as WeChat's are; compare it with the one on mp.weixin.qq.com")
+}
 
 /// One `WeChat` mini-program.
 pub struct Weapp {
     credentials: Arc<Credentials>,
-    line: Arc<Line>,
-    tokens: AccessTokens,
-    turns: Turns,
+    client: Arc<PlatformClient>,
+    calls: TokenCalls,
+    permits: ConcurrencyLimit,
     timeout: Duration,
 }
 
@@ -56,81 +80,33 @@ struct Credentials {
     alarms: Alarms,
 }
 
-/// What a [`Weapp`] is made from.
-#[expect(clippy::exhaustive_structs, reason = "built by name, as a list of settings")]
-pub struct WeappOptions {
-    /// The app's id, `wx` and 16 hex digits; 1 to 128 visible ASCII characters are accepted.
-    pub appid: String,
-    /// The app's secret, not empty.
-    pub secret: SecretText,
-    /// Where the platform is, `https://api.weixin.qq.com` if not given. A path in it comes before `/sns/...`.
-    pub base_url: Option<Url>,
-    /// How long a call may take, waiting for its turn included; above 0, at most [`Weapp::MAX_TIMEOUT`].
-    pub timeout: Duration,
-    /// How many calls may run at once, at least 1. Half of them, rounded up, may be others than logins.
-    pub max_concurrent: usize,
-}
-
-/// Why there is no [`Weapp`] with these options. Never holds the secret or a URL.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum WeappError {
-    /// The appid is no appid.
-    #[error("the appid is not 1 to 128 visible ASCII characters")]
-    Appid,
-    /// The secret is empty.
-    #[error("the app secret is empty")]
-    EmptySecret,
-    /// The base URL is not `http` or `https`, or has a user, password, query or fragment.
-    #[error("the base URL is not http(s)://host[:port][/path] and nothing more")]
-    BaseUrl,
-    /// The timeout is 0 or too long.
-    #[error("the timeout is not above 0 and at most {} s", Weapp::MAX_TIMEOUT.as_secs())]
-    Timeout,
-    /// No call may run.
-    #[error("the number of concurrent exchanges is 0")]
-    NoConcurrency,
-    /// The HTTP client could not be built, for want of trusted certificates as a rule.
-    #[error("the HTTP client cannot be set up; are the system's CA certificates installed?")]
-    Client,
-}
-
 impl Weapp {
-    /// The longest `timeout`.
-    pub const MAX_TIMEOUT: Duration = Duration::from_secs(600);
-
-    /// Where the platform is, if nobody says otherwise.
-    pub const DEFAULT_BASE_URL: &str = "https://api.weixin.qq.com";
-    const MAX_APPID_LEN: usize = 128;
-
     /// Sets the client up; sends nothing.
     ///
     /// # Errors
     /// An option is out of its range, or the system has no trusted certificates for an `https` base URL.
-    pub fn new(options: WeappOptions) -> Result<Self, WeappError> {
-        let WeappOptions { appid, secret, base_url, timeout, max_concurrent } = options;
-        if !matches!(appid.len(), 1..=Self::MAX_APPID_LEN) || !super::is_visible_ascii(&appid) {
-            return Err(WeappError::Appid);
-        }
-        if secret.expose().is_empty() {
-            return Err(WeappError::EmptySecret);
-        }
-        if timeout.is_zero() || timeout > Self::MAX_TIMEOUT {
-            return Err(WeappError::Timeout);
-        }
-        if max_concurrent == 0 {
-            return Err(WeappError::NoConcurrency);
-        }
+    pub fn new(options: PlatformOptions) -> Result<Self, SetupError> {
+        options.check()?;
+        let PlatformOptions { appid, secret, base_url, timeout, max_concurrent } = options;
         let base_url = match base_url {
             Some(url) => url,
-            None => Url::parse(Self::DEFAULT_BASE_URL).map_err(|_| WeappError::BaseUrl)?,
+            None => Url::parse(KIND.default_base_url).map_err(|_| SetupError::BaseUrl)?,
         };
-        let line = Arc::new(Line::new(base_url, timeout)?);
+        let client = Arc::new(PlatformClient::new(base_url, timeout)?);
         let credentials = Arc::new(Credentials { appid, secret, alarms: Alarms::default() });
-        let tokens = AccessTokens::new(Arc::clone(&line), Arc::clone(&credentials), timeout);
-        // Half the time is left to those who get a turn.
-        let turns = Turns::new(max_concurrent, timeout / 2);
-        Ok(Self { credentials, line, tokens, turns, timeout })
+        let calls = TokenCalls::new(Arc::clone(&client), Arc::clone(&credentials), timeout);
+        let shares = Shares { logins: max_concurrent, others: max_concurrent.div_ceil(2) };
+        // Half the time is left to those who get a permit.
+        let permits = ConcurrencyLimit::new(max_concurrent, shares, timeout / 2);
+        Ok(Self { credentials, client, calls, permits, timeout })
+    }
+
+    /// The right to call. Whoever does not get one has sent nothing, so a code is still good: an error without an errcode
+    /// says that.
+    async fn permit(&self, share: Share) -> Result<Permit, PlatformError> {
+        let busy =
+            |Busy| PlatformError::Busy { detail: ErrorDetail::default(), retry_after_s: errcode::BUSY_RETRY_AFTER_S };
+        self.permits.acquire(share).await.map_err(busy)
     }
 
     /// Does `work` before the deadline, and logs how it went.
@@ -148,11 +124,21 @@ impl Weapp {
 
 impl Platform for Weapp {
     fn name(&self) -> &'static str {
-        "weapp"
+        KIND.name
+    }
+
+    fn capabilities(&self) -> &'static [Capability] {
+        KIND.capabilities
     }
 
     fn date_seen(&self) -> Option<DateSeen> {
-        self.line.date_seen()
+        self.client.date_seen()
+    }
+
+    fn explain_code(&self, code: &str) -> Option<&'static str> {
+        (code == DEVTOOLS_MOCK).then_some(
+            "this is the mock code of the developer tools; set a real appid in the project to get a real one",
+        )
     }
 
     fn remedy(&self, error: &PlatformError) -> Option<String> {
@@ -161,55 +147,52 @@ impl Platform for Weapp {
 
     fn exchange<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Identity, PlatformError>> {
         Box::pin(self.run(exchange::PATH, async move {
-            if code.is_devtools_mock() {
-                return Err(PlatformError::InvalidCode(Refusal::default()));
-            }
-            let _turn = self.turns.for_a_login().await?;
-            exchange::exchange(&self.line, &self.credentials, code).await
+            let _permit = self.permit(Share::Logins).await?;
+            exchange::exchange(&self.client, &self.credentials, code).await
         }))
     }
 
-    fn phone<'a>(&'a self, code: &'a Code, openid: &'a str) -> BoxFuture<'a, Result<Phone, PlatformError>> {
+    fn phone<'a>(&'a self, code: &'a Code, openid: &'a PlatformId) -> BoxFuture<'a, Result<Phone, PlatformError>> {
         Box::pin(self.run(phone::PATH, async move {
-            let _turn = self.turns.for_another_call().await?;
-            phone::phone(&self.tokens, &self.credentials.appid, openid, code).await
+            let _permit = self.permit(Share::Others).await?;
+            phone::phone(&self.calls, &self.credentials.appid, openid, code).await
         }))
     }
 
     fn check_session<'a>(
         &'a self,
-        openid: &'a str,
-        session_key: &'a SecretText,
+        openid: &'a PlatformId,
+        session_key: &'a SessionKey,
     ) -> BoxFuture<'a, Result<bool, PlatformError>> {
         Box::pin(self.run(session::CHECK_PATH, async move {
-            let _turn = self.turns.for_another_call().await?;
-            session::check(&self.tokens, openid, session_key).await
+            let _permit = self.permit(Share::Others).await?;
+            session::check(&self.calls, openid, session_key).await
         }))
     }
 
     fn reset_session<'a>(
         &'a self,
-        openid: &'a str,
-        session_key: &'a SecretText,
-    ) -> BoxFuture<'a, Result<Option<SecretText>, PlatformError>> {
+        openid: &'a PlatformId,
+        session_key: &'a SessionKey,
+    ) -> BoxFuture<'a, Result<Option<SessionKey>, PlatformError>> {
         Box::pin(self.run(session::RESET_PATH, async move {
-            let _turn = self.turns.for_another_call().await?;
-            session::reset(&self.tokens, openid, session_key).await
+            let _permit = self.permit(Share::Others).await?;
+            session::reset(&self.calls, openid, session_key).await
         }))
     }
 
     fn vouches_for<'a>(&'a self, encrypted_data: &'a str) -> BoxFuture<'a, Result<bool, PlatformError>> {
         Box::pin(self.run(user_data::PATH, async move {
-            let _turn = self.turns.for_another_call().await?;
-            user_data::vouches_for(&self.tokens, encrypted_data).await
+            let _permit = self.permit(Share::Others).await?;
+            user_data::vouches_for(&self.calls, encrypted_data).await
         }))
     }
 
-    fn decrypt(&self, session_key: &SecretText, encrypted: &Encrypted) -> Result<UserData, UserDataError> {
+    fn decrypt(&self, session_key: &SessionKey, encrypted: &Encrypted) -> Result<UserData, UserDataError> {
         user_data::decrypt(session_key, encrypted, &self.credentials.appid)
     }
 
-    fn has_signed(&self, session_key: &SecretText, raw_data: &str, signature: &str) -> bool {
+    fn has_signed(&self, session_key: &SessionKey, raw_data: &str, signature: &str) -> bool {
         user_data::has_signed(session_key, raw_data, signature)
     }
 }
@@ -217,9 +200,9 @@ impl Platform for Weapp {
 impl Credentials {
     fn remedy(&self, error: &PlatformError) -> Option<String> {
         match error {
-            PlatformError::Misconfigured { address, .. } => {
-                let remedy = refusal::remedy(error.errcode(), *address);
-                let source = self.secret.source().filter(|_| refusal::blames_the_secret(error.errcode()));
+            PlatformError::Misconfigured { address, client_may_cause, .. } => {
+                let remedy = errcode::remedy(error.errcode(), *address, *client_may_cause);
+                let source = self.secret.source().filter(|_| errcode::blames_the_secret(error.errcode()));
                 let source = source.map(|source| format!("; it came from {source} when the server started: restart it after a change"));
                 Some(remedy + &source.unwrap_or_default())
             }
@@ -239,19 +222,13 @@ impl Credentials {
             tracing::debug!(appid, interface, duration_ms, "weapp: answered");
             return;
         };
-        let errcode = error.errcode();
+        let errcode = error.errcode().and_then(Errcode::as_number);
         let rid = error.rid().map(tracing::field::display);
         tracing::debug!(appid, interface, errcode, rid, duration_ms, "weapp: {error}");
-        // A client can cause this one, too.
-        let is_other_app = interface == phone::PATH && errcode == Some(phone::OTHER_APP);
-        let remedy = match error {
-            PlatformError::Misconfigured { .. } if is_other_app => Some(phone::OTHER_APP_REMEDY.to_owned()),
-            error => self.remedy(error),
-        };
-        let Some(remedy) = remedy else { return };
-        let Some(untold) = self.alarms.due(interface, errcode, Instant::now()) else { return };
+        let Some(remedy) = self.remedy(error) else { return };
+        let Some(untold) = self.alarms.due(interface, error.errcode(), Instant::now()) else { return };
         let rid = error.rid().map(tracing::field::display);
-        if is_other_app {
+        if matches!(error, PlatformError::Misconfigured { client_may_cause: true, .. }) {
             tracing::warn!(appid, interface, errcode, rid, untold, "weapp: the platform refuses this server: {remedy}");
         } else {
             tracing::error!(
@@ -263,17 +240,6 @@ impl Credentials {
                 "weapp: the platform refuses this server: {remedy}"
             );
         }
-    }
-}
-
-/// Without the base URL, which may hold a password before it is checked.
-impl fmt::Debug for WeappOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WeappOptions")
-            .field("appid", &self.appid)
-            .field("timeout", &self.timeout)
-            .field("max_concurrent", &self.max_concurrent)
-            .finish_non_exhaustive()
     }
 }
 

@@ -78,9 +78,11 @@ async fn every_error_is_described_and_no_other() {
     let description = description(&builder().start().await).await;
     let described = description["components"]["schemas"]["Error"]["properties"]["error"]["enum"].as_array().unwrap();
     let described: BTreeSet<&str> = described.iter().map(|name| name.as_str().unwrap()).collect();
-    let source = source("error.rs");
-    let names = source.split_once("fn as_str").unwrap().1.split_once("fn status").unwrap().0;
-    let known: BTreeSet<&str> = names.split("=> \"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    let (codes, refusals) = (source("error/code.rs"), source("../bearer.rs"));
+    let refusals = refusals.split_once("fn error").unwrap().1.split_once("fn description").unwrap().0;
+    let of =
+        |text: &'static str, start: &'static str| text.split(start).skip(1).map(|rest| rest.split('"').next().unwrap());
+    let known: BTreeSet<&str> = of(codes.leak(), "=> (\"").chain(of(refusals.to_owned().leak(), "=> \"")).collect();
     // What only operators meet is not the clients' affair.
     let for_clients: BTreeSet<&str> = known.into_iter().filter(|name| *name != "host_not_allowed").collect();
     assert_eq!(described, for_clients);

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use auth_ticket::claims::PlatformId;
 use auth_ticket::clock::SystemClock;
-use auth_ticket::platform::weapp::{Weapp, WeappOptions};
+use auth_ticket::platform::PlatformOptions;
+use auth_ticket::platform::weapp::Weapp;
 use auth_ticket::platform::{Code, Platform as _};
 use auth_ticket::secret::SecretText;
 use auth_ticket::simulator::Simulator;
@@ -42,7 +44,7 @@ impl Replicas {
             }));
         let (address, running) = support::serve(router, support::LIMITS).await;
         let weapp = |replica| {
-            let options = WeappOptions {
+            let options = PlatformOptions {
                 appid: APPID.to_owned(),
                 secret: SecretText::new("a secret"),
                 base_url: Some(format!("http://{address}/{replica}").parse().unwrap()),
@@ -71,7 +73,7 @@ impl Replicas {
             .map(|n| {
                 let weapp = Arc::clone(&self.weapps[n % REPLICAS]);
                 let code = Code::parse(format!("phone-alice-{round}-{n}")).unwrap();
-                let openid = self.simulator.user(APPID, "alice").unwrap().openid;
+                let openid = PlatformId::parse(&self.simulator.user(APPID, "alice").unwrap().openid).unwrap();
                 tokio::spawn(async move { weapp.phone(&code, &openid).await })
             })
             .collect();

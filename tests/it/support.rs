@@ -20,7 +20,8 @@ use auth_ticket::http::{
     Settings, Subject,
 };
 use auth_ticket::keyring::{AppId, LoginId, Purpose};
-use auth_ticket::platform::weapp::{Weapp, WeappOptions};
+use auth_ticket::platform::PlatformOptions;
+use auth_ticket::platform::weapp::Weapp;
 use auth_ticket::secret::SecretText;
 use auth_ticket::simulator::Simulator;
 use auth_ticket::ticket::{Policy, Session};
@@ -212,7 +213,7 @@ impl Builder {
             id: id.clone(),
             subject: self.subject,
             platform: Box::new(
-                Weapp::new(WeappOptions {
+                Weapp::new(PlatformOptions {
                     appid: id.to_string(),
                     secret: SecretText::new(APP_SECRET),
                     base_url: Some(base_url.parse().unwrap()),

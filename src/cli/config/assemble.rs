@@ -118,9 +118,9 @@ impl Tree {
         let path = |key: &str| format!("app[{index}].{key}");
         let platform = self.required(("app", index), "platform", check::platform);
         let subject = self.text(&path("subject"), "openid", check::subject);
-        let is_usual = Cell::new(true);
+        let doubt = Cell::new(None);
         let secret = self.secret(("app", index), |text| {
-            is_usual.set(check::is_weapp_secret(text));
+            doubt.set(platform.as_ref().ok().and_then(|kind| (kind.doubt_secret)(text)));
             Ok(())
         });
         let base_url = self.optional(&path("base_url"), check::base_url)?;
@@ -132,13 +132,11 @@ impl Tree {
         let base_url = base_url.map(|(url, _)| url);
         // A simulator takes any secret, and speaks no TLS.
         let is_real = base_url.as_ref().is_none_or(|url| url.starts_with("https:"));
-        if is_real && !is_usual.get() {
+        if let Some(doubt) = doubt.get().filter(|_| is_real) {
             let by = ["secret_env", "secret_file"].map(path);
             let by = by.into_iter().find(|path| self.origin(path).is_some()).unwrap_or_default();
             let place = self.given_or_file(&by).shown(file);
-            let what =
-                "the secret there is not 32 hex digits, as WeChat's are; compare it with the one on mp.weixin.qq.com";
-            warnings.push(format!("{place}: {by}: {what}"));
+            warnings.push(format!("{place}: {by}: the secret there {doubt}"));
         }
         Ok(AppConfig { appid: appid?, platform: platform?, subject: subject?, secret: secret?, base_url })
     }

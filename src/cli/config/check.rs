@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use auth_ticket::http::Rate;
 use auth_ticket::keyring::AppId;
+use auth_ticket::platform::Kind;
 use ipnet::IpNet;
 use url::{Host, Url};
 
 use super::problem::{nearest, quoted};
-use super::{Address, Format, Platform, Subject};
+use super::{Address, Format, Subject};
 
 /// The value of `secret_files` for files that every user may read.
 pub(super) const SHARED: &str = "shared";
@@ -148,9 +149,11 @@ pub(super) fn audience(text: &str) -> Result<String, String> {
 }
 
 /// A platform that this version serves.
-pub(super) fn platform(text: &str) -> Result<Platform, String> {
+pub(super) fn platform(text: &str) -> Result<&'static Kind, String> {
+    if let Some(kind) = Kind::named(text) {
+        return Ok(kind);
+    }
     match text {
-        "weapp" => Ok(Platform::Weapp),
         "tt" | "alipay" | "swan" | "qq" | "kwai" | "dd" | "lark" | "jd" => {
             Err(format!("{} is not supported by this version; it serves \"weapp\" only", quoted(text)))
         }
@@ -187,11 +190,6 @@ pub(super) fn secret_files(text: &str) -> Result<(), String> {
         "private" | SHARED => Ok(()),
         _ => Err(format!("{} is not one of two; write \"private\" or \"{SHARED}\"", quoted(text))),
     }
-}
-
-/// Whether this looks like the secret of a mini-program of `WeChat`: 32 hex digits.
-pub(super) fn is_weapp_secret(text: &str) -> bool {
-    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The issuer: `https://authority`, or `http` on loopback; returned byte for byte.

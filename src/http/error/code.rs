@@ -10,6 +10,7 @@ pub(in crate::http) enum ErrorCode {
     /// What refuses a ticket here refuses it in a service that checks tickets itself, under the same name.
     Refused(Refusal),
     InvalidRequest,
+    NotSupported,
     InvalidClient,
     InvalidTarget,
     InvalidScope,
@@ -41,6 +42,7 @@ impl ErrorCode {
         match self {
             Self::Refused(refusal) => (refusal.error(), refusal.status()),
             Self::InvalidRequest => ("invalid_request", StatusCode::BAD_REQUEST),
+            Self::NotSupported => ("not_supported", StatusCode::BAD_REQUEST),
             Self::InvalidClient => ("invalid_client", StatusCode::UNAUTHORIZED),
             Self::InvalidTarget => ("invalid_target", StatusCode::BAD_REQUEST),
             Self::InvalidScope => ("invalid_scope", StatusCode::BAD_REQUEST),

@@ -33,6 +33,7 @@ impl ApiError {
         use PlatformError as E;
         const MISCONFIGURED: ErrorCode = ErrorCode::Refused(Refusal::NotSetUp);
         let (code, description) = match error {
+            E::Unsupported => (ErrorCode::NotSupported, "the app's platform has no such interface"),
             E::InvalidCode(_) | E::CodeUsed(_) if stake == Stake::PhoneCode => {
                 (ErrorCode::InvalidPhoneCode, "the platform refuses the phone code")
             }
@@ -53,7 +54,9 @@ impl ApiError {
         };
         let told = Self::new(code, description);
         let description = match error {
-            E::UserBlocked(_) | E::RateLimited(_) | E::Misconfigured { .. } => Cow::Borrowed(description),
+            E::Unsupported | E::UserBlocked(_) | E::RateLimited(_) | E::Misconfigured { .. } => {
+                Cow::Borrowed(description)
+            }
             // Nothing was sent.
             E::Busy { .. } | E::Stopped { .. } | E::Unreachable(_)
                 if error.errcode().is_none() && stake != Stake::Nothing =>
@@ -67,7 +70,7 @@ impl ApiError {
         let is_ours = matches!(error, E::Busy { .. }) && error.errcode().is_none();
         let limit = is_ours.then_some(Limit::UpstreamConcurrent);
         // The number of a misconfiguration says something about the server, not about the client.
-        let errcode = error.errcode().filter(|_| code != MISCONFIGURED);
+        let errcode = error.errcode().filter(|_| code != MISCONFIGURED).cloned();
         Self { description, errcode, retry_after_s, limit, ..told }.because(error)
     }
 }

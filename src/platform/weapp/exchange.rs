@@ -4,22 +4,27 @@
 use serde::Deserialize;
 
 use super::Credentials;
-use super::call::{Line, Request};
-use super::refusal::Refused;
+use super::call::call;
+use super::errcode::ErrorAnswer;
+use crate::platform::client::{PlatformClient, PlatformRequest};
 use crate::platform::{Code, FailedReason, Identity, PlatformError};
 use crate::secret::SecretText;
 
 pub(super) const PATH: &str = "sns/jscode2session";
 
 /// Spends `code`.
-pub(super) async fn exchange(line: &Line, credentials: &Credentials, code: &Code) -> Result<Identity, PlatformError> {
+pub(super) async fn exchange(
+    client: &PlatformClient,
+    credentials: &Credentials,
+    code: &Code,
+) -> Result<Identity, PlatformError> {
     #[derive(Deserialize)]
     struct Success {
         openid: Option<String>,
         unionid: Option<String>,
         session_key: Option<String>,
     }
-    let request = Request {
+    let request = PlatformRequest {
         path: PATH,
         query: vec![
             ("appid", &credentials.appid),
@@ -29,11 +34,13 @@ pub(super) async fn exchange(line: &Line, credentials: &Credentials, code: &Code
         ],
         body: None,
     };
-    let answer = line.send(&request, None).await.map_err(|error| error.meaning(Refused::in_general))?;
+    let answer = call(client, request, None).await.map_err(|error| error.meaning(ErrorAnswer::in_general))?;
     let success: Success = answer.read()?;
     let session_key = success.session_key.map(SecretText::new);
     let Some(openid) = success.openid.filter(|openid| !openid.is_empty()) else {
         return Err(FailedReason::NoOpenid.into());
     };
-    Identity::new(openid, success.unionid, session_key).map_err(|error| FailedReason::Identity(error).into())
+    let session_key = session_key.as_ref().map(SecretText::expose);
+    Identity::parse(&openid, success.unionid.as_deref(), session_key)
+        .map_err(|error| FailedReason::Identity(error).into())
 }

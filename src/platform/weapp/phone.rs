@@ -4,17 +4,13 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::access_token::AccessTokens;
-use super::call::Request;
-use super::refusal::Refused;
+use super::access_token::TokenCalls;
+use super::errcode::ErrorAnswer;
+use crate::claims::PlatformId;
+use crate::platform::client::PlatformRequest;
 use crate::platform::{Code, FailedReason, Phone, PhoneError, PlatformError};
 
 pub(super) const PATH: &str = "wxa/business/getuserphonenumber";
-
-/// The errcode for a code of another app; and what an operator does about it.
-pub(super) const OTHER_APP: i64 = 40013;
-pub(super) const OTHER_APP_REMEDY: &str = "the phone code is not of this appid; check that the appid is the one of the \
-    mini-program that sends such codes, and that phone numbers are enabled for it on mp.weixin.qq.com";
 
 #[derive(Deserialize)]
 struct Success {
@@ -40,14 +36,14 @@ struct Watermark {
 ///
 /// The openid is optional for the platform. Without it, the code of any user's button is answered with that user's number.
 pub(super) async fn phone(
-    tokens: &AccessTokens,
+    calls: &TokenCalls,
     appid: &str,
-    openid: &str,
+    openid: &PlatformId,
     code: &Code,
 ) -> Result<Phone, PlatformError> {
-    let body = json!({"code": code.expose(), "openid": openid});
-    let request = Request { path: PATH, query: Vec::new(), body: Some(body) };
-    let answer = tokens.call(&request).await.map_err(|error| error.meaning(Refused::of_a_phone_code))?;
+    let body = json!({"code": code.expose(), "openid": openid.as_str()});
+    let request = || PlatformRequest { path: PATH, query: Vec::new(), body: Some(body.clone()) };
+    let answer = calls.call(request).await.map_err(|error| error.meaning(ErrorAnswer::of_a_phone_code))?;
     let Success { phone_info } = answer.read()?;
     if phone_info.watermark.appid != appid {
         return Err(FailedReason::OtherApp.into());

@@ -7,10 +7,13 @@
 use aws_lc_rs::hmac;
 use serde::Deserialize;
 
-use super::access_token::AccessTokens;
-use super::call::{Answer, CallError, Request};
-use super::refusal::Refused;
-use crate::platform::{FailedReason, Identity, IdentityError, PlatformError, is_visible_ascii};
+use super::access_token::TokenCalls;
+use super::call::Failure;
+use super::errcode::ErrorAnswer;
+use crate::claims::{PlatformId, SessionKey};
+use crate::platform::client::{JsonAnswer, PlatformRequest};
+use crate::platform::identity::parse_session_key;
+use crate::platform::{FailedReason, PlatformError};
 use crate::secret::SecretText;
 
 pub(super) const CHECK_PATH: &str = "wxa/checksession";
@@ -18,50 +21,46 @@ pub(super) const RESET_PATH: &str = "wxa/resetusersessionkey";
 
 /// Whether `session_key` is the one of `openid`.
 pub(super) async fn check(
-    tokens: &AccessTokens,
-    openid: &str,
-    session_key: &SecretText,
+    calls: &TokenCalls,
+    openid: &PlatformId,
+    session_key: &SessionKey,
 ) -> Result<bool, PlatformError> {
-    Ok(ask(tokens, CHECK_PATH, openid, session_key).await?.is_some())
+    Ok(ask(calls, CHECK_PATH, openid, session_key).await?.is_some())
 }
 
 /// The key that replaces `session_key`, if that was the one of `openid`.
 pub(super) async fn reset(
-    tokens: &AccessTokens,
-    openid: &str,
-    session_key: &SecretText,
-) -> Result<Option<SecretText>, PlatformError> {
+    calls: &TokenCalls,
+    openid: &PlatformId,
+    session_key: &SessionKey,
+) -> Result<Option<SessionKey>, PlatformError> {
     #[derive(Deserialize)]
     struct Success {
         openid: Option<String>,
         session_key: String,
     }
-    let Some(answer) = ask(tokens, RESET_PATH, openid, session_key).await? else { return Ok(None) };
+    let Some(answer) = ask(calls, RESET_PATH, openid, session_key).await? else { return Ok(None) };
     let success: Success = answer.read()?;
     let session_key = SecretText::new(success.session_key);
-    if success.openid.is_some_and(|other| other != openid) {
+    if success.openid.is_some_and(|other| other != openid.as_str()) {
         return Err(FailedReason::OtherUser.into());
     }
-    let is_key = matches!(session_key.expose().len(), 1..=Identity::MAX_SESSION_KEY_LEN);
-    if !is_key || !is_visible_ascii(session_key.expose()) {
-        return Err(FailedReason::Identity(IdentityError::SessionKey).into());
-    }
-    Ok(Some(session_key))
+    Ok(Some(parse_session_key(session_key.expose()).map_err(FailedReason::Identity)?))
 }
 
 /// `None`: the platform says that `session_key` is not the one of `openid`, or not any more.
 async fn ask(
-    tokens: &AccessTokens,
+    calls: &TokenCalls,
     path: &'static str,
-    openid: &str,
-    session_key: &SecretText,
-) -> Result<Option<Answer>, PlatformError> {
-    let signature = signature(session_key, b"");
-    let query = vec![("openid", openid), ("signature", &signature), ("sig_method", "hmac_sha256")];
-    match tokens.call(&Request { path, query, body: None }).await {
+    openid: &PlatformId,
+    session_key: &SessionKey,
+) -> Result<Option<JsonAnswer>, PlatformError> {
+    let signature = signature(&session_key.to_text(), b"");
+    let query = || vec![("openid", openid.as_str()), ("signature", &*signature), ("sig_method", "hmac_sha256")];
+    match calls.call(|| PlatformRequest { path, query: query(), body: None }).await {
         Ok(answer) => Ok(Some(answer)),
-        Err(CallError::Refused(refused)) if matches!(refused.errcode(), 87007 | 87009) => Ok(None),
-        Err(error) => Err(error.meaning(Refused::in_general)),
+        Err(Failure::Errcode(error)) if matches!(error.errcode(), 87007 | 87009) => Ok(None),
+        Err(error) => Err(error.meaning(ErrorAnswer::in_general)),
     }
 }
 

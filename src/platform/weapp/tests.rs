@@ -22,13 +22,21 @@ const SECRET: &str = "5ecretcanary5ecretcanary5ecretca";
 const PATIENT: Duration = Duration::from_secs(30);
 const HASTY: Duration = Duration::from_millis(150);
 
-fn options(base_url: Url, timeout: Duration) -> WeappOptions {
+fn options(base_url: Url, timeout: Duration) -> PlatformOptions {
     let secret = SecretText::new(SECRET);
-    WeappOptions { appid: APPID.to_owned(), secret, base_url: Some(base_url), timeout, max_concurrent: 16 }
+    PlatformOptions { appid: APPID.to_owned(), secret, base_url: Some(base_url), timeout, max_concurrent: 16 }
 }
 
 fn weapp(base_url: &Url, timeout: Duration) -> Weapp {
     Weapp::new(options(base_url.clone(), timeout)).unwrap()
+}
+
+fn openid(text: &str) -> PlatformId {
+    PlatformId::parse(text).unwrap()
+}
+
+fn session_key(text: &str) -> SessionKey {
+    SessionKey::parse(text).unwrap()
 }
 
 fn code(text: &str) -> Code {
@@ -186,22 +194,22 @@ async fn later(duration: Duration) {
 
 #[tokio::test]
 async fn options_outside_their_range_are_refused() {
-    let with = |change: &dyn Fn(&mut WeappOptions)| {
+    let with = |change: &dyn Fn(&mut PlatformOptions)| {
         let mut options = options(Url::parse("http://127.0.0.1:1").unwrap(), PATIENT);
         change(&mut options);
         Weapp::new(options).map(|_| ())
     };
     assert_eq!(with(&|_| ()), Ok(()));
-    assert_eq!(with(&|options| options.appid = "w x".to_owned()), Err(WeappError::Appid));
-    assert_eq!(with(&|options| options.appid.clear()), Err(WeappError::Appid));
-    assert_eq!(with(&|options| options.secret = SecretText::new("")), Err(WeappError::EmptySecret));
-    assert_eq!(with(&|options| options.timeout = Duration::ZERO), Err(WeappError::Timeout));
-    assert_eq!(with(&|options| options.timeout = Duration::MAX), Err(WeappError::Timeout));
-    assert_eq!(with(&|options| options.max_concurrent = 0), Err(WeappError::NoConcurrency));
+    assert_eq!(with(&|options| options.appid = "w x".to_owned()), Err(SetupError::Appid));
+    assert_eq!(with(&|options| options.appid.clear()), Err(SetupError::Appid));
+    assert_eq!(with(&|options| options.secret = SecretText::new("")), Err(SetupError::EmptySecret));
+    assert_eq!(with(&|options| options.timeout = Duration::ZERO), Err(SetupError::Timeout));
+    assert_eq!(with(&|options| options.timeout = Duration::MAX), Err(SetupError::Timeout));
+    assert_eq!(with(&|options| options.max_concurrent = 0), Err(SetupError::NoConcurrency));
     assert_eq!(with(&|options| options.max_concurrent = usize::MAX), Ok(()));
     for url in ["ftp://h", "http://u@h", "http://:p@h", "http://h/?q", "http://h/#f", "data:x"] {
         let url = Url::parse(url).unwrap();
-        assert_eq!(with(&|options| options.base_url = Some(url.clone())), Err(WeappError::BaseUrl), "{url}");
+        assert_eq!(with(&|options| options.base_url = Some(url.clone())), Err(SetupError::BaseUrl), "{url}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::{Platform, Subject};
+use super::super::Subject;
 use super::{APP, good, mistakes, mistakes_with};
 
 #[test]
@@ -17,7 +17,7 @@ fn everything_but_one_app_may_be_left_out() {
     assert_eq!(config.workers, 0);
     assert_eq!((config.ticket.ttl_s, config.ticket.max_session_s), (7200, 30 * 86400));
     let [app] = config.apps.as_slice() else { panic!("one app") };
-    assert_eq!((app.appid.as_str(), app.platform, app.subject), ("wx1", Platform::Weapp, Subject::Openid));
+    assert_eq!((app.appid.as_str(), app.platform.name, app.subject), ("wx1", "weapp", Subject::Openid));
     assert_eq!(app.base_url, None);
     assert!(config.services.is_empty());
     assert_eq!((config.jwt.ttl_s, config.jwt.phone), (300, false));

@@ -6,7 +6,7 @@ use super::*;
 
 /// A phone number, by a code that no other call has used.
 async fn phone(weapp: &Weapp) -> Result<Phone, PlatformError> {
-    weapp.phone(&code("canarycode"), OPENID).await
+    weapp.phone(&code("canarycode"), &openid(OPENID)).await
 }
 
 /// The tokens that calls to `line` came with.
@@ -17,7 +17,7 @@ fn tokens_at(wechat: &WeChat, line: &str) -> Vec<String> {
 /// An app that has a token, not just fetched.
 async fn weapp_with_a_token(wechat: &WeChat) -> Weapp {
     let weapp = wechat.weapp();
-    weapp.tokens.current().await.unwrap();
+    weapp.calls.tokens.current().await.unwrap();
     later(seconds(2)).await;
     weapp
 }
@@ -33,7 +33,7 @@ async fn one_token_is_fetched_for_all() {
     for outcome in join_all((0..50).map(|_| phone(&weapp))).await {
         outcome.unwrap();
     }
-    weapp.check_session("o-alice", &SecretText::new("k")).await.unwrap();
+    weapp.check_session(&openid("o-alice"), &session_key("k")).await.unwrap();
     let fetches = wechat.seen(FETCH);
     assert_eq!(fetches.len(), 1);
     let expected = serde_json::json!({
@@ -62,7 +62,7 @@ async fn a_token_is_replaced_in_its_last_minutes_while_it_is_still_used() {
     // Earlier the platform would give the same one again.
     later(seconds(7200 - 300 - 1)).await;
     phone(&weapp).await.unwrap();
-    assert!(!weapp.tokens.are_being_fetched() && wechat.count(FETCH) == 1);
+    assert!(!weapp.calls.tokens.are_being_fetched() && wechat.count(FETCH) == 1);
     later(seconds(61)).await;
     phone(&weapp).await.unwrap();
     assert_eq!(tokens_at(&wechat, PHONE), ["token-1"; 3], "nobody waits for the new one");
@@ -85,7 +85,7 @@ async fn a_token_that_cannot_be_replaced_is_used_to_its_end() {
     later(seconds(7200 - 240)).await;
     for fetches in 2..5 {
         phone(&weapp).await.unwrap();
-        while weapp.tokens.are_being_fetched() {
+        while weapp.calls.tokens.are_being_fetched() {
             tokio::task::yield_now().await;
         }
         assert_eq!(wechat.count(FETCH), fetches);
@@ -108,7 +108,7 @@ async fn whatever_token_comes_is_good_for_five_minutes_and_not_replaced_within_o
         phone(&weapp).await.unwrap();
         later(seconds(59)).await;
         phone(&weapp).await.unwrap();
-        assert!(!weapp.tokens.are_being_fetched() && wechat.count(FETCH) == 1, "{expires_in}");
+        assert!(!weapp.calls.tokens.are_being_fetched() && wechat.count(FETCH) == 1, "{expires_in}");
         later(seconds(240)).await;
         phone(&weapp).await.unwrap();
         assert_eq!(tokens_at(&wechat, PHONE), ["token-1"; 3], "{expires_in}");
@@ -158,7 +158,7 @@ async fn a_crowd_whose_token_is_refused_fetches_one() {
 #[tokio::test]
 async fn a_late_refusal_does_not_drop_a_newer_token() {
     let wechat = WeChat::answering(fair_weather).await;
-    let tokens = wechat.weapp().tokens;
+    let tokens = wechat.weapp().calls.tokens;
     let first = tokens.current().await.unwrap();
     tokens.forget(&first);
     later(seconds(1)).await;
@@ -178,7 +178,7 @@ async fn when_every_token_is_refused_the_call_fails() {
     let weapp = weapp_with_a_token(&wechat).await;
     let error = phone(&weapp).await.unwrap_err();
     assert!(matches!(error, PlatformError::Failed(FailedReason::AccessToken(_))), "{error:?}");
-    assert_eq!((error.errcode(), error.rid().is_some()), (Some(40001), true));
+    assert_eq!((error.errcode().and_then(Errcode::as_number), error.rid().is_some()), (Some(40001), true));
     assert_eq!((wechat.count(PHONE), wechat.count(FETCH)), (2, 2));
 }
 
@@ -194,7 +194,7 @@ async fn a_token_that_is_refused_at_once_is_replaced_after_a_second() {
     let start = Instant::now();
     let (outcome, ()) = tokio::join!(phone(&weapp), async {
         wechat.reached(PHONE, 1).await;
-        while !weapp.tokens.are_being_fetched() {
+        while !weapp.calls.tokens.are_being_fetched() {
             tokio::task::yield_now().await;
         }
         later(Duration::from_millis(900)).await;
@@ -247,7 +247,7 @@ async fn a_fetch_that_hangs_ends() {
         later(PATIENT).await;
     });
     assert_eq!(outcome.unwrap_err(), PlatformError::Timeout);
-    while weapp.tokens.are_being_fetched() {
+    while weapp.calls.tokens.are_being_fetched() {
         tokio::task::yield_now().await;
     }
     wechat.gate.add_permits(3);
@@ -268,7 +268,7 @@ async fn a_fetch_that_is_refused_means_what_it_says() {
         let wechat = WeChat::answering(move |_, _| refused(errcode)).await;
         let error = phone(&wechat.weapp()).await.unwrap_err();
         assert_eq!(format!("{error:?}").split(['(', ' ']).next(), Some(expected), "{errcode}");
-        assert_eq!(error.errcode(), Some(errcode));
+        assert_eq!(error.errcode().and_then(Errcode::as_number), Some(errcode));
     }
 }
 

@@ -3,10 +3,6 @@
 use super::*;
 use crate::platform::{IdentityError, PhoneError};
 
-fn session_key() -> SecretText {
-    SecretText::new("o0q0otL8aEzpcZL/FT9WsQ==")
-}
-
 /// A platform that answers calls to `line` in this way.
 async fn with(line: &'static str, answer: impl Into<String>) -> (Arc<WeChat>, Weapp) {
     let answer = answer.into();
@@ -25,8 +21,11 @@ fn malformed<T>() -> Result<T, PlatformError> {
 async fn a_phone_number_is_asked_for_by_code() {
     for country_code in ["86", r#""86""#] {
         let (wechat, weapp) = with(PHONE, phone_info(country_code)).await;
-        let phone = weapp.phone(&code("a\"b"), OPENID).await.unwrap();
-        assert_eq!((&*phone.e164(), phone.country_code(), phone.pure()), ("+8613580006666", "86", "13580006666"));
+        let phone = weapp.phone(&code("a\"b"), &openid(OPENID)).await.unwrap();
+        assert_eq!(
+            (phone.number().as_str(), phone.country_code(), phone.pure()),
+            ("+8613580006666", "86", "13580006666")
+        );
         let [seen] = &wechat.seen(PHONE)[..] else { panic!("one code is one request") };
         assert_eq!(
             (&*seen.query, &*seen.body),
@@ -49,9 +48,12 @@ async fn a_phone_code_that_is_refused_means_what_it_says() {
         (12345, "Failed", None),
     ] {
         let (wechat, weapp) = with(PHONE, refused(errcode)).await;
-        let error = weapp.phone(&code("c"), OPENID).await.unwrap_err();
+        let error = weapp.phone(&code("c"), &openid(OPENID)).await.unwrap_err();
         assert_eq!(format!("{error:?}").split(['(', ' ']).next(), Some(expected), "{errcode}");
-        assert_eq!((error.errcode(), error.retry_after_s()), (Some(errcode), retry_after_s));
+        assert_eq!(
+            (error.errcode().and_then(Errcode::as_number), error.retry_after_s()),
+            (Some(errcode), retry_after_s)
+        );
         assert_eq!(wechat.count(PHONE), 1, "{errcode}");
     }
 }
@@ -59,7 +61,10 @@ async fn a_phone_code_that_is_refused_means_what_it_says() {
 #[tokio::test]
 async fn a_phone_number_for_another_app_is_not_taken() {
     let (_, weapp) = with(PHONE, phone_info("86").replace(APPID, "wxfedcba9876543210")).await;
-    assert_eq!(weapp.phone(&code("c"), OPENID).await.unwrap_err(), PlatformError::Failed(FailedReason::OtherApp));
+    assert_eq!(
+        weapp.phone(&code("c"), &openid(OPENID)).await.unwrap_err(),
+        PlatformError::Failed(FailedReason::OtherApp)
+    );
 }
 
 /// As numbers from abroad come.
@@ -72,11 +77,11 @@ async fn a_phone_number_may_be_spelled_in_many_ways() {
     ] {
         let answer = phone_info(country_code).replacen("13580006666", phone_number, 1).replacen("13580006666", pure, 1);
         let (_, weapp) = with(PHONE, answer).await;
-        assert_eq!(weapp.phone(&code("c"), OPENID).await.unwrap().e164(), expected);
+        assert_eq!(weapp.phone(&code("c"), &openid(OPENID)).await.unwrap().number().as_str(), expected);
     }
     let without = phone_info("0").replacen("13580006666", "+85261234567", 1).replacen("13580006666", "61234567", 1);
     let (_, weapp) = with(PHONE, without.replace(r#""countryCode":0,"#, "")).await;
-    assert_eq!(weapp.phone(&code("c"), OPENID).await.unwrap().e164(), "+85261234567");
+    assert_eq!(weapp.phone(&code("c"), &openid(OPENID)).await.unwrap().number().as_str(), "+85261234567");
 }
 
 #[tokio::test]
@@ -97,7 +102,7 @@ async fn a_phone_number_that_is_none_is_a_failure() {
         (phone_info(r#""1-8760""#), PhoneError::CountryCode),
     ] {
         let (_, weapp) = with(PHONE, bad.clone()).await;
-        let error = weapp.phone(&code("c"), OPENID).await.unwrap_err();
+        let error = weapp.phone(&code("c"), &openid(OPENID)).await.unwrap_err();
         assert_eq!(error, PlatformError::Failed(FailedReason::Phone(reason)), "{bad}");
         assert!(!error.to_string().contains("JSON"), "{error}");
     }
@@ -107,7 +112,7 @@ async fn a_phone_number_that_is_none_is_a_failure() {
         r#"{"errcode":0,"errmsg":"ok"}"#.to_owned(),
     ] {
         let (_, weapp) = with(PHONE, bad.clone()).await;
-        assert_eq!(weapp.phone(&code("c"), OPENID).await.map(|_| ()), malformed(), "{bad}");
+        assert_eq!(weapp.phone(&code("c"), &openid(OPENID)).await.map(|_| ()), malformed(), "{bad}");
     }
 }
 
@@ -116,7 +121,8 @@ async fn a_phone_code_is_not_sent_again_when_nothing_comes_back() {
     let wechat = WeChat::gated(fair_weather).await;
     let weapp = weapp(&wechat.url, Duration::from_secs(2));
     let code = code("c");
-    let (outcome, ()) = tokio::join!(weapp.phone(&code, OPENID), async {
+    let openid = openid(OPENID);
+    let (outcome, ()) = tokio::join!(weapp.phone(&code, &openid), async {
         wechat.let_through(FETCH).await;
         wechat.reached(PHONE, 1).await;
         later(Duration::from_secs(2)).await;
@@ -128,7 +134,7 @@ async fn a_phone_code_is_not_sent_again_when_nothing_comes_back() {
 #[tokio::test]
 async fn a_session_is_checked_by_a_signature() {
     let (wechat, weapp) = with(CHECK, r#"{"errcode":0,"errmsg":"ok"}"#).await;
-    assert_eq!(weapp.check_session(OPENID, &session_key()).await, Ok(true));
+    assert_eq!(weapp.check_session(&openid(OPENID), &session_key("o0q0otL8aEzpcZL/FT9WsQ==")).await, Ok(true));
     let expected = format!(
         "access_token=token-1&openid={OPENID}\
          &signature=46e043c5525c2d817c44be603d30837a808a1d930d038f6fdc3e62a201fed128&sig_method=hmac_sha256"
@@ -140,15 +146,38 @@ async fn a_session_is_checked_by_a_signature() {
 async fn a_signature_that_is_refused_is_a_stale_session_key() {
     for errcode in [87007, 87009] {
         let (_, weapp) = with(CHECK, refused(errcode)).await;
-        assert_eq!(weapp.check_session(OPENID, &session_key()).await, Ok(false), "{errcode}");
+        assert_eq!(
+            weapp.check_session(&openid(OPENID), &session_key("o0q0otL8aEzpcZL/FT9WsQ==")).await,
+            Ok(false),
+            "{errcode}"
+        );
         let (_, weapp) = with(RESET, refused(errcode)).await;
-        assert!(weapp.reset_session(OPENID, &session_key()).await.unwrap().is_none(), "{errcode}");
+        assert!(
+            weapp.reset_session(&openid(OPENID), &session_key("o0q0otL8aEzpcZL/FT9WsQ==")).await.unwrap().is_none(),
+            "{errcode}"
+        );
     }
     for errcode in [87008, 40003, -1] {
         let (_, weapp) = with(CHECK, refused(errcode)).await;
-        assert_eq!(weapp.check_session(OPENID, &session_key()).await.unwrap_err().errcode(), Some(errcode));
+        assert_eq!(
+            weapp
+                .check_session(&openid(OPENID), &session_key("o0q0otL8aEzpcZL/FT9WsQ=="))
+                .await
+                .unwrap_err()
+                .errcode()
+                .and_then(Errcode::as_number),
+            Some(errcode)
+        );
         let (_, weapp) = with(RESET, refused(errcode)).await;
-        assert_eq!(weapp.reset_session(OPENID, &session_key()).await.unwrap_err().errcode(), Some(errcode));
+        assert_eq!(
+            weapp
+                .reset_session(&openid(OPENID), &session_key("o0q0otL8aEzpcZL/FT9WsQ=="))
+                .await
+                .unwrap_err()
+                .errcode()
+                .and_then(Errcode::as_number),
+            Some(errcode)
+        );
     }
 }
 
@@ -156,8 +185,8 @@ async fn a_signature_that_is_refused_is_a_stale_session_key() {
 async fn a_reset_gives_the_new_key() {
     let (wechat, weapp) =
         with(RESET, r#"{"errcode":0,"openid":"o-alice","session_key":"bmV3bmV3bmV3bmV3bmV3bg=="}"#).await;
-    let key = weapp.reset_session("o-alice", &session_key()).await.unwrap().unwrap();
-    assert_eq!(key.expose(), "bmV3bmV3bmV3bmV3bmV3bg==");
+    let key = weapp.reset_session(&openid("o-alice"), &session_key("o0q0otL8aEzpcZL/FT9WsQ==")).await.unwrap().unwrap();
+    assert_eq!(key.to_text().expose(), "bmV3bmV3bmV3bmV3bmV3bg==");
     assert!(wechat.seen(RESET)[0].query.ends_with("fed128&sig_method=hmac_sha256"));
 }
 
@@ -172,10 +201,23 @@ async fn a_reset_that_cannot_be_sealed_is_a_failure() {
         (format!(r#"{{"session_key":"{}"}}"#, "k".repeat(257)), failed(IdentityError::SessionKey.into())),
     ] {
         let (_, weapp) = with(RESET, answer.clone()).await;
-        assert_eq!(weapp.reset_session("o-alice", &session_key()).await.unwrap_err(), error, "{answer}");
+        assert_eq!(
+            weapp.reset_session(&openid("o-alice"), &session_key("o0q0otL8aEzpcZL/FT9WsQ==")).await.unwrap_err(),
+            error,
+            "{answer}"
+        );
     }
     let (_, weapp) = with(RESET, r#"{"session_key":"k"}"#).await;
-    assert_eq!(weapp.reset_session("o-alice", &session_key()).await.unwrap().unwrap().expose(), "k");
+    assert_eq!(
+        weapp
+            .reset_session(&openid("o-alice"), &session_key("o0q0otL8aEzpcZL/FT9WsQ=="))
+            .await
+            .unwrap()
+            .unwrap()
+            .to_text()
+            .expose(),
+        "k"
+    );
 }
 
 #[tokio::test]
@@ -192,7 +234,7 @@ async fn the_platform_says_what_it_has_made() {
         assert_eq!(weapp.vouches_for("data").await, expected, "{answer}");
     }
     let (_, weapp) = with(VOUCH, refused(40097)).await;
-    assert_eq!(weapp.vouches_for("data").await.unwrap_err().errcode(), Some(40097));
+    assert_eq!(weapp.vouches_for("data").await.unwrap_err().errcode().and_then(Errcode::as_number), Some(40097));
 }
 
 /// <https://developers.weixin.qq.com/minigame/dev/api-backend/open-api/user-info/auth.checkEncryptedData.html>
@@ -216,11 +258,13 @@ async fn other_calls_leave_half_the_turns_to_logins() {
     })
     .await;
     let weapp =
-        Arc::new(Weapp::new(WeappOptions { max_concurrent: 4, ..options(wechat.url.clone(), PATIENT) }).unwrap());
+        Arc::new(Weapp::new(PlatformOptions { max_concurrent: 4, ..options(wechat.url.clone(), PATIENT) }).unwrap());
     let checks: Vec<_> = (0..20)
         .map(|_| {
             let weapp = Arc::clone(&weapp);
-            tokio::spawn(async move { weapp.check_session(OPENID, &session_key()).await })
+            tokio::spawn(
+                async move { weapp.check_session(&openid(OPENID), &session_key("o0q0otL8aEzpcZL/FT9WsQ==")).await },
+            )
         })
         .collect();
     wechat.reached(FETCH, 1).await;

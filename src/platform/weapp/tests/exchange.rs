@@ -77,7 +77,7 @@ async fn exchange_with(first: Option<Vec<u8>>, timeout: Duration) -> Result<Iden
     let weapp = weapp(&stub.url, timeout);
     let outcome = weapp.exchange(&code("canarycode")).await;
     assert_eq!(stub.heads().len(), 1, "one exchange is one request");
-    assert_eq!(weapp.exchange(&code("next")).await.unwrap().openid(), "oGZUI0egBJY1zhBYw2KhdUfwVJJE");
+    assert_eq!(weapp.exchange(&code("next")).await.unwrap().openid.as_str(), "oGZUI0egBJY1zhBYw2KhdUfwVJJE");
     assert_eq!(stub.heads().len(), 2, "one exchange is one request");
     if let Err(error) = &outcome {
         assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");
@@ -116,8 +116,8 @@ async fn a_user_of_the_simulator_logs_in() {
     let (url, simulator) = simulator().await;
     let identity = weapp(&url, PATIENT).exchange(&code("demo-alice-1")).await.unwrap();
     let alice = simulator.user(APPID, "alice").unwrap();
-    assert_eq!((identity.openid(), identity.unionid()), (&*alice.openid, Some(&*alice.unionid)));
-    assert_eq!(identity.session_key().unwrap().expose().len(), 24);
+    assert_eq!((identity.openid.as_str(), identity.unionid.unwrap().as_str()), (&*alice.openid, &*alice.unionid));
+    assert_eq!(identity.session_key.unwrap().to_text().expose().len(), 24);
 }
 
 #[tokio::test]
@@ -163,7 +163,11 @@ async fn every_errcode_has_its_meaning() {
         let error = weapp.exchange(&code(&format!("err-{errcode}"))).await.unwrap_err();
         let variant = format!("{error:?}");
         assert_eq!(variant.split(['(', ' ']).next(), Some(meaning), "{errcode}");
-        assert_eq!((error.errcode(), error.retry_after_s()), (Some(errcode), retry_after_s), "{errcode}");
+        assert_eq!(
+            (error.errcode().and_then(Errcode::as_number), error.retry_after_s()),
+            (Some(errcode), retry_after_s),
+            "{errcode}"
+        );
         assert!(error.rid().is_some(), "{errcode}");
     }
     weapp.exchange(&code("demo-alice-1")).await.unwrap();
@@ -192,11 +196,11 @@ async fn an_answer_is_read_by_its_content() {
         format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{GOOD}\r\n0\r\n\r\n", GOOD.len()).into(),
     ] {
         let identity = exchange_with(Some(answer), PATIENT).await.unwrap();
-        assert_eq!(identity.session_key().unwrap().expose(), "tiihtNczf5v6AKRyjwEUhQ==");
-        assert_eq!(identity.unionid(), None);
+        assert_eq!(identity.session_key.unwrap().to_text().expose(), "tiihtNczf5v6AKRyjwEUhQ==");
+        assert_eq!(identity.unionid, None);
     }
     let identity = exchange_with(Some(ok(escaped)), PATIENT).await.unwrap();
-    assert_eq!(identity.session_key().unwrap().expose(), "/+/htNczf5v6AKRyjwEUhQ==");
+    assert_eq!(identity.session_key.unwrap().to_text().expose(), "/+/htNczf5v6AKRyjwEUhQ==");
 }
 
 #[tokio::test]
@@ -208,7 +212,7 @@ async fn an_errcode_decides_whatever_else_is_there() {
         r#"{"errcode":40163,"errmsg":"","openid":"oGZUI0egBJY1zhBYw2KhdUfwVJJE","session_key":"k"}"#,
     ] {
         let outcome = exchange_with(Some(ok(answer)), PATIENT).await;
-        assert_eq!(outcome.unwrap_err(), PlatformError::CodeUsed(Refusal::new(40163, None)), "{answer}");
+        assert_eq!(outcome.unwrap_err(), PlatformError::CodeUsed(ErrorDetail::new(40163, None)), "{answer}");
     }
 }
 
@@ -295,7 +299,7 @@ async fn an_answer_that_may_not_be_sealed_is_a_failure() {
         assert_eq!(failure_of(answer).await, FailedReason::Identity(error));
     }
     let bare = exchange_with(Some(ok(session(r#""o""#, r#""""#, r#""""#))), PATIENT).await.unwrap();
-    assert!(bare.unionid().is_none() && bare.session_key().is_none());
+    assert!(bare.unionid.is_none() && bare.session_key.is_none());
 }
 
 #[tokio::test]
@@ -341,12 +345,13 @@ async fn the_faults_of_the_simulator_are_failures() {
     }
 }
 
-#[tokio::test]
-async fn the_mock_code_of_the_developer_tools_is_refused_without_a_request() {
-    let stub = Stub::answering(None).await;
-    let outcome = weapp(&stub.url, PATIENT).exchange(&code("the code is a mock one")).await;
-    assert_eq!(outcome.unwrap_err(), PlatformError::InvalidCode(Refusal::default()));
-    assert!(stub.heads().is_empty());
+#[test]
+fn the_mock_code_of_the_developer_tools_is_explained() {
+    let weapp = weapp(&Url::parse("http://127.0.0.1:1").unwrap(), PATIENT);
+    assert!(weapp.explain_code("the code is a mock one").unwrap().contains("set a real appid"));
+    for other in ["The code is a mock one", "demo-alice-1", ""] {
+        assert_eq!(weapp.explain_code(other), None, "{other}");
+    }
 }
 
 #[tokio::test]
@@ -368,7 +373,7 @@ async fn no_more_exchanges_run_at_once_than_allowed() {
         }
     };
     let url = serve(Router::new().route("/sns/jscode2session", get(handler))).await;
-    let weapp = Arc::new(Weapp::new(WeappOptions { max_concurrent: 2, ..options(url, PATIENT) }).unwrap());
+    let weapp = Arc::new(Weapp::new(PlatformOptions { max_concurrent: 2, ..options(url, PATIENT) }).unwrap());
     let exchanges: Vec<_> = (0..6)
         .map(|n| {
             let weapp = Arc::clone(&weapp);
@@ -390,10 +395,10 @@ async fn no_more_exchanges_run_at_once_than_allowed() {
 #[tokio::test]
 async fn a_code_that_waits_too_long_for_its_turn_is_not_spent() {
     let stub = Stub::answering(Some(ok(GOOD))).await;
-    let weapp = Weapp::new(WeappOptions { max_concurrent: 1, ..options(stub.url.clone(), HASTY) }).unwrap();
-    let only_permit = weapp.turns.for_a_login().await.unwrap();
+    let weapp = Weapp::new(PlatformOptions { max_concurrent: 1, ..options(stub.url.clone(), HASTY) }).unwrap();
+    let only_permit = weapp.permits.acquire(Share::Logins).await.unwrap();
     let late = weapp.exchange(&code("canarycode")).await.unwrap_err();
-    assert_eq!(late, PlatformError::Busy { refusal: Refusal::default(), retry_after_s: 2 });
+    assert_eq!(late, PlatformError::Busy { detail: ErrorDetail::default(), retry_after_s: 2 });
     assert!(stub.heads().is_empty());
     drop(only_permit);
     weapp.exchange(&code("canarycode")).await.unwrap();

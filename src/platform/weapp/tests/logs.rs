@@ -84,10 +84,10 @@ async fn a_flood_of_refusals_is_one_line_with_the_remedy() {
     .await;
     let weapp = wechat.weapp();
     for _ in 0..40 {
-        weapp.phone(&code("c"), OPENID).await.unwrap_err();
+        weapp.phone(&code("c"), &openid(OPENID)).await.unwrap_err();
     }
     later(Duration::from_secs(60)).await;
-    weapp.phone(&code("c"), OPENID).await.unwrap_err();
+    weapp.phone(&code("c"), &openid(OPENID)).await.unwrap_err();
     let log = recorded();
     let lines = |level: &str| log.lines().filter(|line| line.contains(level)).collect::<Vec<_>>();
     let [warning] = &lines(" WARN ")[..] else { panic!("{log}") };
@@ -108,10 +108,10 @@ async fn a_token_and_what_goes_with_it_are_in_no_log() {
     })
     .await;
     let weapp = wechat.weapp();
-    weapp.check_session("openidcanary", &SecretText::new("keycanary")).await.unwrap();
+    weapp.check_session(&openid("openidcanary"), &session_key("keycanary")).await.unwrap();
     later(Duration::from_secs(2)).await;
-    weapp.phone(&code("codecanary"), OPENID).await.unwrap_err();
-    weapp.reset_session("openidcanary", &SecretText::new("keycanary")).await.unwrap_err();
+    weapp.phone(&code("codecanary"), &openid(OPENID)).await.unwrap_err();
+    weapp.reset_session(&openid("openidcanary"), &session_key("keycanary")).await.unwrap_err();
     weapp.vouches_for("datacanary").await.unwrap_err();
     let log = recorded();
     assert!(log.contains("stable_token") && log.contains("errcode=40097") && log.contains("force_refresh"), "{log}");

@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 
-use crate::platform::{FailedReason, PlatformError, Refusal, Rid};
+use crate::platform::{Errcode, ErrorDetail, FailedReason, PlatformError, Rid};
 
+/// A code of another app than the one that asks.
+const OTHER_APP: i64 = 40013;
 /// `Retry-After` when the platform, or our own queue, is full for the moment.
 pub(super) const BUSY_RETRY_AFTER_S: u64 = 2;
 /// `Retry-After` when the app's quota for this minute is gone.
@@ -11,14 +13,14 @@ const MINUTE_RETRY_AFTER_S: u64 = 60;
 /// `Retry-After` when the day's quota is gone: it comes back at midnight, or when an operator has it cleared.
 const QUOTA_RETRY_AFTER_S: u64 = 600;
 
-/// A refusal, before an interface has said what it means. Of the wording it holds only what was recognised.
-pub(super) struct Refused {
+/// An answer with an error code, before an interface has said what that means. Of the wording it holds only what was recognised.
+pub(super) struct ErrorAnswer {
     errcode: i64,
     rid: Option<Rid>,
     address: Option<IpAddr>,
 }
 
-impl Refused {
+impl ErrorAnswer {
     pub(super) fn new(errcode: i64, errmsg: &str) -> Self {
         let address = (errcode == 40164).then(|| address_in(errmsg)).flatten();
         Self { errcode, rid: rid_in(errmsg), address }
@@ -37,15 +39,15 @@ impl Refused {
     pub(super) fn in_general(self) -> PlatformError {
         match self.errcode {
             // 42003 is the word for "timed out" in the table that all of WeChat's interfaces share.
-            40029 | 42003 => PlatformError::InvalidCode(self.refusal()),
-            40163 => PlatformError::CodeUsed(self.refusal()),
-            40226 | 50002 => PlatformError::UserBlocked(self.refusal()),
-            45011 => PlatformError::RateLimited(self.refusal()),
+            40029 | 42003 => PlatformError::InvalidCode(self.detail()),
+            40163 => PlatformError::CodeUsed(self.detail()),
+            40226 | 50002 => PlatformError::UserBlocked(self.detail()),
+            45011 => PlatformError::RateLimited(self.detail()),
             -1 => self.busy(BUSY_RETRY_AFTER_S),
             45009 => self.busy(QUOTA_RETRY_AFTER_S),
             40002 | 40013 | 40125 | 40164 | 40243 | 41001 | 41002 | 41004 | 41008 | 43002 | 48001 | 48004 | 61003
             | 61004 | 89503 | 89506 | 89507 => self.misconfigured(),
-            _ => PlatformError::Failed(FailedReason::UnknownErrcode(self.refusal())),
+            _ => PlatformError::Failed(FailedReason::UnknownErrcode(self.detail())),
         }
     }
 
@@ -62,35 +64,41 @@ impl Refused {
     /// as bad as none. 40013 stays what it is elsewhere: an operator has to look, though a code of another app causes it, too.
     pub(super) fn of_a_phone_code(self) -> PlatformError {
         match self.errcode {
-            40003 | 40163 => PlatformError::InvalidCode(self.refusal()),
+            40003 | 40163 => PlatformError::InvalidCode(self.detail()),
+            OTHER_APP => PlatformError::Misconfigured { address: None, detail: self.detail(), client_may_cause: true },
             _ => self.in_general(),
         }
     }
 
-    pub(super) fn refusal(self) -> Refusal {
-        Refusal::new(self.errcode, self.rid)
+    pub(super) fn detail(self) -> ErrorDetail {
+        ErrorDetail::new(self.errcode, self.rid)
     }
 
     fn misconfigured(self) -> PlatformError {
-        PlatformError::Misconfigured { address: self.address, refusal: self.refusal() }
+        PlatformError::Misconfigured { address: self.address, detail: self.detail(), client_may_cause: false }
     }
 
     fn busy(self, retry_after_s: u64) -> PlatformError {
-        PlatformError::Busy { refusal: self.refusal(), retry_after_s }
+        PlatformError::Busy { detail: self.detail(), retry_after_s }
     }
 }
 
 /// Whether the app's secret is what the platform does not accept.
-pub(super) const fn blames_the_secret(errcode: Option<i64>) -> bool {
-    matches!(errcode, Some(40001 | 40125 | 40243))
+pub(super) const fn blames_the_secret(errcode: Option<&Errcode>) -> bool {
+    matches!(errcode, Some(Errcode::Number(40001 | 40125 | 40243)))
 }
 
 /// What an operator does about a [`PlatformError::Misconfigured`].
-pub(super) fn remedy(errcode: Option<i64>, address: Option<IpAddr>) -> String {
+pub(super) fn remedy(errcode: Option<&Errcode>, address: Option<IpAddr>, client_may_cause: bool) -> String {
+    if client_may_cause {
+        return "the phone code is not of this appid; check that the appid is the one of the mini-program that sends such \
+                codes, and that phone numbers are enabled for it on mp.weixin.qq.com"
+            .to_owned();
+    }
     if let Some(address) = address {
         return format!("add this server's IP {address} to the app's API IP allow-list on mp.weixin.qq.com");
     }
-    let remedy = match errcode {
+    let remedy = match errcode.and_then(Errcode::as_number) {
         Some(40013) => "the platform does not know this appid; check it in the configuration",
         Some(40001 | 40125) => {
             "the app secret is wrong; compare it with the one on mp.weixin.qq.com, or reset it there"
@@ -161,9 +169,9 @@ mod tests {
     #[test]
     fn a_number_means_what_its_interface_says() {
         let meanings = |errcode| {
-            [Refused::in_general, Refused::of_an_access_token, Refused::of_a_phone_code].map(|meaning| {
-                let error = meaning(Refused::new(errcode, ""));
-                assert_eq!(error.errcode(), Some(errcode));
+            [ErrorAnswer::in_general, ErrorAnswer::of_an_access_token, ErrorAnswer::of_a_phone_code].map(|meaning| {
+                let error = meaning(ErrorAnswer::new(errcode, ""));
+                assert_eq!(error.errcode(), Some(&Errcode::Number(errcode)));
                 format!("{error:?}").split(['(', ' ']).next().unwrap().to_owned()
             })
         };

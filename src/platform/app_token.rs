@@ -1,0 +1,170 @@
+//! An app's access token: fetched once for all who need it, kept in memory only, replaced before it ends.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use tokio::time::{Instant, sleep_until};
+
+use super::{FailedReason, PlatformError, is_visible_ascii};
+use crate::secret::SecretText;
+
+/// Replicas that started together do not ask together.
+const MAX_JITTER_MS: u32 = 60_000;
+/// Between one fetch and the next one, whatever happens.
+const MIN_PAUSE: Duration = Duration::from_secs(1);
+/// Between a fetch and the next one because of the token's age.
+const MIN_USE: Duration = Duration::from_secs(60);
+/// "Reserve at least 512 characters", say the platforms.
+const MAX_TOKEN_LEN: usize = 2048;
+
+/// A token, and when it ends.
+pub(super) struct AppToken {
+    text: SecretText,
+    renew_at: Instant,
+    ends_at: Instant,
+}
+
+type Fetched = Result<Arc<AppToken>, PlatformError>;
+
+/// Asks the platform for a token.
+pub(super) type FetchToken = Arc<dyn Fn() -> BoxFuture<'static, Result<AppToken, PlatformError>> + Send + Sync>;
+
+/// The access tokens of one app. Clones share them.
+#[derive(Clone)]
+pub(super) struct AppTokens {
+    fetch: FetchToken,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    token: Option<Arc<AppToken>>,
+    /// The fetch that runs now.
+    fetch: Option<Shared<BoxFuture<'static, Fetched>>>,
+    /// When the last one began.
+    began_at: Option<Instant>,
+    /// When the last one ended, if it failed.
+    failed: Option<(Instant, PlatformError)>,
+}
+
+impl AppTokens {
+    pub(super) fn new(fetch: FetchToken) -> Self {
+        Self { fetch, state: Arc::default() }
+    }
+
+    /// A token that is good as far as we know. Fetched if there is none; in the last minutes of one, the next one is
+    /// fetched while this one is used.
+    pub(super) async fn current(&self) -> Fetched {
+        let fetch = {
+            let mut state = self.state();
+            let now = Instant::now();
+            let token = state.token.clone().filter(|token| now < token.ends_at);
+            let is_young = token.as_ref().is_some_and(|token| now < token.renew_at);
+            let fetch = if is_young { None } else { Some(self.join_or_start(&mut state, now)) };
+            match (token, fetch) {
+                (Some(token), _) => return Ok(token),
+                (None, Some(fetch)) => fetch?,
+                (None, None) => return Err(PlatformError::Failed(FailedReason::Malformed)),
+            }
+        };
+        fetch.await
+    }
+
+    /// Drops `token` if it is still the one in use.
+    pub(super) fn forget(&self, token: &Arc<AppToken>) {
+        let mut state = self.state();
+        if state.token.as_ref().is_some_and(|current| Arc::ptr_eq(current, token)) {
+            state.token = None;
+        }
+    }
+
+    /// Everybody who wants a token meanwhile gets the result of one fetch, and a failure is remembered for a moment, so
+    /// that no crowd asks a platform that has trouble.
+    fn join_or_start(
+        &self,
+        state: &mut State,
+        now: Instant,
+    ) -> Result<Shared<BoxFuture<'static, Fetched>>, PlatformError> {
+        if let Some(fetch) = &state.fetch {
+            return Ok(fetch.clone());
+        }
+        if let Some((_, error)) = state.failed.as_ref().filter(|(failed_at, _)| now < *failed_at + MIN_PAUSE) {
+            return Err(error.clone());
+        }
+        // A token that was refused at once may be replaced at once, but not again and again.
+        let begins_at = state.began_at.map_or(now, |began_at| now.max(began_at + MIN_PAUSE));
+        state.began_at = Some(begins_at);
+        let tokens = self.clone();
+        // A task, since whoever waits for it may go away, and others may not.
+        let task = tokio::spawn(async move {
+            // Made when the task runs, not before: a runtime that ends drops new tasks on the spot, under our lock.
+            let _running = RunningFetch(Arc::clone(&tokens.state));
+            sleep_until(begins_at).await;
+            let outcome = (tokens.fetch)().await.map(Arc::new);
+            let mut state = tokens.state();
+            match &outcome {
+                Ok(token) => (state.token, state.failed) = (Some(Arc::clone(token)), None),
+                Err(error) => state.failed = Some((Instant::now(), error.clone())),
+            }
+            drop(state);
+            outcome
+        });
+        let fetch = task.map(|joined| joined.unwrap_or(Err(FailedReason::CutOff.into()))).boxed().shared();
+        state.fetch = Some(fetch.clone());
+        Ok(fetch)
+    }
+
+    #[cfg(test)]
+    pub(super) fn are_being_fetched(&self) -> bool {
+        self.state().fetch.is_some()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Whole between any two statements, so a panic elsewhere leaves nothing half-done in it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl AppToken {
+    /// Takes a token over that lives for `life`, counted from `asked_at`. In the `overlap` before its end the platform makes
+    /// the next one, and both are good.
+    ///
+    /// # Errors
+    /// [`FailedReason::Malformed`]: not 1 to 2,048 visible ASCII characters.
+    pub(super) fn new(
+        text: SecretText,
+        asked_at: Instant,
+        life: Duration,
+        overlap: Duration,
+    ) -> Result<Self, PlatformError> {
+        if !matches!(text.expose().len(), 1..=MAX_TOKEN_LEN) || !is_visible_ascii(text.expose()) {
+            return Err(FailedReason::Malformed.into());
+        }
+        // Without randomness all replicas ask at once, which the platform can bear.
+        let jitter_ms = getrandom::u32().map_or(0, |random| random % MAX_JITTER_MS);
+        let renew_in = life.saturating_sub(overlap).max(MIN_USE) + Duration::from_millis(jitter_ms.into());
+        Ok(Self { text, renew_at: asked_at + renew_in, ends_at: asked_at + life })
+    }
+
+    pub(super) fn expose(&self) -> &str {
+        self.text.expose()
+    }
+}
+
+impl fmt::Debug for AppToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AppToken(..)")
+    }
+}
+
+/// Drop guard: whatever ends a fetch, it no longer runs.
+struct RunningFetch(Arc<Mutex<State>>);
+
+impl Drop for RunningFetch {
+    fn drop(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).fetch = None;
+    }
+}
