@@ -9,7 +9,7 @@ export PATH := $(abspath $(CONSUMERS))/bin:$(PATH)
 
 .PHONY: consumers-tools
 
-consumers-tools: ## Install what the tests of examples/ need: Go, PHP, and packages for Node and Python
+consumers-tools: ## Install what tests/it/consumers needs: Go, PHP, and packages for Node and Python
 	@missing=; \
 	for tool in $(CONSUMERS_PACKAGES); do \
 	    command -v $${tool%%:*} >/dev/null || missing="$$missing $${tool#*:}"; \
@@ -39,4 +39,10 @@ consumers-tools: ## Install what the tests of examples/ need: Go, PHP, and packa
 	    $(CONSUMERS)/python/bin/pip install -q --disable-pip-version-check --no-deps -r tests/consumers/requirements.txt && \
 	    $(CONSUMERS)/python/bin/pip check -q --disable-pip-version-check && \
 	    cp tests/consumers/requirements.txt $(CONSUMERS)/python/installed; \
+	fi
+	@if ! cmp -s tests/consumers/schemathesis.txt $(CONSUMERS)/schemathesis/installed; then \
+	    /usr/bin/python3 -m venv --clear $(CONSUMERS)/schemathesis && \
+	    $(CONSUMERS)/schemathesis/bin/pip install -q --disable-pip-version-check --no-deps -r tests/consumers/schemathesis.txt && \
+	    $(CONSUMERS)/schemathesis/bin/pip check -q --disable-pip-version-check && \
+	    cp tests/consumers/schemathesis.txt $(CONSUMERS)/schemathesis/installed; \
 	fi

@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests touch files and start processes as users do")]
 
 mod clock;
+mod description;
 mod envoy;
 mod examples;
 mod forge;

@@ -54,6 +54,14 @@ pub(super) fn python(script: &str) -> Command {
     command
 }
 
+/// `schemathesis ARGS` with the configuration of the repository.
+pub(super) fn schemathesis(args: &[&str]) -> Command {
+    let mut command = clean(needed(packages().join("schemathesis/bin/schemathesis")));
+    command.arg("--config-file").arg(root().join("tests/consumers/schemathesis.toml")).arg("--no-color").args(args);
+    command.env("SCHEMATHESIS_HOOKS", root().join("tests/consumers/refusals.py")).env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
 /// `program` with no environment but the path to programs.
 pub(super) fn clean(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
