@@ -16,7 +16,7 @@ use url::Url;
 
 use crate::breaker::{Breaker, BreakerOptions, Pass, Stopped};
 use crate::claims::{ClaimError, OwnerClaims};
-use crate::outbound;
+use crate::outbound::{self, Unreachable};
 
 /// The owner's service that says who a user is to him.
 pub struct Hook {
@@ -132,9 +132,9 @@ pub enum CallError {
     /// No whole answer within the deadline.
     #[error("no answer in time")]
     Timeout,
-    /// No connection.
-    #[error("cannot be reached")]
-    Unreachable,
+    /// No connection, so nothing was sent.
+    #[error("cannot be reached: {0}")]
+    Unreachable(Unreachable),
     /// The connection ended, or ceased to be HTTP, before the answer was whole.
     #[error("the answer is cut off")]
     CutOff,
@@ -160,7 +160,7 @@ impl CallError {
             Self::Stopped { .. } => "stopped",
             Self::Busy => "busy",
             Self::Timeout => "timeout",
-            Self::Unreachable => "unreachable",
+            Self::Unreachable(why) => why.as_str(),
             Self::CutOff => "cut_off",
             Self::Status(_) => "status",
             Self::TooLong(_) => "too_long",
@@ -173,7 +173,7 @@ impl CallError {
     /// that user could keep all others out.
     const fn is_outage(self) -> bool {
         match self {
-            Self::Timeout | Self::Unreachable | Self::CutOff => true,
+            Self::Timeout | Self::Unreachable(_) | Self::CutOff => true,
             Self::Status(status) => matches!(status, 429 | 502..=504),
             _ => false,
         }
@@ -248,6 +248,21 @@ impl Hook {
         asking.await.unwrap_or((Err(CallError::CutOff), Duration::ZERO))
     }
 
+    /// Whether anything answers where questions go. Asks nothing: a HEAD for `/`, whatever the answer.
+    ///
+    /// # Errors
+    /// [`CallError::Unreachable`], [`CallError::Timeout`], [`CallError::CutOff`].
+    pub async fn reach(&self) -> Result<(), CallError> {
+        let mut url = self.url.clone();
+        url.set_path("/");
+        url.set_query(None);
+        let answer = timeout(self.timeout, self.client.head(url).send()).await.map_err(|_| CallError::Timeout)?;
+        match answer.map_err(|error| classify(&error))?.status() {
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => Err(CallError::Unreachable(Unreachable::Proxy)),
+            _ => Ok(()),
+        }
+    }
+
     async fn call(&self, jwt: String) -> Result<Verdict, CallError> {
         let request = self.client.post(self.url.clone()).header("content-type", "application/jwt");
         let response = request.body(jwt).send().await.map_err(|error| classify(&error))?;
@@ -255,6 +270,8 @@ impl Hook {
             StatusCode::OK => Ok(Verdict::Known(answer::parse(&read_body(response).await?)?)),
             StatusCode::NOT_FOUND => Ok(Verdict::NotBound),
             StatusCode::FORBIDDEN => Ok(Verdict::Refused),
+            // A proxy that says so has passed nothing on.
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => Err(CallError::Unreachable(Unreachable::Proxy)),
             other => Err(CallError::Status(other.as_u16())),
         }
     }
@@ -294,12 +311,10 @@ fn report(pass: Pass, error: Option<CallError>) {
 
 /// Of a client error only its kind is taken: its texts hold the URL.
 fn classify(error: &reqwest::Error) -> CallError {
-    if error.is_timeout() {
-        CallError::Timeout
-    } else if error.is_connect() {
-        CallError::Unreachable
-    } else {
-        CallError::CutOff
+    match Unreachable::of(error) {
+        Some(why) => CallError::Unreachable(why),
+        None if error.is_timeout() => CallError::Timeout,
+        None => CallError::CutOff,
     }
 }
 

@@ -6,15 +6,14 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use auth_ticket::clock::{Clock, LEEWAY_S, SystemClock, UnixSeconds};
+use auth_ticket::hook::CallError;
 use auth_ticket::http::App;
 use auth_ticket::keystore::Directory;
 use auth_ticket::platform::{Code, PlatformError, Unreachable};
 use clap::{Args, ValueHint};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use super::address::Address;
-use super::config::{self, Config, Overrides};
+use super::config::{self, ClaimsConfig, Config, Overrides};
 use super::findings::{Findings, Level};
 use super::keys::check::check_opened;
 use super::keys::owner::{self, Access};
@@ -23,7 +22,6 @@ use super::serve;
 
 /// A code that no platform ever handed out: a platform that says so knows the app and its secret.
 const NO_CODE: &str = "auth-ticket-doctor";
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CLOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Check everything a server needs, and say what to do
@@ -70,8 +68,8 @@ impl Doctor {
                     Err(error) => findings.add(Level::Fail, subject, format!("{error:#}"), None),
                 }
             }
-            if let Some(claims) = &config.claims {
-                check_hook(&mut findings, &claims.url).await;
+            if let Some(claims) = config.claims {
+                check_hook(&mut findings, claims).await;
             }
             check_address(&mut findings, "listen", config.listen);
             if let Some(address) = config.admin_listen {
@@ -107,14 +105,22 @@ impl Doctor {
 }
 
 /// Whether the owner's service can be reached. Asks nothing: a question is about a user, and here there is none.
-async fn check_hook(findings: &mut Findings, url: &url::Url) {
-    let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
-    let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect((host.trim_matches(['[', ']']), port))).await;
-    if matches!(connected, Ok(Ok(_))) {
-        findings.ok("claims.url", format!("{host}, port {port}, accepts connections"));
-    } else {
-        let remedy = Some("see that the service runs and that this machine may reach it".to_owned());
-        findings.add(Level::Fail, "claims.url", format!("{host}, port {port}, accepts no connection"), remedy);
+async fn check_hook(findings: &mut Findings, claims: ClaimsConfig) {
+    let host = claims.url.host_str().unwrap_or_default().to_owned();
+    let subject = "claims.url";
+    let hook = match serve::make_hook(claims) {
+        Ok(hook) => hook,
+        Err(error) => return findings.add(Level::Fail, subject, format!("{error:#}"), None),
+    };
+    match hook.reach().await {
+        Ok(()) => findings.ok(subject, format!("{host} answers")),
+        Err(error) => {
+            let remedy = match error {
+                CallError::Unreachable(why) => way_out(why, subject, "the service"),
+                _ => "see that the service runs, and that this machine may reach it".to_owned(),
+            };
+            findings.add(Level::Fail, subject, format!("{host}: {error}"), Some(remedy));
+        }
     }
 }
 
@@ -148,16 +154,10 @@ async fn check_platform(findings: &mut Findings, subject: &str, app: &App) {
             findings.ok(subject, "the platform accepts appid and secret");
         }
         Err(error @ PlatformError::Misconfigured { .. }) => {
-            let remedy = match &error {
-                PlatformError::Misconfigured { address: Some(address), .. } => {
-                    format!("add {address} to the app's list of allowed addresses at the platform")
-                }
-                _ => "compare appid and secret with the platform's console".to_owned(),
-            };
-            findings.add(Level::Fail, subject, error.to_string(), Some(remedy));
+            findings.add(Level::Fail, subject, error.to_string(), app.platform.remedy(&error));
         }
         Err(error @ PlatformError::Unreachable(why)) => {
-            findings.add(Level::Fail, subject, error.to_string(), Some(way_out(why).to_owned()));
+            findings.add(Level::Fail, subject, error.to_string(), Some(way_out(why, "base_url", "the platform")));
         }
         Err(error @ PlatformError::Timeout) => {
             let remedy = Some("see that this machine may reach the platform, or set base_url".to_owned());
@@ -167,22 +167,29 @@ async fn check_platform(findings: &mut Findings, subject: &str, app: &App) {
     }
 }
 
-/// What to do where there is no connection.
-fn way_out(why: Unreachable) -> &'static str {
+/// What to do where there is no connection to `place`, whose URL the setting `url` gives.
+fn way_out(why: Unreachable, url: &str, place: &str) -> String {
     match why {
-        Unreachable::UnknownHost => "see that DNS works here, and that base_url, if there is one, is spelled right",
+        Unreachable::UnknownHost => {
+            format!("see that DNS works here, and that {url}, if there is one, is spelled right")
+        }
         Unreachable::Refused => {
-            "see that base_url, if there is one, is right, and that no firewall refuses the way out"
+            format!(
+                "see that {url}, if there is one, is right, that {place} runs, and that no firewall refuses the way out"
+            )
         }
         Unreachable::Certificate => {
-            "install the system's CA certificates, name those of a proxy that inspects TLS in SSL_CERT_FILE, and see that the \
-             clock is right"
+            "install the system's CA certificates, name those of a proxy that inspects TLS in SSL_CERT_FILE, and see \
+             that the clock is right"
+                .to_owned()
         }
         Unreachable::Tls => {
-            "see that base_url, if there is one, is right about https, and that nothing inspects TLS on the way"
+            format!("see that {url}, if there is one, is right about https, and that nothing inspects TLS on the way")
         }
-        Unreachable::Proxy => "see that HTTPS_PROXY is right, user and password included, or name the host in NO_PROXY",
-        _ => "see that this machine may reach the platform, or set base_url",
+        Unreachable::Proxy => {
+            "see that HTTPS_PROXY is right, user and password included, or name the host in NO_PROXY".to_owned()
+        }
+        _ => format!("see that this machine may reach {place}, and that {url}, if there is one, is right"),
     }
 }
 

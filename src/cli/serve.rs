@@ -215,7 +215,7 @@ pub(crate) fn make_app(config: AppConfig, upstream: &UpstreamConfig) -> anyhow::
     Ok(App { id, platform, subject: config.subject })
 }
 
-fn make_hook(config: ClaimsConfig) -> anyhow::Result<Arc<Hook>> {
+pub(super) fn make_hook(config: ClaimsConfig) -> anyhow::Result<Arc<Hook>> {
     let ClaimsConfig { url, audience, timeout, max_concurrent } = config;
     let hook = Hook::new(HookOptions { url, audience, timeout, max_concurrent }).context("cannot set up claims.url")?;
     Ok(Arc::new(hook))

@@ -1,6 +1,6 @@
 //! What operators should know although the server does what it can: reasons in `/readyz` that change nothing but the text.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock::UnixSeconds;
@@ -24,7 +24,7 @@ type Call = (String, &'static str);
 #[derive(Debug, Default)]
 pub(super) struct Notices {
     refusals: Mutex<BTreeMap<Call, String>>,
-    pauses: Mutex<BTreeSet<Call>>,
+    pauses: Mutex<BTreeMap<Call, String>>,
     kids: Mutex<UnknownKids>,
 }
 
@@ -40,14 +40,13 @@ impl Notices {
         };
     }
 
-    /// An interface is left alone for a while, or used again.
-    pub(super) fn pause(&self, appid: &str, call: &'static str, paused: bool) {
+    /// An interface is left alone for a while because of its last failure, or used again.
+    pub(super) fn pause(&self, appid: &str, call: &'static str, cause: Option<String>) {
         let (mut pauses, call) = (locked(&self.pauses), (appid.to_owned(), call));
-        if paused {
-            pauses.insert(call);
-        } else {
-            pauses.remove(&call);
-        }
+        match cause {
+            Some(cause) => pauses.insert(call, cause),
+            None => pauses.remove(&call),
+        };
     }
 
     /// A ticket named a kid that the ring does not hold. True when that is worth a warning: once for a kid that comes often.
@@ -60,8 +59,9 @@ impl Notices {
     pub(super) fn reasons(&self, now: UnixSeconds, is_known: impl Fn(KeyId) -> bool) -> Vec<String> {
         let refusals: Vec<String> =
             locked(&self.refusals).iter().map(|((appid, call), why)| format!("app {appid}, {call}: {why}")).collect();
-        let pause =
-            |(appid, call): &Call| format!("app {appid}, {call}: the platform does not answer and is left alone");
+        let pause = |((appid, call), cause): (&Call, &String)| {
+            format!("app {appid}, {call}: the platform does not answer and is left alone: {cause}")
+        };
         let pauses = locked(&self.pauses).iter().map(pause).collect();
         let kids: Vec<KeyId> = locked(&self.kids).often(now).filter(|kid| !is_known(*kid)).collect();
         let missing = |kid: &KeyId| format!("many tickets name key {kid}, which this replica does not have");
@@ -195,17 +195,17 @@ mod tests {
     fn what_is_over_is_no_reason_any_more() {
         let notices = Notices::default();
         notices.refusal("wx1", "exchange", Some("the platform refuses this server".to_owned()));
-        notices.pause("wx1", "phone", true);
+        notices.pause("wx1", "phone", Some("no answer in time".to_owned()));
         notices.refusal("wx2", "exchange", None);
         assert_eq!(
             notices.reasons(NOW, |_| false),
             [
                 "app wx1, exchange: the platform refuses this server",
-                "app wx1, phone: the platform does not answer and is left alone"
+                "app wx1, phone: the platform does not answer and is left alone: no answer in time"
             ]
         );
         notices.refusal("wx1", "exchange", None);
-        notices.pause("wx1", "phone", false);
+        notices.pause("wx1", "phone", None);
         assert_eq!(notices.reasons(NOW, |_| false), Vec::<String>::new());
     }
 }

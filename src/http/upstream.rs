@@ -74,7 +74,7 @@ pub(super) async fn call<T>(
     state.metrics.called(app.id.as_str(), interface, began.elapsed(), result.as_ref().err());
     note_refusal(state, app, interface, result.as_ref().err());
     if let Some(pass) = pass {
-        tell(state, app, interface, pass, result.as_ref().is_err_and(PlatformError::is_outage));
+        tell(state, app, interface, pass, result.as_ref().err().filter(|error| error.is_outage()));
     }
     result
 }
@@ -134,18 +134,18 @@ fn note_refusal(state: &AppState, app: &App, interface: Interface, error: Option
 }
 
 /// Tells the breaker how a call went, and operators when that changes something.
-fn tell(state: &AppState, app: &App, interface: Interface, pass: Pass, is_outage: bool) {
+fn tell(state: &AppState, app: &App, interface: Interface, pass: Pass, outage: Option<&PlatformError>) {
     let (appid, call) = (app.id.as_str(), interface.as_str());
-    if is_outage {
+    if let Some(cause) = outage {
         if let Some(pause) = pass.failed(Instant::now()) {
             state.metrics.platform_paused(appid, interface, true);
-            state.notices.pause(appid, call, true);
+            state.notices.pause(appid, call, Some(cause.to_string()));
             let pause_s = pause.as_secs();
-            tracing::warn!(appid, call, pause_s, "the platform does not answer and is left alone for a while");
+            tracing::warn!(appid, call, pause_s, "the platform does not answer and is left alone for a while: {cause}");
         }
     } else if pass.worked() {
         state.metrics.platform_paused(appid, interface, false);
-        state.notices.pause(appid, call, false);
+        state.notices.pause(appid, call, None);
         tracing::info!(appid, call, "the platform answers again");
     }
 }

@@ -203,7 +203,9 @@ impl Credentials {
             PlatformError::Misconfigured { address, client_may_cause, .. } => {
                 let remedy = errcode::remedy(error.errcode(), *address, *client_may_cause);
                 let source = self.secret.source().filter(|_| errcode::blames_the_secret(error.errcode()));
-                let source = source.map(|source| format!("; it came from {source} when the server started: restart it after a change"));
+                let source = source.map(|source| {
+                    format!("; it comes from {source}, which a server reads when it starts: restart it after a change")
+                });
                 Some(remedy + &source.unwrap_or_default())
             }
             PlatformError::Failed(FailedReason::AccessToken(_)) => Some(

@@ -25,3 +25,4 @@ mod serve;
 mod services;
 mod stalled;
 pub(crate) mod support;
+mod tls;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use super::support::{Outcome, Reply, Server, Site, Upstream, auth_ticket, simulator};
+use super::support::{Outcome, Reply, Server, Site, Upstream, auth_ticket, simulator, until};
 
 const PUBLIC_URL: (&str, &str) = ("AUTH_TICKET_PUBLIC_URL", "https://login.example.com");
 
@@ -65,6 +65,15 @@ fn questions_need_a_key_to_sign_with_and_an_issuer() {
 }
 
 #[test]
+fn why_the_owner_cannot_be_reached_is_in_the_log() {
+    let platform = simulator();
+    let server = Server::start(&mut serve(&site(&platform, "http://127.0.0.1:1/canary")));
+    assert_eq!(server.login("demo-alice-1").status, 503);
+    until("the log says why", || server.stderr().contains("cannot be reached: the connection is refused"));
+    assert!(!server.stderr().contains("canary"), "{}", server.stderr());
+}
+
+#[test]
 fn doctor_looks_whether_the_owner_can_be_reached_and_asks_nothing() {
     let platform = simulator();
     let owner = Upstream::start(|_| Reply::Http("404 Not Found", String::new()));
@@ -74,10 +83,23 @@ fn doctor_looks_whether_the_owner_can_be_reached_and_asks_nothing() {
         Outcome::of(&mut command)
     };
     let told = doctor(&site(&platform, &format!("http://{}/ask", owner.address))).done();
-    assert!(told.contains("accepts connections"), "{told}");
-    assert_eq!(owner.requests().len(), 0);
-    let told = doctor(&site(&platform, "http://127.0.0.1:1/canary"));
-    assert_eq!(told.code, Some(1), "{told:?}");
-    assert!(told.stdout.contains("127.0.0.1, port 1, accepts no connection"), "{told:?}");
-    assert!(!told.stdout.contains("canary"), "{told:?}");
+    assert!(told.contains("127.0.0.1 answers"), "{told}");
+    let [seen] = owner.requests().try_into().expect("one request");
+    assert!(seen.starts_with("HEAD / HTTP/1.1\r\n") && seen.ends_with("\r\n\r\n"), "{seen}");
+    let silent = Upstream::start(|_| Reply::Silence);
+    for (url, what, remedy) in [
+        ("http://127.0.0.1:1/canary", "127.0.0.1: cannot be reached: the connection is refused", "the service runs"),
+        (
+            "http://nowhere.invalid/canary",
+            "nowhere.invalid: cannot be reached: its host name is not known",
+            "see that DNS",
+        ),
+        (&format!("https://{}/canary", owner.address), "the TLS handshake fails", "right about https"),
+        (&format!("http://{}/canary", silent.address), "127.0.0.1: no answer in time", "the service runs"),
+    ] {
+        let told = doctor(&site(&platform, url));
+        assert_eq!(told.code, Some(1), "{told:?}");
+        assert!(told.stdout.contains(what) && told.stdout.contains(remedy), "{what}: {told:?}");
+        assert!(!told.stdout.contains("canary"), "{told:?}");
+    }
 }

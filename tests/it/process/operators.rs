@@ -345,9 +345,9 @@ fn doctor_says_what_is_wrong_and_what_to_do() {
         })
     };
     for (errcode, what) in [
-        ("40125", "compare appid and secret with the platform's console"),
-        ("40013", "compare appid and secret with the platform's console"),
-        ("40164", "add 10.1.2.3 to the app's list of allowed addresses"),
+        ("40125", "it comes from the variable WX_SECRET, which a server reads when it starts: restart it"),
+        ("40013", "the platform does not know this appid"),
+        ("40164", "add this server's IP 10.1.2.3 to the app's API IP allow-list"),
     ] {
         let told = doctor(&Site::new(refusing(errcode).address, ""));
         assert_eq!(told.code, Some(1), "{told:?}");
@@ -470,7 +470,7 @@ fn a_refused_secret_is_told_with_where_it_came_from_until_it_works_again() {
     assert_eq!(server.login("a-code").status, 500);
     let told = ready();
     let reason = told["reasons"][0].as_str().unwrap();
-    let source = "it came from the variable WX_SECRET when the server started: restart it after a change";
+    let source = "it comes from the variable WX_SECRET, which a server reads when it starts: restart it after a change";
     assert!(reason.starts_with(&format!("app {APPID}, exchange: ")) && reason.ends_with(source), "{told}");
     assert!(reason.contains("errcode 40125") && told["status"] == "ok", "{told}");
     assert!(server.stderr().contains(source) && !server.stderr().contains(Site::SECRET), "{}", server.stderr());
