@@ -15,8 +15,9 @@ export PATH := $(PATH):/usr/sbin:/sbin:$(abspath $(DEPLOY_TOOLS))/usr/bin:$(absp
 # second list is unpacked instead of installed, which needs no root and starts no service.
 DEPLOY_PACKAGES := nginx:nginx-light systemd-analyze:systemd openssl:openssl zsh:zsh fish:fish man:man-db rsync:rsync
 DEPLOY_UNPACKED := kubectl:kubernetes-client promtool:prometheus caddy:caddy lua5.3:lua5.3 fail2ban-regex:fail2ban \
+    redis-server:redis-server,redis-tools,libjemalloc2,liblzf1,libatomic1 \
     haproxy:haproxy,liblua5.3-0,libopentracing-c-wrapper0,libopentracing1
-# An unpacked haproxy finds its libraries here, and the tests a module for nginx.
+# Unpacked programs find their libraries here, and the tests a module for nginx.
 DEPLOY_MODULE := libnginx-mod-http-headers-more-filter
 
 .PHONY: deploy-tools check-deploy check-openapi check-kubernetes check-systemd check-prometheus check-image

@@ -8,6 +8,7 @@ pub(crate) mod files;
 pub(crate) mod gateway;
 mod headers;
 mod identity;
+mod migration;
 mod protocol;
 mod refusal;
 mod service;

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -63,11 +64,13 @@ pub(super) struct Setup {
     pub(super) appid: Option<&'static str>,
     /// Changes of the Lua script.
     pub(super) script_changes: &'static [(&'static str, &'static str)],
+    /// Changes of nginx's file.
+    pub(super) site_changes: Vec<(String, String)>,
 }
 
 impl Setup {
-    pub(super) const fn new(kind: Kind, check: SocketAddr, service: SocketAddr) -> Self {
-        Self { kind, check, service, appid: None, script_changes: &[] }
+    pub(super) fn new(kind: Kind, check: SocketAddr, service: SocketAddr) -> Self {
+        Self { kind, check, service, appid: None, script_changes: &[], site_changes: Vec::new() }
     }
 
     /// The shipped file, with what it says to change changed.
@@ -88,6 +91,7 @@ impl Setup {
         replaced(text.replace("/v1/verify/APPID", "that route"), &changes)
     }
 
+    /// Writes the configuration, too.
     fn nginx(&self, at: &Path) -> Command {
         let listen = format!("listen unix:{}/socket;", at.display());
         let in_server = format!("server {{ {listen}");
@@ -98,6 +102,8 @@ impl Setup {
             ("listen 443 ssl;\n    listen [::]:443 ssl;", &*listen)
         };
         let mut site = self.file("nginx.conf", place);
+        let changes: Vec<_> = self.site_changes.iter().map(|(from, to)| (&**from, &**to)).collect();
+        site = replaced(site, &changes);
         site = site.lines().filter(|line| !line.contains("ssl_")).collect::<Vec<_>>().join(
             "
 ",
@@ -112,8 +118,10 @@ impl Setup {
             .map(|name| format!("  {name}_temp_path {}/{name};\n", at.display()))
             .concat();
         let pid = at.join("pid");
+        // Workers of root would be nobody, who may not write here. A worker that is told to reload needs a master.
+        let processes = if self.site_changes.is_empty() { "master_process off;" } else { "user root;" };
         let main = format!(
-            "{load}daemon off;\nmaster_process off;\npid {};\nerror_log stderr;\nevents {{}}\nhttp {{\n{temporary}  \
+            "{load}daemon off;\n{processes}\npid {};\nerror_log stderr;\nevents {{}}\nhttp {{\n{temporary}  \
              access_log off;\n{site}\n}}\n",
             pid.display()
         );
@@ -206,7 +214,7 @@ impl Setup {
             assert!(ended.is_none(), "{:?} ended: {}", self.kind, read(&at.join("log")));
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        Gateway { door, _running: program::Running(child), _directory: directory }
+        Gateway { door, running: program::Running(child), directory }
     }
 }
 
@@ -261,11 +269,26 @@ impl std::fmt::Display for Door {
 #[derive(Debug)]
 pub(super) struct Gateway {
     pub(super) door: Door,
-    _running: program::Running,
-    _directory: TempDir,
+    running: program::Running,
+    directory: TempDir,
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // A master takes its workers with it, unless it is killed.
+        if kill_process(Pid::from_child(&self.running.0), Signal::TERM).is_ok() {
+            let _ = self.running.0.wait();
+        }
+    }
 }
 
 impl Gateway {
+    /// As nginx does when it is told to reload.
+    pub(super) fn reload(&self, setup: &Setup) {
+        drop(setup.nginx(self.directory.path()));
+        kill_process(Pid::from_child(&self.running.0), Signal::HUP).unwrap();
+    }
+
     /// Sends `call` byte by byte as it is, on a connection that ends with it.
     pub(super) async fn call(&self, call: Call) -> Answer {
         self.call_naming("", call).await
