@@ -1,6 +1,7 @@
 //! `demo`: the real server with the simulator as its platform and throw-away keys. Nothing to configure.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,14 +33,14 @@ const APPID: &str = "wx0123456789abcdef";
 const STOP_SIGNALS: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 /// Quick, for somebody who rotates the key and looks.
 const KEYS_POLL: Duration = Duration::from_secs(1);
-const FREE_PORT: Address = Address::Ip(SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
+const FREE_PORT: Address = Address::Ip(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
 
 /// Try it out: the server, a simulated platform and throw-away keys, on this machine
 ///
 /// Nothing to configure, nothing is kept. The same server as serve runs; only the platform behind it is simulated.
 #[derive(Args, Debug)]
 pub(crate) struct Demo {
-    /// Address, IP:PORT or localhost:PORT; port 0 picks a free one
+    /// Address, IP:PORT or localhost:PORT; port 0 picks a free one, 0.0.0.0:8080 lets phones in the same network in
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: Address,
 }
@@ -127,12 +128,49 @@ fn make_key(directory: &Directory) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Where others in the network of this machine reach what listens on `own`; `None` if that is loopback, or no network is there.
+fn from_outside(own: SocketAddr) -> Option<SocketAddr> {
+    // Nobody's addresses (RFC 5737, RFC 3849), so that they are reached by the default route.
+    let (v4, v6) = (Ipv4Addr::new(192, 0, 2, 1).into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into());
+    let ip = match own.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => outgoing_ip(v4).ok()?,
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => outgoing_ip(v4).or_else(|_| outgoing_ip(v6)).ok()?,
+        ip => ip,
+    };
+    (!ip.is_loopback()).then(|| SocketAddr::new(ip, own.port()))
+}
+
+/// This machine's address on the way to `elsewhere`. To connect a UDP socket sends nothing: it only chooses the way.
+fn outgoing_ip(elsewhere: IpAddr) -> io::Result<IpAddr> {
+    let any: IpAddr = if elsewhere.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect((elsewhere, 9))?;
+    Ok(socket.local_addr()?.ip())
+}
+
+/// What to do on a phone, where others can reach the demo at all.
+fn for_others(own: SocketAddr) -> String {
+    match from_outside(own) {
+        Some(outside) => format!(
+            "\nDeveloper tools and phones in the same network: http://{outside}, with the check of domains off.\nTheir codes \
+             log in as devtools. Everybody in that network can log in as anybody here.\n"
+        ),
+        None if own.ip().is_unspecified() => {
+            "\nThis machine is in no network that a phone could reach it by.\n".to_owned()
+        }
+        None => String::new(),
+    }
+}
+
 fn welcome(own: SocketAddr, admin: SocketAddr, platform_url: &str, keys: &Path) -> String {
+    let others = for_others(own);
+    // A wildcard is no address to connect to.
+    let own = if own.ip().is_unspecified() { SocketAddr::new(Ipv4Addr::LOCALHOST.into(), own.port()) } else { own };
     format!(
         r#"auth-ticket demo on http://{own}
 simulated platform on {platform_url}, operators on http://{admin}
 Keys, users and codes are gone when it ends (Ctrl-C).
-
+{others}
 Log in as alice, check the ticket, renew it:
 
 TICKET=$(curl -s http://{own}/v1/login -H 'Content-Type: application/json' -d '{{"code":"demo-alice-'$(date +%s)'"}}' | sed 's/.*"ticket":"\([^"]*\)".*/\1/'); echo "$TICKET"

@@ -1,7 +1,7 @@
 //! `auth-ticket demo`: nothing to configure, nothing left behind.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ use auth_ticket::clock::SystemClock;
 use auth_ticket::simulator::Simulator;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::support::{BINARY, Outcome, Server, auth_ticket, until};
+use super::support::{BINARY, Outcome, Server, auth_ticket, call, until};
 
 /// The demo on a free port, with `directory` for temporary files.
 fn demo(directory: &Path) -> Command {
@@ -104,6 +104,56 @@ fn the_demo_logs_the_developer_tools_in_and_shows_each_request() {
     let shown = server.stderr();
     assert_eq!(shown.lines().count(), 6, "one line each: {shown}");
     assert!(!shown.contains(code) && !shown.contains(&ticket[..30]) && !shown.contains(&devtools.openid), "{shown}");
+    server.stop();
+}
+
+/// The address for phones that the demo has printed, or 127.0.0.2 where it says that there is no network.
+fn address_for_phones(server: &Server) -> SocketAddr {
+    let mut found = None;
+    until("it says where phones find it", || {
+        let told = server.stdout();
+        if told.contains("in no network") {
+            found = Some(([127, 0, 0, 2], server.address.port()).into());
+        } else if let Some(line) = told.lines().find(|line| line.contains("in the same network: http://")) {
+            let address = line.split("http://").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
+            found = Some(address.parse().unwrap());
+        }
+        found.is_some()
+    });
+    found.unwrap()
+}
+
+#[test]
+fn the_demo_logs_in_a_phone_in_the_same_network() {
+    for listen in ["0.0.0.0:0", "[::]:0"] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = auth_ticket(&["demo", "--listen", listen]);
+        let mut server = Server::start(command.env("TMPDIR", directory.path()).env_remove("RUST_LOG"));
+        assert!(server.address.ip().is_loopback(), "the lines to type work here: {}", server.stdout());
+        let phone = address_for_phones(&server);
+        assert_eq!(phone.port(), server.address.port());
+        assert!(!phone.ip().is_unspecified() && phone.ip() != server.address.ip(), "{phone}");
+
+        // As the tools' codes look, without an appid, as the README has it.
+        let body = r#"{"code":"0f1kQOFa1Kzb0J0WTDHa1yNk4H1kQOFm"}"#;
+        let answer = call(phone, "POST", "/v1/login", &[("Content-Type", "application/json")], body);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let ticket = answer.json()["ticket"].as_str().unwrap().to_owned();
+        let session = call(phone, "GET", "/v1/session", &[("weixinauth", &ticket)], "").json();
+        let devtools = Simulator::new(Arc::new(SystemClock)).user("wx0123456789abcdef", "devtools").unwrap();
+        assert_eq!(session["openid"], *devtools.openid);
+        for line in [
+            "method=POST route=\"/v1/login\" status=200 outcome=\"ok\"",
+            "method=GET route=\"/v1/session\" status=200 outcome=\"ok\"",
+        ] {
+            until(line, || server.stderr().contains(line));
+        }
+        server.stop();
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = Server::start(&mut demo(directory.path()));
+    until("it has said everything", || server.stdout().contains("keys rotate"));
+    assert!(!server.stdout().contains("network"), "on loopback there is nothing to say: {}", server.stdout());
     server.stop();
 }
 
