@@ -18,10 +18,10 @@ impl How {
             let values = words.filter_map(|word| word.split_once('=')).map(|(name, value)| (name.into(), value.into()));
             return Self::Run { setup, values: values.collect() };
         }
-        let marks: [(&str, fn(String) -> Self); 3] =
-            [("run by ", Self::RunBy), ("not run: ", Self::NotRun), ("file: ", Self::File)];
-        let found = marks.into_iter().find_map(|(mark, how)| Some(how(comment.strip_prefix(mark)?.to_owned())));
-        found.unwrap_or(Self::Unmarked)
+        let rest = |mark| comment.strip_prefix(mark).map(str::to_owned);
+        let by = rest("run by ").map(Self::RunBy);
+        let how = by.or_else(|| rest("not run: ").map(Self::NotRun)).or_else(|| rest("file: ").map(Self::File));
+        how.unwrap_or(Self::Unmarked)
     }
 }
 
@@ -54,10 +54,10 @@ impl Block {
         let (mut steps, mut goes_on) = (Vec::<Step>::new(), false);
         for line in &self.lines {
             match (line.strip_prefix("$ "), steps.last_mut()) {
-                (_, Some(step)) if goes_on => step.typed.push_str(&format!("\n{line}")),
+                (_, Some(step)) if goes_on => step.typed.extend(["\n", line]),
                 (Some(typed), _) => steps.push(Step { typed: typed.to_owned(), shown: None }),
                 (None, _) if !is_session => steps.push(Step { typed: line.clone(), shown: None }),
-                (None, Some(step)) => step.shown.get_or_insert_default().push_str(&format!("{line}\n")),
+                (None, Some(step)) => step.shown.get_or_insert_default().extend([line, "\n"]),
                 (None, None) => panic!("{}: output before anything was typed: {line}", self.place),
             }
             goes_on = line.ends_with('\\');

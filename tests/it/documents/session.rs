@@ -144,7 +144,7 @@ impl Shell {
         loop {
             match self.lines.recv_timeout(STEP_DEADLINE) {
                 Ok(line) if line.starts_with(MARK) => return (printed, line.replace(MARK, "")),
-                Ok(line) => printed.push_str(&format!("{line}\n")),
+                Ok(line) => printed.extend([&*line, "\n"]),
                 Err(error) => return (printed, format!("none: {error}")),
             }
         }
