@@ -44,7 +44,6 @@ use axum::body::Body;
 use axum::response::Response;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
-use serde_json::Value;
 
 pub use connection::{ConnectionLimits, serve};
 pub use limits::ClientLimits;
@@ -62,6 +61,7 @@ use crate::jwt::{JwtError, Signers};
 use crate::keyring::{AppId, KeyId, KeyRing, KeyUse, Purpose};
 use crate::platform::Phone;
 use crate::ticket::{OpenError, SealError, SealedTicket, Session, Ticket, UnverifiedTicket};
+use discovery::Public;
 use error::ApiError;
 use flight::Flights;
 use limits::Limits;
@@ -80,7 +80,7 @@ const BUILD_VERSION: &str = env!("BUILD_VERSION");
 pub struct AppState {
     settings: Settings,
     /// What `/openapi.json` answers.
-    description: Value,
+    description: Public,
     apps: HashMap<AppId, Served, foldhash::fast::RandomState>,
     services: Vec<Service>,
     live: ArcSwap<Live>,
@@ -147,7 +147,7 @@ impl AppState {
         let limits = Limits::new(&settings.limits);
         let apps = apps.into_iter().map(|app| (app.id.clone(), Served { identity: IdentityHeaders::new(&app), app }));
         Ok(Arc::new(Self {
-            description: openapi::description(&settings),
+            description: Public::new(&openapi::description(&settings)),
             settings,
             apps: apps.collect(),
             services,
@@ -316,10 +316,13 @@ impl fmt::Debug for AppState {
     }
 }
 
+fn json_text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("answers have text for keys, so they are always JSON")
+}
+
 /// An answer of JSON with status 200: some platforms' clients take no other status for a success.
 fn json_answer(value: &impl Serialize) -> Response {
-    let text = serde_json::to_string(value).expect("answers have text for keys, so they are always JSON");
-    let mut response = Response::new(Body::from(text));
+    let mut response = Response::new(Body::from(json_text(value)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -18,6 +18,7 @@ use hyper::header::CONNECTION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -30,6 +31,9 @@ use io::WatchedIo;
 /// The largest head that a connection holds: 16 KiB of header section, which the routes refuse with their own error, and
 /// some for the path. What more comes is thrown away. Memory follows from it: docs/OPERATING.md, "Memory".
 const MAX_HEAD_LEN: usize = 24 << 10;
+/// What the system may hold of a connection in each direction, and doubles for its own needs. Left alone, it holds megabytes for
+/// a client that does not read, and counts them among the memory of a container.
+const SOCKET_BUFFER_LEN: usize = 32 << 10;
 /// How long to wait after `accept` failed, for want of file descriptors as a rule.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -56,6 +60,7 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
 ) {
     let (routes, count) = (Arc::new(routes.into()), Arc::new(count));
+    bound_buffers(&listener);
     let room = Arc::new(Semaphore::new(limits.max_connections));
     let stopped = stop.clone();
     tokio::select! {
@@ -67,6 +72,15 @@ pub async fn serve(
     let all = u32::try_from(limits.max_connections).unwrap_or(u32::MAX);
     if timeout(limits.shutdown_grace, room.acquire_many(all)).await.is_err() {
         tracing::warn!("connections were cut off at the end of the shutdown grace");
+    }
+}
+
+/// Connections have the sizes of their listener.
+fn bound_buffers(listener: &TcpListener) {
+    let set = sockopt::set_socket_send_buffer_size(listener, SOCKET_BUFFER_LEN)
+        .and_then(|()| sockopt::set_socket_recv_buffer_size(listener, SOCKET_BUFFER_LEN));
+    if let Err(error) = set {
+        tracing::warn!(%error, "cannot bound what the system holds of each connection");
     }
 }
 

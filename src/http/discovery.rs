@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use hyper::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH};
+use hyper::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH};
 use hyper::{HeaderMap, StatusCode};
 use serde::Serialize;
 use serde_json::json;
@@ -12,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::{ApiError, ErrorCode};
 use super::token::GRANT_TYPE;
-use super::{AppState, json_answer};
+use super::{AppState, json_text};
 
 /// Shorter than the lead of a JWT key, so that whoever caches the keys has a new one before it signs.
 const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
@@ -20,7 +21,7 @@ const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
 /// The public keys of everything that may still be alive.
 pub(super) async fn jwks(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Response {
     let live = state.ring();
-    cacheable(&live.signers.jwks(&live.ring, state.now()), &headers)
+    Public::new(&live.signers.jwks(&live.ring, state.now())).answer(&headers)
 }
 
 /// Where tokens, introspection and keys are. Nothing, unless the server knows its own name.
@@ -39,27 +40,39 @@ pub(super) async fn metadata(State(state): State<Arc<AppState>>, headers: Header
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
         "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
     });
-    Ok(cacheable(&metadata, &headers))
+    Ok(Public::new(&metadata).answer(&headers))
 }
 
-/// For anybody, for five minutes, and 304 for who has it already (RFC 9110 section 13.1.2).
-pub(super) fn cacheable(value: &impl Serialize, headers: &HeaderMap) -> Response {
-    let mut response = json_answer(value);
-    let text = serde_json::to_vec(value).unwrap_or_default();
-    let sum = hex::encode(Sha256::digest(text).first_chunk::<8>().copied().unwrap_or_default());
-    let etag = format!("\"{sum}\"");
-    let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    if known
-        .flat_map(|list| list.split(','))
-        .any(|one| one.trim().trim_start_matches("W/") == etag || one.trim() == "*")
-    {
-        response = StatusCode::NOT_MODIFIED.into_response();
+/// JSON that is the same for everybody.
+#[derive(Debug)]
+pub(super) struct Public {
+    text: Bytes,
+    etag: HeaderValue,
+}
+
+impl Public {
+    pub(super) fn new(value: &impl Serialize) -> Self {
+        let text = json_text(value);
+        let sum = hex::encode(Sha256::digest(&text).first_chunk::<8>().copied().unwrap_or_default());
+        let etag = HeaderValue::from_str(&format!("\"{sum}\"")).expect("hex digits may stand in a header");
+        Self { text: text.into(), etag }
     }
-    let fields = response.headers_mut();
-    fields.insert(CACHE_CONTROL, CACHE);
-    fields.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    if let Ok(etag) = HeaderValue::from_str(&etag) {
-        fields.insert(ETAG, etag);
+
+    /// Publicly cacheable for five minutes, and 304 to whoever has it already (RFC 9110 section 13.1.2).
+    pub(super) fn answer(&self, headers: &HeaderMap) -> Response {
+        let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+        let is_known = known
+            .flat_map(|list| list.split(','))
+            .any(|one| one.trim().trim_start_matches("W/") == self.etag || one.trim() == "*");
+        let mut response = if is_known {
+            StatusCode::NOT_MODIFIED.into_response()
+        } else {
+            ([(CONTENT_TYPE, "application/json")], self.text.clone()).into_response()
+        };
+        let fields = response.headers_mut();
+        fields.insert(CACHE_CONTROL, CACHE);
+        fields.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        fields.insert(ETAG, self.etag.clone());
+        response
     }
-    response
 }

@@ -7,7 +7,6 @@ use axum::response::Response;
 use hyper::HeaderMap;
 use serde_json::Value;
 
-use super::discovery::cacheable;
 use super::{AppState, Settings};
 
 /// Kept by hand. A test compares it with the routes and with what they answer.
@@ -17,7 +16,7 @@ const COMPAT_PREFIX: &str = "/miniLogin/";
 
 /// The description, the same for everybody.
 pub(super) async fn show(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Response {
-    cacheable(&state.description, &headers)
+    state.description.answer(&headers)
 }
 
 /// The description with this server's version and address in it, and with the routes that are configured.

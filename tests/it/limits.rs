@@ -190,6 +190,20 @@ async fn pipelined_requests_are_answered_in_order() {
 }
 
 #[tokio::test]
+async fn a_client_that_asks_much_and_reads_nothing_is_closed_after_the_idle_timeout() {
+    let server = start(ConnectionLimits { idle_timeout: ms(300), header_timeout: ms(300), ..LIMITS }).await;
+    let mut connection = server.connect().await;
+    let call = Call::get("/openapi.json");
+    connection.try_send(call.to_bytes().repeat(1000)).await;
+    within_5_s("it is counted", async { while server.limit_reached("idle_timeout").await == 0 {} }).await;
+    let mut answers = 0;
+    while connection.try_answer(&call, SOON).await.is_some() {
+        answers += 1;
+    }
+    assert!((1..100).contains(&answers), "{answers} answers of 65 KB were made for nobody");
+}
+
+#[tokio::test]
 async fn http_1_0_is_answered_and_closed() {
     let server = TestServer::start().await;
     let mut connection = server.connect().await;

@@ -14,6 +14,7 @@ mod demo;
 mod hardening;
 mod healthcheck;
 mod keys;
+mod manifest;
 mod matrix;
 mod memory;
 mod operators;

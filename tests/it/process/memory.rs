@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use super::support::{Site, simulator};
 
 /// The most memory that process `pid` has had, in KiB.
-fn peak_kib(pid: u32) -> u64 {
+pub(super) fn peak_kib(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     peak.trim().trim_end_matches(" kB").parse().unwrap()

@@ -52,16 +52,16 @@ fn a_cut_off_in_a_list_with_another_mode_and_a_strange_entry_is_in_force() {
 }
 
 /// A connection that stays open, and the status of one check after the other on it.
-struct Held(TcpStream);
+pub(super) struct Held(TcpStream);
 
 impl Held {
-    fn open(address: SocketAddr) -> Self {
+    pub(super) fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         Self(stream)
     }
 
-    fn verify(&mut self, ticket: &str) -> u16 {
+    pub(super) fn verify(&mut self, ticket: &str) -> u16 {
         write!(self.0, "GET /v1/verify HTTP/1.1\r\nHost: a\r\nweixinauth: {ticket}\r\n\r\n").unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
