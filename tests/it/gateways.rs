@@ -12,5 +12,6 @@ mod migration;
 mod protocol;
 mod refusal;
 mod service;
+mod sockets;
 mod traffic;
 mod websocket;
