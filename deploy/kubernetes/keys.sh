@@ -100,8 +100,11 @@ with)
     [ $# -gt 0 ] || die "usage: keys.sh with COMMAND..."
     in_a_copy
     fetch "$copy"
-    "$@"
+    # What a failing command has done counts: keys revoke exits with 1 also when the key is revoked and nothing seals.
+    status=0
+    "$@" || status=$?
     send "$copy"
+    exit "$status"
     ;;
 init)
     in_a_copy

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::drill::http::{Http, kid_of};
-use crate::drill::process::{APPID, Replica, Setup, Site, cli};
+use crate::drill::process::{APPID, Replica, Setup, Site, cli, cli_fails};
 use crate::drill::within;
 
 const POLL: &str = "100ms";
@@ -184,7 +184,8 @@ async fn power_is_taken_away_while_another_file_is_broken() {
     patient.suffers("a broken list").await;
     assert_eq!(checked(&one).await.error(), "ticket_revoked");
 
-    cli(&["keys", "revoke", &kid_of(&one)], keys);
+    let told = cli_fails(&["keys", "revoke", &kid_of(&one)], keys);
+    assert!(told.contains("is revoked, but NOTHING SEALS"), "{told}");
     within(SOON, "revoked", async || checked(&patient.ticket).await.error() == "invalid_ticket").await;
     assert_eq!(http.metric(&replica.admin, FAILED).await, Some(1.0));
 }

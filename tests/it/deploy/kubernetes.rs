@@ -276,6 +276,18 @@ async fn revoking_the_sealing_key_is_one_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_is_sent_also_from_a_directory_that_is_otherwise_broken() {
+    let cluster = Cluster::start().await;
+    let kid = cluster.ticket_kid();
+    cluster.api.lock().unwrap().data.insert("ticket-00000000.key".to_owned(), "e30=".to_owned());
+    let output = cluster.script(&["with", "auth-ticket", "keys", "revoke", &kid]).await;
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert!(told(&output).contains("NOTHING SEALS"), "{}", told(&output));
+    let files = cluster.files();
+    assert!(files.contains(&format!("ticket-{kid}.revoked")), "{files:?}\n{}", told(&output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn cut_offs_are_added_and_replaced_as_a_whole() {
     let cluster = Cluster::start().await;
     cluster.succeeds(&["with", "auth-ticket", "cutoff", "add", "--all"]).await;

@@ -180,6 +180,14 @@ pub(crate) fn cli(arguments: &[&str], keys: &Path) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Runs a command that does what it can and fails all the same, and gives back what it complained of.
+pub(crate) fn cli_fails(arguments: &[&str], keys: &Path) -> String {
+    let output = Command::new(BINARY).args(arguments).arg("--keys").arg(keys).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {stderr}");
+    stderr
+}
+
 /// The 8 digits after `ticket-` in what a command printed.
 pub(crate) fn kid_in(printed: &str) -> String {
     let at = printed.find("ticket-").expect("it names a ticket key");
