@@ -154,6 +154,7 @@ impl SessionKey {
     }
 
     /// The 16 bytes that the usual key's base64 stands for: an AES-128 key.
+    #[cfg(feature = "server")]
     pub(crate) fn as_16_bytes(&self) -> Option<&[u8; KEY_16_LEN]> {
         match &self.0 {
             SessionKeyForm::Packed(key) => Some(key.expose()),

@@ -23,7 +23,7 @@ mod ticket;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Stateless login for mini-programs: a platform's login code becomes a sealed, expiring ticket
 ///
@@ -74,8 +74,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Simulator(options) => options.run(),
         Command::Doctor(options) => options.run(),
         Command::Healthcheck(options) => options.run(),
-        Command::Completions(options) => options.run(),
-        Command::Man(options) => options.run(),
+        Command::Completions(options) => options.run(Cli::command()),
+        Command::Man(options) => options.run(Cli::command()),
     };
     log::finish();
     let code = report::exit_code(result);
@@ -85,8 +85,6 @@ pub(crate) fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

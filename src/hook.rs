@@ -4,6 +4,9 @@
 //! followed nowhere, and has a deadline; an owner's service that does not answer is left alone for a while.
 
 mod answer;
+mod error;
+
+pub use error::CallError;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +18,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
 use crate::breaker::{Breaker, BreakerOptions, Pass, Stopped};
-use crate::claims::{ClaimError, OwnerClaims};
+use crate::claims::OwnerClaims;
 use crate::outbound::{self, Unreachable};
 
 /// The owner's service that says who a user is to him.
@@ -114,70 +117,6 @@ pub enum Verdict {
     NotBound,
     /// 403: keep him out.
     Refused,
-}
-
-/// Why there is no [`Verdict`]. Never holds a URL or anything of an answer but its status.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CallError {
-    /// It has failed again and again, so nothing was sent.
-    #[error("left alone after repeated failures")]
-    Stopped {
-        /// After how many seconds there is a chance.
-        retry_after_s: u64,
-    },
-    /// Too many questions are out already, so nothing was sent.
-    #[error("too many calls are running")]
-    Busy,
-    /// No whole answer within the deadline.
-    #[error("no answer in time")]
-    Timeout,
-    /// No connection, so nothing was sent.
-    #[error("cannot be reached: {0}")]
-    Unreachable(Unreachable),
-    /// The connection ended, or ceased to be HTTP, before the answer was whole.
-    #[error("the answer is cut off")]
-    CutOff,
-    /// Another HTTP status than 200, 403 and 404.
-    #[error("HTTP status {0}")]
-    Status(u16),
-    /// More than the given number of bytes.
-    #[error("the answer is longer than {0} bytes")]
-    TooLong(usize),
-    /// Not the JSON that was promised.
-    #[error("the answer is not JSON with the text claims, once")]
-    Malformed,
-    /// Claims that cannot be sealed.
-    #[error(transparent)]
-    Claims(#[from] ClaimError),
-}
-
-impl CallError {
-    /// Its name for metrics.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Stopped { .. } => "stopped",
-            Self::Busy => "busy",
-            Self::Timeout => "timeout",
-            Self::Unreachable(why) => why.as_str(),
-            Self::CutOff => "cut_off",
-            Self::Status(_) => "status",
-            Self::TooLong(_) => "too_long",
-            Self::Malformed => "malformed",
-            Self::Claims(_) => "bad_claims",
-        }
-    }
-
-    /// Whether it says that the service as a whole is not there. What may be the fault of one user's data does not, or
-    /// that user could keep all others out.
-    const fn is_outage(self) -> bool {
-        match self {
-            Self::Timeout | Self::Unreachable(_) | Self::CutOff => true,
-            Self::Status(status) => matches!(status, 429 | 502..=504),
-            _ => false,
-        }
-    }
 }
 
 impl Hook {

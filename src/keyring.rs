@@ -41,6 +41,17 @@ pub struct RingContent {
     pub fingerprint: Fingerprint,
 }
 
+impl RingContent {
+    /// When the newest key or cut-off was made, and which key it is; `None` for a cut-off. A revoked key does not count.
+    #[must_use]
+    pub fn newest(&self) -> Option<(UnixSeconds, Option<KeyName>)> {
+        let alive = self.keys.iter().filter(|key| !self.revoked.contains(&key.name()));
+        let keys = alive.map(|key| (key.spec().created, Some(key.name())));
+        let cutoffs = self.cutoffs.as_ref().and_then(|cutoffs| cutoffs.newest()).map(|created| (created, None));
+        keys.chain(cutoffs).max_by_key(|(created, _)| *created)
+    }
+}
+
 /// 8 bytes that name the content of a key ring, shown as 16 hex digits.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Fingerprint(pub [u8; 8]);

@@ -4,30 +4,35 @@
 //! what to do about it. Writing only ever adds a whole file or removes one; a crash at any point leaves a ring that loads.
 
 mod access;
+mod error;
 mod follow;
 mod handle;
+mod names;
+mod problem;
 mod read;
 mod reload;
 mod spare;
 mod write;
 
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use error::LoadError;
 pub use follow::follow;
-pub use handle::MakeError;
-pub use read::{FileProblem, PassedOver, Problem, Scan};
+pub use handle::{MakeError, Owner};
+pub use problem::{FileProblem, Problem};
+pub use read::{PassedOver, Scan};
 pub use reload::{Reload, ReloadError, Reloader};
 pub use write::{WriteError, WriteLock};
 
 use handle::Handle;
+use names::{CUTOFFS, key_file_name, revoked_file_name};
 
 use crate::clock::{LEEWAY_S, UnixSeconds};
 use crate::keyring::cutoffs::{Ahead, Cutoff, Recovered};
-use crate::keyring::{AppId, KeyName, KeyRing, RingContent, RingError};
+use crate::keyring::{AppId, KeyName, KeyRing, RingContent};
 
 /// A keys directory, and whose reading of its files is acceptable.
 #[derive(Clone, Debug)]
@@ -36,157 +41,6 @@ pub struct Directory {
     allow_group_read: bool,
     /// Where it was opened once for all; otherwise its path is followed for each look.
     held: Option<Arc<Handle>>,
-}
-
-/// Whom a directory belongs to.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[expect(clippy::exhaustive_structs, reason = "two numbers")]
-pub struct Owner {
-    /// The user.
-    pub uid: u32,
-    /// The group.
-    pub gid: u32,
-}
-
-/// Why a directory gives no ring.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LoadError {
-    /// The directory is missing or cannot be listed.
-    #[error("cannot list {}", path.display())]
-    List {
-        /// The directory.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The path leads to something else than a directory.
-    #[error("{} is not a directory", .0.display())]
-    NotADirectory(PathBuf),
-    /// People other than the owner could put files into it.
-    #[error("{} is writable by its group or by others (mode {mode:04o})", path.display())]
-    WritableByOthers {
-        /// The directory.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// Its owner could put files into it, and is nobody whom that is trusted to.
-    #[error("{} is owned by user {uid}, who is neither root nor the user that runs this", path.display())]
-    ForeignOwner {
-        /// The directory.
-        path: PathBuf,
-        /// Its owner.
-        uid: u32,
-    },
-    /// A volume whose files were replaced during every scan of it.
-    #[error("{} was replaced each time that it was read", .0.display())]
-    Restless(PathBuf),
-    /// Files that are not as they must be, at least one.
-    #[error("{}", Problems(.0))]
-    Files(Vec<FileProblem>),
-    /// The files are right one by one, but not together.
-    #[error(transparent)]
-    Ring(#[from] RingError),
-    /// There is no key for tickets.
-    #[error("no ticket key in {}{}", path.display(), Others(*.passed_over))]
-    NoTicketKey {
-        /// The directory.
-        path: PathBuf,
-        /// How many files in it are for others, a newer version perhaps.
-        passed_over: usize,
-    },
-    /// The newest key or cut-off was made in what this clock takes for the future.
-    #[error("the clock says {now}, but {} was made at {created}: the clock is behind, or was ahead then", Made(path, *key))]
-    ClockBehind {
-        /// The file.
-        path: PathBuf,
-        /// The key in it; `None` for a cut-off.
-        key: Option<KeyName>,
-        /// When it says it was made.
-        created: UnixSeconds,
-        /// What the clock says.
-        now: UnixSeconds,
-    },
-}
-
-impl LoadError {
-    /// What to do about it, as a line to follow the error.
-    #[must_use]
-    pub fn remedy(&self) -> Option<String> {
-        match self {
-            Self::List { path, source } if source.kind() == io::ErrorKind::NotFound => Some(first_keys(path)),
-            Self::NoTicketKey { path, passed_over: 0 } => Some(first_keys(path)),
-            Self::NoTicketKey { .. } => Some("use the version that wrote the other files, or a newer one".to_owned()),
-            Self::List { path, source } if source.kind() == io::ErrorKind::PermissionDenied => {
-                let path = path.display();
-                Some(format!("the user who runs the server has to own and read it: ls -ld {path}; chmod u+rwx {path}"))
-            }
-            Self::Restless(_) => Some("try again when whatever replaces it has come to rest".to_owned()),
-            Self::NotADirectory(_) => Some("give the directory that holds the key files".to_owned()),
-            Self::WritableByOthers { path, .. } => Some(format!("chmod go-w {}", path.display())),
-            Self::Ring(RingError::SameSecret(..)) => {
-                Some("one of the two is a copy: remove the one that was made by hand".to_owned())
-            }
-            Self::List { .. } | Self::Files(_) | Self::Ring(RingError::SameAppTag(..)) => None,
-            Self::ForeignOwner { path, uid } => {
-                let (path, own) = (path.display(), rustix::process::geteuid().as_raw());
-                Some(format!("run as user {uid}, or give the directory to the user that runs this: chown {own} {path}"))
-            }
-            Self::ClockBehind { path, key, .. } => {
-                let directory = path.parent().unwrap_or(path).display();
-                let way_back = match key {
-                    Some(key) => format!("auth-ticket keys revoke {key} --keys {directory}"),
-                    None => format!("auth-ticket cutoff list --keys {directory} shows it, cutoff remove takes it back"),
-                };
-                Some(format!("set the clock (NTP); if it is right, {way_back}"))
-            }
-        }
-    }
-}
-
-/// What to do about a directory without keys. A replica that made keys of its own would refuse the tickets of all others.
-fn first_keys(directory: &Path) -> String {
-    let directory = directory.display();
-    format!(
-        "on a replica, copy them there; the first keys of a new installation: auth-ticket keys init --keys {directory}"
-    )
-}
-
-/// A cut-off is one of several in its file, a key the only one.
-struct Made<'a>(&'a Path, Option<KeyName>);
-
-impl fmt::Display for Made<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.1.is_some() { "" } else { "a cut-off in " })?;
-        write!(f, "{}", self.0.display())
-    }
-}
-
-struct Others(usize);
-
-impl fmt::Display for Others {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            0 => Ok(()),
-            1 => f.write_str(" that this program knows; 1 file is passed over"),
-            several => write!(f, " that this program knows; {several} files are passed over"),
-        }
-    }
-}
-
-struct Problems<'a>(&'a [FileProblem]);
-
-impl fmt::Display for Problems<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            [only] => write!(f, "{only}"),
-            several => {
-                write!(f, "{} files are not as they must be", several.len())?;
-                several.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
-            }
-        }
-    }
 }
 
 impl Directory {
@@ -332,10 +186,10 @@ impl Directory {
 
     /// Refuses a clock that is more than the leeway before the making of what was made last: it would choose the wrong key.
     fn check_clock(&self, content: &RingContent, now: UnixSeconds) -> Result<(), LoadError> {
-        let Some((created, key)) = newest(content).filter(|(created, _)| *created > now.plus(LEEWAY_S)) else {
+        let Some((created, key)) = content.newest().filter(|(created, _)| *created > now.plus(LEEWAY_S)) else {
             return Ok(());
         };
-        let file = key.map_or_else(|| read::CUTOFFS.to_owned(), key_file_name);
+        let file = key.map_or_else(|| CUTOFFS.to_owned(), key_file_name);
         Err(LoadError::ClockBehind { path: self.path.join(file), key, created, now })
     }
 
@@ -397,27 +251,9 @@ impl Directory {
     }
 }
 
-/// What was made last, and when; a revoked key does not count.
-fn newest(content: &RingContent) -> Option<(UnixSeconds, Option<KeyName>)> {
-    let alive = content.keys.iter().filter(|key| !content.revoked.contains(&key.name()));
-    let keys = alive.map(|key| (key.spec().created, Some(key.name())));
-    let cutoffs = content.cutoffs.as_ref().and_then(|cutoffs| cutoffs.newest()).map(|created| (created, None));
-    keys.chain(cutoffs).max_by_key(|(created, _)| *created)
-}
-
 /// What `listing` holds, whatever the time: commands take each cut-off for what it says.
 fn at_any_time(listing: read::Listing) -> Scan {
     listing.parse(UnixSeconds::MAX, &mut Ahead::default())
-}
-
-/// `ticket-a1b2c3d4.key`
-fn key_file_name(name: KeyName) -> String {
-    format!("{name}.key")
-}
-
-/// `ticket-a1b2c3d4.revoked`
-fn revoked_file_name(name: KeyName) -> String {
-    format!("{name}.revoked")
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ pub mod jwt;
 pub mod keyring;
 #[cfg(feature = "tower")]
 pub mod keystore;
+#[cfg(feature = "tower")]
+mod opener;
 #[cfg(feature = "server")]
 mod outbound;
 #[cfg(feature = "server")]

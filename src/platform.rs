@@ -22,6 +22,7 @@ mod error;
 mod identity;
 pub mod kind;
 pub mod phone;
+mod setup;
 pub mod user_data;
 pub mod weapp;
 
@@ -30,8 +31,8 @@ pub use code::{Code, CodeError};
 pub use encrypted::{Encrypted, EncryptedError};
 pub use error::{Errcode, ErrorDetail, FailedReason, PlatformError, Rid};
 pub use identity::{Identity, IdentityError};
-pub use kind::{Kind, PlatformOptions, SetupError};
 pub use phone::{Phone, PhoneError};
+pub use setup::{Kind, PlatformOptions, SetupError};
 pub use user_data::{UserData, UserDataError};
 
 /// What a platform may have beyond logins.

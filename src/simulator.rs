@@ -25,15 +25,14 @@ use std::future::ready;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
 use axum::middleware;
 use axum::response::Response;
-use http_body_util::BodyExt as _;
 use hyper::header::{DATE, HeaderValue};
 
 use crate::clock::Clock;
 
 mod answers;
+mod body;
 mod codes;
 mod endpoint;
 mod faults;
@@ -46,26 +45,14 @@ mod tokens;
 mod users;
 mod wechat;
 
+pub use users::SimulatedUser;
+
 use wechat::Wechat;
 
 /// The simulated platforms. Clones share their state.
 #[derive(Clone)]
 pub struct Simulator {
     wechat: Arc<Wechat>,
-}
-
-/// What a simulated platform says about a user when asked for it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct SimulatedUser {
-    /// The user's name within the app.
-    pub openid: String,
-    /// The user's name across apps.
-    pub unionid: String,
-    /// The phone number, without the country.
-    pub phone: String,
-    /// The country of the phone number: `86`, or `852` for names that begin with `hk.`.
-    pub country_code: String,
 }
 
 impl Simulator {
@@ -110,25 +97,6 @@ impl fmt::Debug for Simulator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Simulator").finish_non_exhaustive()
     }
-}
-
-/// The whole body, or nothing if it is too long or breaks off. Reads on beyond the limit for a while, so that the
-/// client gets around to reading the refusal.
-async fn read_body(mut body: Body) -> Option<Vec<u8>> {
-    const MAX_LEN: usize = 64 * 1024;
-    const MAX_DRAINED_LEN: usize = 2 * 1024 * 1024;
-    let mut kept = Vec::new();
-    let mut read_len = 0;
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.ok()?.into_data() else { continue };
-        read_len += data.len();
-        if read_len <= MAX_LEN {
-            kept.extend_from_slice(&data);
-        } else if read_len > MAX_DRAINED_LEN {
-            return None;
-        }
-    }
-    (read_len <= MAX_LEN).then_some(kept)
 }
 
 #[cfg(test)]

@@ -10,23 +10,23 @@
 mod base64url;
 mod buffer;
 pub mod inspect;
+mod session;
 mod wire;
 
 use std::fmt;
 
-use crate::claims::{OwnerClaims, PhoneNumber, PlatformId, SessionKey};
+pub use buffer::MAX_TICKET_LEN;
+pub use session::Session;
+
 use crate::clock::{LEEWAY_S, UnixSeconds};
-use crate::keyring::{AppId, AppTag, KeyId, KeyRing, LoginId, NoOpeningKey, Purpose};
+use crate::keyring::{AppId, AppTag, KeyId, KeyRing, NoOpeningKey, Purpose};
 use crate::seal::{self, NONCE_LEN, TAG_LEN};
-use buffer::Buffer;
+use buffer::{Buffer, MAX_BYTES};
 use wire::Claims;
 
-/// Longest ticket that is looked at, in characters.
-pub const MAX_TICKET_LEN: usize = 1024;
 /// Life of a login handle and of a phone proof, in seconds.
 pub const LOGIN_HANDLE_TTL_S: u64 = 300;
 
-const MAX_BYTES: usize = MAX_TICKET_LEN / 4 * 3;
 /// The format version that this program writes and reads.
 pub const VERSION: u8 = 1;
 const HEADER_LEN: usize = 1 + KeyId::LEN + AppTag::LEN;
@@ -101,26 +101,6 @@ pub enum SealError {
     Randomness,
 }
 
-/// What one ticket after another carries from a login to the session's end.
-#[derive(Debug)]
-#[expect(clippy::exhaustive_structs, reason = "the claims of ticket version 1")]
-pub struct Session {
-    /// Who it is, for this app.
-    pub openid: PlatformId,
-    /// Who it is, for all apps of one owner.
-    pub unionid: Option<PlatformId>,
-    /// The platform's session key; absent where the platform has none.
-    pub session_key: Option<SessionKey>,
-    /// A phone number that the platform has vouched for.
-    pub phone: Option<PhoneNumber>,
-    /// The owner's own claims.
-    pub owner_claims: Option<OwnerClaims>,
-    /// Which login it is.
-    pub login_id: LoginId,
-    /// When that login was.
-    pub auth_time: UnixSeconds,
-}
-
 /// An opened ticket: authentic, of the right form, alive and not cut off at the moment of opening.
 #[derive(Debug)]
 pub struct Ticket {
@@ -169,13 +149,6 @@ impl Session {
     ) -> Result<SealedTicket, SealError> {
         let nonce = seal::draw_nonce().map_err(|_| SealError::Randomness)?;
         self.seal_with_nonce(ring, app, purpose, now, policy, &nonce)
-    }
-
-    /// Whether a cut-off of `ring` refuses it.
-    #[must_use]
-    pub fn is_cut_off(&self, ring: &KeyRing, app: &AppId) -> bool {
-        let cutoffs = ring.cutoffs();
-        !cutoffs.is_empty() && cutoffs.cuts_off(app, self.openid.as_str(), self.login_id, self.auth_time)
     }
 
     fn seal_with_nonce(

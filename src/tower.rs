@@ -63,7 +63,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use ::http::HeaderMap;
-use arc_swap::ArcSwap;
 
 pub use crate::bearer::Refusal;
 pub use extract::AuthTicket;
@@ -73,18 +72,16 @@ use crate::bearer::presented_ticket;
 use crate::clock::{Clock, SystemClock};
 use crate::keyring::{AppId, KeyRing, Purpose};
 use crate::keystore::{self, Directory, LoadError, Reload, Reloader};
-use crate::rescan::{LookTrouble, Rescans};
-use crate::ticket::{OpenError, Policy, Ticket, UnverifiedTicket};
+use crate::opener::Opener;
+use crate::rescan::LookTrouble;
+use crate::ticket::{OpenError, Policy};
 
 /// Checks tickets against the keys of a directory. Cheap to clone; all clones share the keys.
 #[derive(Clone)]
 pub struct Verifier(Arc<Shared>);
 
 struct Shared {
-    ring: ArcSwap<KeyRing>,
-    rescans: Rescans,
-    policy: Policy,
-    clock: Arc<dyn Clock>,
+    opener: Opener<KeyRing>,
     watched: AtomicBool,
     /// Whether the last ticket was refused because nobody looks at the keys.
     refuses: AtomicBool,
@@ -129,15 +126,12 @@ impl Verifier {
             tracing::warn!("{file}");
         }
         let shared = Arc::new(Shared {
-            ring: ArcSwap::from_pointee(ring),
-            rescans: Rescans::default(),
             // A service seals nothing, so the life of new tickets is not its business.
-            policy: Policy { ttl_s: 0, max_session_s: max_session.as_secs() },
-            clock,
+            opener: Opener::new(ring, Policy { ttl_s: 0, max_session_s: max_session.as_secs() }, clock),
             watched: AtomicBool::new(true),
             refuses: AtomicBool::new(false),
         });
-        shared.rescans.attend(USUAL_POLL);
+        shared.opener.rescans().attend(USUAL_POLL);
         Ok((Self(Arc::clone(&shared)), Watch { shared, reloader: Some(reloader) }))
     }
 
@@ -165,11 +159,10 @@ impl Verifier {
         if !self.0.is_watched() {
             return Err(Refusal::NotSetUp);
         }
-        let result = match self.open(presented_ticket(headers)?) {
-            Err(OpenError::UnknownKey(_)) if self.0.rescans.ask().await => self.open(presented_ticket(headers)?),
-            result => result,
-        };
-        match result {
+        let opener = &self.0.opener;
+        let attempt = || Ok::<_, Refusal>(opener.open(&opener.current(), presented_ticket(headers)?, Purpose::Ticket));
+        let is_unknown_key = |result: &Result<_, _>| matches!(result, Ok(Err(OpenError::UnknownKey(_))));
+        match opener.with_look(attempt, is_unknown_key).await? {
             Ok(ticket) => Ok(AuthTicket::new(&ticket)),
             Err(error) => {
                 tracing::debug!("a ticket is refused: {error}");
@@ -177,16 +170,12 @@ impl Verifier {
             }
         }
     }
-
-    fn open(&self, claimed: UnverifiedTicket) -> Result<Ticket, OpenError> {
-        claimed.open(&self.0.ring.load(), Purpose::Ticket, self.0.clock.now(), &self.0.policy)
-    }
 }
 
 impl Shared {
     /// Whether revocations arrive: the keys are looked at, and were so lately. The change is logged, not each refusal.
     fn is_watched(&self) -> bool {
-        let is_late = || matches!(self.rescans.trouble(), Some(LookTrouble::Late { .. }));
+        let is_late = || matches!(self.opener.rescans().trouble(), Some(LookTrouble::Late { .. }));
         let is_watched = self.watched.load(Ordering::Relaxed) && !is_late();
         if self.refuses.load(Ordering::Relaxed) == is_watched {
             self.refuses.store(!is_watched, Ordering::Relaxed);
@@ -207,12 +196,12 @@ impl Watch {
     /// cut-offs, and the log says so. Runs in a Tokio runtime, for as long as the service.
     pub async fn run(mut self, every: Duration) {
         let Some(reloader) = self.reloader.take() else { return };
+        let opener = &self.shared.opener;
         let put = |reload| match reload {
             Reload::Unchanged => {}
-            Reload::Taken { ring, .. } | Reload::Kept { ring, .. } => self.shared.ring.store(Arc::new(ring)),
+            Reload::Taken { ring, .. } | Reload::Kept { ring, .. } => opener.swap(ring),
         };
-        keystore::follow(reloader, Arc::clone(&self.shared.clock), &self.shared.rescans, every, |_| Poll::Pending, put)
-            .await;
+        keystore::follow(reloader, Arc::clone(opener.clock()), opener.rescans(), every, |_| Poll::Pending, put).await;
     }
 }
 
@@ -224,7 +213,7 @@ impl Drop for Watch {
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verifier").field("fingerprint", &self.0.ring.load().fingerprint()).finish_non_exhaustive()
+        f.debug_struct("Verifier").field("fingerprint", &self.0.opener.current().fingerprint()).finish_non_exhaustive()
     }
 }
 

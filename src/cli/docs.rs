@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::{Args, Command, CommandFactory, ValueHint};
+use clap::{Args, Command, ValueHint};
 use clap_complete::Shell;
 
 use super::report::WithHint;
@@ -27,13 +27,14 @@ pub(crate) struct Completions {
 }
 
 impl Completions {
-    pub(crate) fn run(&self) -> anyhow::Result<()> {
+    /// `program` is the whole command line.
+    pub(crate) fn run(&self, mut program: Command) -> anyhow::Result<()> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut super::Cli::command(), PROGRAM, &mut script);
+        clap_complete::generate(self.shell, &mut program, PROGRAM, &mut script);
         let script = String::from_utf8(script).context("the completion script is not text")?;
         let script = match self.shell {
             Shell::Bash => with_one_name(&script),
-            Shell::Fish => script + &argument_values(&super::Cli::command()),
+            Shell::Fish => script + &argument_values(&program),
             _ => script,
         };
         Ok(io::stdout().write_all(script.as_bytes())?)
@@ -73,9 +74,10 @@ pub(crate) struct Man {
 }
 
 impl Man {
-    pub(crate) fn run(&self) -> anyhow::Result<()> {
+    /// `program` is the whole command line.
+    pub(crate) fn run(&self, program: Command) -> anyhow::Result<()> {
         // `help` is no command that anybody looks up.
-        let mut program = super::Cli::command().disable_help_subcommand(true);
+        let mut program = program.disable_help_subcommand(true);
         program.build();
         match &self.out {
             None => Ok(io::stdout().write_all(&page::render(&program, &program)?)?),

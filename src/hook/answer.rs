@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::CallError;
+use super::error::CallError;
 use crate::claims::OwnerClaims;
 
 #[derive(Deserialize)]

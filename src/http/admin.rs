@@ -1,6 +1,6 @@
 //! `/healthz` and `/readyz`: for probes on the clients' address, for operators with reasons on theirs.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -9,25 +9,26 @@ use hyper::header::CONTENT_TYPE;
 use serde::Serialize;
 use serde_json::json;
 
-use super::error::{ApiError, ErrorCode};
-use super::request::read_body;
-use super::upstream::describe_difference;
-use super::{AppState, BUILD_VERSION, json_answer};
+use crate::http::answer::{BUILD_VERSION, json_answer};
+use crate::http::error::{ApiError, ErrorCode};
+use crate::http::request::read_body;
+use crate::http::state::AppState;
+use crate::http::upstream::describe_difference;
 use crate::keyring::{Concern, KeyUse, RingView};
 use crate::ticket::VERSION;
 
 /// The process lives.
-pub(super) async fn alive() -> StatusCode {
+pub(crate) async fn alive() -> StatusCode {
     StatusCode::OK
 }
 
 /// Whether tickets can be opened, as a status alone.
-pub(super) async fn ready_status(State(state): State<Arc<AppState>>) -> StatusCode {
+pub(crate) async fn ready_status(State(state): State<Arc<AppState>>) -> StatusCode {
     if can_open(&state) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
 /// The same, with what an operator should act on.
-pub(super) async fn ready(State(state): State<Arc<AppState>>) -> Response {
+pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> Response {
     let mut concerns = state.ring().concerns(state.now());
     // A ring without any key for JWTs is right as such, but not for a server that is to sign.
     if state.settings.signs() && state.ring().keys_of(KeyUse::Jwt).next().is_none() {
@@ -37,9 +38,14 @@ pub(super) async fn ready(State(state): State<Arc<AppState>>) -> Response {
     if let Some(why) = &*state.reload_failed.load() {
         reasons.push(format!("the keys directory is not right; the last good keys are in use: {why}"));
     }
-    let differences = state.clock_differences.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    reasons.extend(differences.iter().map(|(app, ahead_s)| format!("{app}: {}", describe_difference(*ahead_s))));
-    reasons.extend(state.rescans.trouble().map(|trouble| trouble.to_string()));
+    reasons.extend(
+        state
+            .upstream
+            .clock_differences()
+            .iter()
+            .map(|(app, ahead_s)| format!("{app}: {}", describe_difference(*ahead_s))),
+    );
+    reasons.extend(state.rescans().trouble().map(|trouble| trouble.to_string()));
     let (status, word) = match (can_open(&state), reasons.is_empty()) {
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         (true, false) => (StatusCode::OK, "degraded"),
@@ -51,7 +57,7 @@ pub(super) async fn ready(State(state): State<Arc<AppState>>) -> Response {
 }
 
 /// The keys, without anything secret, and what tells replicas apart.
-pub(super) async fn keys(State(state): State<Arc<AppState>>) -> Response {
+pub(crate) async fn keys(State(state): State<Arc<AppState>>) -> Response {
     json_answer(&Keys { version: BUILD_VERSION, ticket_version: VERSION, ring: state.ring().view(state.now()) })
 }
 
@@ -64,9 +70,9 @@ struct Keys {
 }
 
 /// All numbers.
-pub(super) async fn metrics(State(state): State<Arc<AppState>>) -> Response {
+pub(crate) async fn metrics(State(state): State<Arc<AppState>>) -> Response {
     const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    state.metrics.keys_looked_at(state.rescans.age());
+    state.metrics.keys_looked_at(state.rescans().age());
     let lines_dropped = state.log.get().map_or(0, |log| log.lines_dropped());
     match state.metrics.encode(&state.ring(), state.now(), lines_dropped) {
         Ok(text) => ([(CONTENT_TYPE, OPENMETRICS)], text).into_response(),
@@ -75,7 +81,7 @@ pub(super) async fn metrics(State(state): State<Arc<AppState>>) -> Response {
 }
 
 /// Levels and targets as in `RUST_LOG`, such as `debug` or `auth_ticket::http=trace` -> what is logged from now on.
-pub(super) async fn set_log(State(state): State<Arc<AppState>>, request: Request) -> Result<StatusCode, ApiError> {
+pub(crate) async fn set_log(State(state): State<Arc<AppState>>, request: Request) -> Result<StatusCode, ApiError> {
     const WHY: ApiError = ApiError::invalid_request(
         "the body is not a list of levels and targets such as info or warn,auth_ticket=debug",
     );

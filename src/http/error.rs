@@ -12,12 +12,12 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_A
 use serde::Serialize;
 use tracing::field::display;
 
-pub(super) use code::ErrorCode;
-pub(super) use platform::Stake;
+pub(crate) use code::ErrorCode;
+pub(crate) use platform::Stake;
 
-use super::limits::Limit;
 use crate::bearer::{NotPresented, Refusal};
 use crate::hook::CallError;
+use crate::http::labels::Limit;
 use crate::jwt::JwtError;
 use crate::platform::{EncryptedError, Errcode};
 use crate::request_id::RequestId;
@@ -30,7 +30,7 @@ const RETRY_LATER_S: u64 = 30;
 
 /// A refusal: what the client is told, and apart from that what the log says.
 #[derive(Clone, Debug)]
-pub(super) struct ApiError {
+pub(crate) struct ApiError {
     code: ErrorCode,
     /// ASCII without `"` and `\`, as RFC 6749 has it.
     description: Cow<'static, str>,
@@ -62,7 +62,7 @@ struct Told<'a> {
 }
 
 impl ApiError {
-    pub(super) const fn new(code: ErrorCode, description: &'static str) -> Self {
+    pub(crate) const fn new(code: ErrorCode, description: &'static str) -> Self {
         let retry_after_s = match code {
             ErrorCode::RateLimited | ErrorCode::UpstreamBusy | ErrorCode::Overloaded => Some(RETRY_SOON_S),
             ErrorCode::NoSealingKey => Some(RETRY_LATER_S),
@@ -80,12 +80,12 @@ impl ApiError {
         }
     }
 
-    pub(super) const fn invalid_request(description: &'static str) -> Self {
+    pub(crate) const fn invalid_request(description: &'static str) -> Self {
         Self::new(ErrorCode::InvalidRequest, description)
     }
 
     /// The owner's service said nothing of the user that could be used.
-    pub(super) fn no_verdict(error: &CallError, description: &'static str) -> Self {
+    pub(crate) fn no_verdict(error: &CallError, description: &'static str) -> Self {
         let told = Self::new(ErrorCode::UpstreamBusy, description);
         let retry_after_s = match error {
             CallError::Stopped { retry_after_s } => Some(*retry_after_s),
@@ -96,58 +96,58 @@ impl ApiError {
     }
 
     /// The platform answered something that cannot be sealed.
-    pub(super) const fn unusable_answer() -> Self {
+    pub(crate) const fn unusable_answer() -> Self {
         Self::new(ErrorCode::UpstreamFailed, "the platform gave no usable answer")
     }
 
     /// Says after how many seconds another try has a chance.
-    pub(super) const fn after_s(mut self, seconds: u64) -> Self {
+    pub(crate) const fn after_s(mut self, seconds: u64) -> Self {
         self.retry_after_s = Some(seconds);
         self
     }
 
     /// The client had tried `Basic`, so that is what it is challenged to.
-    pub(super) const fn after_basic(mut self) -> Self {
+    pub(crate) const fn after_basic(mut self) -> Self {
         self.basic_was_sent = true;
         self
     }
 
     /// After this answer the connection is of no more use: the rest of the request is not read.
-    pub(super) const fn closing(mut self) -> Self {
+    pub(crate) const fn closing(mut self) -> Self {
         self.closes_connection = true;
         self
     }
 
     /// It is a limit of ours that refuses.
-    pub(super) const fn at(mut self, limit: Limit) -> Self {
+    pub(crate) const fn at(mut self, limit: Limit) -> Self {
         self.limit = Some(limit);
         self
     }
 
-    pub(super) fn because(mut self, cause: &impl ToString) -> Self {
+    pub(crate) fn because(mut self, cause: &impl ToString) -> Self {
         self.cause = Some(Cause::Told(cause.to_string()));
         self
     }
 
     /// Whether a ticket was refused because the ring does not hold its key, which a look at the keys may change.
-    pub(super) const fn is_of_unknown_key(&self) -> bool {
+    pub(crate) const fn is_of_unknown_key(&self) -> bool {
         matches!(self.cause, Some(Cause::NotOpened(OpenError::UnknownKey(_))))
     }
 
-    pub(super) const fn code(&self) -> ErrorCode {
+    pub(crate) const fn code(&self) -> ErrorCode {
         self.code
     }
 
-    pub(super) fn limit(&self) -> Option<Limit> {
+    pub(crate) fn limit(&self) -> Option<Limit> {
         self.limit
     }
 
     /// Name and description, as the client is told.
-    pub(super) fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         format!("{}: {}", self.code.as_str(), self.description)
     }
 
-    pub(super) fn description(&self) -> &str {
+    pub(crate) fn description(&self) -> &str {
         &self.description
     }
 
@@ -162,7 +162,7 @@ impl ApiError {
     /// One line for the log, where the refusal is handled. `client` is whose request it was, as far as that is trusted.
     ///
     /// The message and the field `client` of a failed attempt are what programs such as fail2ban look for.
-    pub(super) fn log(&self, request_id: &RequestId, client: Option<IpAddr>) {
+    pub(crate) fn log(&self, request_id: &RequestId, client: Option<IpAddr>) {
         if !self.code.is_failed_attempt() {
             return self.log_check(request_id, client);
         }
@@ -171,7 +171,7 @@ impl ApiError {
     }
 
     /// The same for a check. Gateways ask with whatever their clients send, so a bad ticket is daily business.
-    pub(super) fn log_check(&self, request_id: &RequestId, client: Option<IpAddr>) {
+    pub(crate) fn log_check(&self, request_id: &RequestId, client: Option<IpAddr>) {
         let (client, error) = (client.map(display), self.code.as_str());
         match self.code {
             // The platform's line has said it at error level and what to do, once for each flood.
@@ -189,7 +189,7 @@ impl ApiError {
     }
 
     /// The answer in the one shape that all routes share.
-    pub(super) fn render(&self, request_id: &RequestId) -> Response {
+    pub(crate) fn render(&self, request_id: &RequestId) -> Response {
         let told = Told {
             errcode: self.errcode.as_ref(),
             error: self.code.as_str(),

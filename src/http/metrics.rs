@@ -2,31 +2,32 @@
 //!
 //! Labels hold kids of our own keys, configured appids, names of our own: never anything that a client made up.
 
+pub(crate) mod limits;
+pub(crate) mod notices;
 mod opened;
 mod sharded;
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
+use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use super::claims::Event;
-use super::limits::{Door, Limit, Place, TooMany};
-use super::upstream::Interface;
-use super::verify::Route;
 use crate::clock::UnixSeconds;
+use crate::http::answer::BUILD_VERSION;
+use crate::http::labels::{Event, Interface, Limit, Route};
+use crate::http::transport::admission::ConnectionCount;
 use crate::keyring::{KeyId, KeyRing, KeyState, KeyUse, Purpose};
 use crate::platform::PlatformError;
-use opened::Opened;
-pub(super) use opened::OpenedUnder;
+use limits::LimitCounter;
+pub(crate) use opened::OpenedUnder;
+use opened::{Kid, Opened};
 use sharded::ShardedCounter;
 
 /// What a check may be answered with.
@@ -34,7 +35,7 @@ const CHECK_STATUSES: [u16; 3] = [200, 401, 403];
 
 /// All metrics of a server.
 #[derive(Debug)]
-pub(super) struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
     /// Held while the numbers that depend on the time are set and read.
     scrape: Mutex<()>,
@@ -52,7 +53,7 @@ pub(super) struct Metrics {
     /// Those of `requests` that are checks, for each of [`Route::ALL`] by each of [`CHECK_STATUSES`].
     checks: [[ShardedCounter; CHECK_STATUSES.len()]; Route::ALL.len()],
     connections: Family<OfListener, Gauge>,
-    limits_reached: Family<OfLimit, Counter>,
+    limits_reached: LimitCounter,
     keys: Family<KeysInState, Gauge>,
     can_seal: Family<OfUse, Gauge>,
     seals_until: Family<OfUse, Gauge>,
@@ -129,11 +130,6 @@ struct OfListener {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct OfLimit {
-    limit: &'static str,
-}
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct KeysInState {
     key_use: &'static str,
     state: &'static str,
@@ -160,63 +156,8 @@ struct Build {
     ticket_version: u8,
 }
 
-/// A kid without the text that a `String` label would be.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-struct Kid(KeyId);
-
-impl EncodeLabelValue for Kid {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        use std::fmt::Write;
-        write!(encoder, "{}", self.0)
-    }
-}
-
-/// The connections of one listener, counted; and what limits them by address, if anything does.
-#[derive(Clone, Debug, Default)]
-pub struct ConnectionCount {
-    open: Gauge,
-    limits_reached: Family<OfLimit, Counter>,
-    door: Option<Door>,
-}
-
-impl ConnectionCount {
-    /// The same, with connections let in by `door` alone.
-    pub(super) fn limited(self, door: Option<Door>) -> Self {
-        Self { door, ..self }
-    }
-
-    /// Counts one from `peer` until the guard is dropped.
-    ///
-    /// # Errors
-    /// It is one too many for its address, and is counted as that.
-    pub(super) fn enter(&self, peer: IpAddr) -> Result<ConnectionGuard, TooMany> {
-        let entered = self.door.as_ref().map_or(Ok(None), |door| door.enter(peer));
-        let place = entered.inspect_err(|TooMany| self.limit_reached(Limit::ConnectionsPerAddress))?;
-        self.open.inc();
-        Ok(ConnectionGuard { open: self.open.clone(), _place: place })
-    }
-
-    /// Counts that `limit` has kept a connection out, or ended it.
-    pub(super) fn limit_reached(&self, limit: Limit) {
-        self.limits_reached.get_or_create(&OfLimit { limit: limit.as_str() }).inc();
-    }
-}
-
-/// One open connection.
-#[derive(Debug)]
-pub(super) struct ConnectionGuard {
-    open: Gauge,
-    _place: Option<Place>,
-}
-
-impl Drop for ConnectionGuard {
-    fn drop(&mut self) {
-        self.open.dec();
-    }
-}
-
 impl Metrics {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let requests = Family::<Request, ShardedCounter>::default();
         let check = |route: Route, status| Request { route: route.as_str().to_owned(), status };
         let checks =
@@ -238,7 +179,7 @@ impl Metrics {
             requests,
             checks,
             connections: Family::default(),
-            limits_reached: Family::default(),
+            limits_reached: LimitCounter::default(),
             keys: Family::default(),
             can_seal: Family::default(),
             seals_until: Family::default(),
@@ -280,11 +221,7 @@ impl Metrics {
         to.register("http_requests", "Answers by route and status", self.requests.clone());
         to.register("connections", "Open connections", self.connections.clone());
         let help = "Connections closed or kept waiting and requests refused, by the limit that did it";
-        to.register("limits_reached", help, self.limits_reached.clone());
-        // All there are, so that the first time shows as a change.
-        for limit in Limit::ALL {
-            drop(self.limits_reached.get_or_create(&OfLimit { limit: limit.as_str() }));
-        }
+        to.register("limits_reached", help, self.limits_reached.family());
     }
 
     fn register_ring(&mut self) {
@@ -318,29 +255,29 @@ impl Metrics {
         let help = "By how much this clock is ahead of the platform's, by its last quick answer; below 0 it is behind";
         to.register_with_unit("clock_ahead_of_platform", help, Unit::Seconds, self.clock_ahead.clone());
         let build = Family::<Build, Gauge>::default();
-        build.get_or_create(&Build { version: super::BUILD_VERSION, ticket_version: crate::ticket::VERSION }).set(1);
+        build.get_or_create(&Build { version: BUILD_VERSION, ticket_version: crate::ticket::VERSION }).set(1);
         to.register("build_info", "Always 1; the version that runs", build);
     }
 
-    pub(super) fn sealed(&self, kid: KeyId, purpose: Purpose) {
+    pub(crate) fn sealed(&self, kid: KeyId, purpose: Purpose) {
         self.sealed.get_or_create(&Sealed { kid: Kid(kid), purpose: purpose.as_str() }).inc();
     }
 
-    pub(super) fn unknown_kid(&self) {
+    pub(crate) fn unknown_kid(&self) {
         self.unknown_kids.inc();
     }
 
     /// Counters for what tickets under the keys of `ring` come to.
-    pub(super) fn for_ring(&self, ring: &KeyRing) -> OpenedUnder {
+    pub(crate) fn for_ring(&self, ring: &KeyRing) -> OpenedUnder {
         let kids = ring.keys_of(KeyUse::Ticket).map(|ring_key| ring_key.key().kid());
         OpenedUnder::new(self.opened.clone(), kids)
     }
 
-    pub(super) fn logged_in(&self, appid: &str, result: &'static str) {
+    pub(crate) fn logged_in(&self, appid: &str, result: &'static str) {
         self.logins.get_or_create(&Login { appid: appid.to_owned(), result }).inc();
     }
 
-    pub(super) fn called(&self, appid: &str, interface: Interface, took: Duration, error: Option<&PlatformError>) {
+    pub(crate) fn called(&self, appid: &str, interface: Interface, took: Duration, error: Option<&PlatformError>) {
         self.upstream_seconds.get_or_create(&Call::new(appid, interface)).observe(took.as_secs_f64());
         if let Some(errcode) = error.and_then(PlatformError::errcode) {
             self.upstream_errcodes
@@ -354,58 +291,58 @@ impl Metrics {
     }
 
     /// `took` is there if something was sent.
-    pub(super) fn hook_called(&self, event: Event, outcome: &'static str, took: Option<Duration>) {
+    pub(crate) fn hook_called(&self, event: Event, outcome: &'static str, took: Option<Duration>) {
         self.hook_calls.get_or_create(&HookCall { event: event.as_str(), outcome }).inc();
         if let Some(took) = took {
             self.hook_seconds.observe(took.as_secs_f64());
         }
     }
 
-    pub(super) fn platform_paused(&self, appid: &str, interface: Interface, is_paused: bool) {
+    pub(crate) fn platform_paused(&self, appid: &str, interface: Interface, is_paused: bool) {
         self.upstream_paused.get_or_create(&Call::new(appid, interface)).set(i64::from(is_paused));
     }
 
-    pub(super) fn checked(&self, route: Route, status: u16) {
+    pub(crate) fn checked(&self, route: Route, status: u16) {
         let at = CHECK_STATUSES.iter().position(|known| *known == status);
         if let Some(counter) = at.and_then(|at| self.checks.get(route as usize)?.get(at)) {
             counter.inc();
         }
     }
 
-    pub(super) fn answered(&self, route: &str, status: u16) {
+    pub(crate) fn answered(&self, route: &str, status: u16) {
         self.requests.get_or_create(&Request { route: route.to_owned(), status }).inc();
     }
 
-    pub(super) fn connections(&self, listener: &'static str) -> ConnectionCount {
+    pub(crate) fn connections(&self, listener: &'static str) -> ConnectionCount {
         let open = self.connections.get_or_create_owned(&OfListener { listener });
-        ConnectionCount { open, limits_reached: self.limits_reached.clone(), door: None }
+        ConnectionCount::new(open, self.limits_reached.clone())
     }
 
-    pub(super) fn limit_reached(&self, limit: Limit) {
-        self.limits_reached.get_or_create(&OfLimit { limit: limit.as_str() }).inc();
+    pub(crate) fn limit_reached(&self, limit: Limit) {
+        self.limits_reached.reached(limit);
     }
 
-    pub(super) fn ring_loaded(&self, now: UnixSeconds, passed_over: usize) {
+    pub(crate) fn ring_loaded(&self, now: UnixSeconds, passed_over: usize) {
         self.ring_loaded.set(signed(now.as_u64()));
         self.passed_over.set(signed(passed_over as u64));
     }
 
-    pub(super) fn reloaded(&self, taken: bool) {
+    pub(crate) fn reloaded(&self, taken: bool) {
         self.reloads.get_or_create(&OfResult { result: if taken { "taken" } else { "kept_old" } }).inc();
         self.reload_failed.set(i64::from(!taken));
     }
 
-    pub(super) fn clock_compared(&self, appid: &str, ahead_s: i64) {
+    pub(crate) fn clock_compared(&self, appid: &str, ahead_s: i64) {
         self.clock_ahead.get_or_create(&OfApp { appid: appid.to_owned() }).set(ahead_s);
     }
 
     /// `None`: this process never looks.
-    pub(super) fn keys_looked_at(&self, age: Option<Duration>) {
+    pub(crate) fn keys_looked_at(&self, age: Option<Duration>) {
         self.looked_at_age.set(age.unwrap_or_default().as_secs_f64());
     }
 
     /// Everything, with what depends on `ring` and the time as they are now; `lines_dropped` is the log's own count.
-    pub(super) fn encode(&self, ring: &KeyRing, now: UnixSeconds, lines_dropped: u64) -> Result<String, fmt::Error> {
+    pub(crate) fn encode(&self, ring: &KeyRing, now: UnixSeconds, lines_dropped: u64) -> Result<String, fmt::Error> {
         let _one_at_a_time = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
         self.log_lines_dropped.inc_by(lines_dropped.saturating_sub(self.log_lines_dropped.get()));
         self.keys.clear();

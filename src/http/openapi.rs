@@ -1,26 +1,16 @@
-//! `GET /openapi.json`: the description of all routes for clients, as this server has them.
+//! The description of all routes for clients, as this server has them.
 
-use std::sync::Arc;
-
-use axum::extract::State;
-use axum::response::Response;
-use hyper::HeaderMap;
 use serde_json::Value;
 
-use super::{AppState, Settings};
+use crate::http::settings::Settings;
 
 /// Kept by hand. A test compares it with the routes and with what they answer.
-const DESCRIPTION: &str = include_str!("openapi.json");
+const DESCRIPTION: &str = include_str!("openapi/openapi.json");
 /// What routes begin with that are there on request only.
 const COMPAT_PREFIX: &str = "/miniLogin/";
 
-/// The description, the same for everybody.
-pub(super) async fn show(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Response {
-    state.description.answer(&headers)
-}
-
 /// The description with this server's version and address in it, and with the routes that are configured.
-pub(super) fn description(settings: &Settings) -> Value {
+pub(crate) fn description(settings: &Settings) -> Value {
     let mut description: Value = serde_json::from_str(DESCRIPTION).expect("a test reads the same text");
     let mut put = |pointer: &str, text: &str| {
         if let Some(place) = description.pointer_mut(pointer) {

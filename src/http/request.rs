@@ -10,26 +10,26 @@ use hyper::{HeaderMap, Request};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::error::{ApiError, ErrorCode};
-use super::limits::Limit;
+use crate::http::error::{ApiError, ErrorCode};
+use crate::http::labels::Limit;
 
 /// What lines about requests are logged under, one for each, at debug level: the demo shows these and no others.
-pub(super) const LOG_TARGET: &str = concat!(env!("CARGO_CRATE_NAME"), "::requests");
+pub(crate) const LOG_TARGET: &str = concat!(env!("CARGO_CRATE_NAME"), "::requests");
 
 /// Largest section of request headers, in bytes; see [`header_section_len`].
-pub(super) const MAX_HEADER_SECTION: usize = 16 << 10;
+pub(crate) const MAX_HEADER_SECTION: usize = 16 << 10;
 /// Largest body that is taken, in bytes.
-pub(super) const MAX_BODY_LEN: usize = 64 << 10;
+pub(crate) const MAX_BODY_LEN: usize = 64 << 10;
 /// How much of a larger body is read and thrown away, so that the client sees the answer; in bytes.
 const MAX_DRAINED_LEN: usize = 2 << 20;
 
 /// Names, values and four bytes for each line.
-pub(super) fn header_section_len(headers: &HeaderMap) -> usize {
+pub(crate) fn header_section_len(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
 /// A path that may be logged: short segments of letters, so no ticket, code or openid.
-pub(super) fn shown_path(path: &str) -> &str {
+pub(crate) fn shown_path(path: &str) -> &str {
     const MAX_SEGMENT_LEN: usize = 20;
     let is_plain = |segment: &str| {
         segment.len() <= MAX_SEGMENT_LEN
@@ -41,7 +41,7 @@ pub(super) fn shown_path(path: &str) -> &str {
 
 /// What kind of body a content type announces.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum BodyKind {
+pub(crate) enum BodyKind {
     Json,
     Form,
     Other,
@@ -49,7 +49,7 @@ pub(super) enum BodyKind {
 
 /// Reads the `Content-Type`, whatever its case and parameters. Proxies and client libraries that set it a second time make a
 /// list of it; one of equal ones counts as one.
-pub(super) fn body_kind(headers: &HeaderMap) -> BodyKind {
+pub(crate) fn body_kind(headers: &HeaderMap) -> BodyKind {
     let values = headers.get_all(CONTENT_TYPE).iter().map(|value| value.to_str().unwrap_or_default());
     // A comma inside of quotes would end a type too early, but none of these types has such parameters.
     let mut kinds = values.flat_map(|value| value.split(',')).map(kind_of);
@@ -72,7 +72,7 @@ fn kind_of(content_type: &str) -> BodyKind {
 ///
 /// # Errors
 /// 415 for another label, and those of [`read_body`].
-pub(super) async fn json_body(request: Request<Body>, limit: Duration) -> Result<Bytes, ApiError> {
+pub(crate) async fn json_body(request: Request<Body>, limit: Duration) -> Result<Bytes, ApiError> {
     if body_kind(request.headers()) != BodyKind::Json {
         return Err(ApiError::new(ErrorCode::UnsupportedMediaType, "send the body as application/json"));
     }
@@ -80,7 +80,7 @@ pub(super) async fn json_body(request: Request<Body>, limit: Duration) -> Result
 }
 
 /// A structure from a body that is one JSON object. `None` for anything else, and for a field that is given twice.
-pub(super) fn json_object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+pub(crate) fn json_object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     // serde would also fill a structure from an array.
     if body.trim_ascii_start().starts_with(b"{") { serde_json::from_slice(body).ok() } else { None }
 }
@@ -89,7 +89,7 @@ pub(super) fn json_object<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
 ///
 /// # Errors
 /// 413 for a larger one, after up to 2 MiB of it were drained; 400 for one that is cut off or does not come in time.
-pub(super) async fn read_body(request: Request<Body>, limit: Duration) -> Result<Bytes, ApiError> {
+pub(crate) async fn read_body(request: Request<Body>, limit: Duration) -> Result<Bytes, ApiError> {
     match timeout(limit, collect(request.into_body())).await {
         Ok(result) => result,
         Err(_) => Err(ApiError::invalid_request("the body did not arrive in time").at(Limit::BodyTimeout).closing()),

@@ -19,18 +19,21 @@ use tower::ServiceExt;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Level;
 
-use super::error::{ApiError, ErrorCode};
-use super::host::{self, AllowedHosts};
-use super::limits::{self, Limit};
-use super::peer::Peer;
-use super::request::{LOG_TARGET, MAX_HEADER_SECTION, header_section_len, shown_path};
-use super::unread::Unread;
-use super::verify::Check;
-use super::{
-    AppState, NO_STORE, Settings, admin, compat, discovery, introspect, login, openapi, phone, session, session_key,
-    token, user_data,
-};
 use crate::bearer;
+use crate::http::admin;
+use crate::http::answer::NO_STORE;
+use crate::http::clients::{compat, login, phone, session, session_key, user_data};
+use crate::http::error::{ApiError, ErrorCode};
+use crate::http::labels::Limit;
+use crate::http::request::{LOG_TARGET, MAX_HEADER_SECTION, header_section_len, shown_path};
+use crate::http::services::{discovery, introspect, token};
+use crate::http::settings::Settings;
+use crate::http::state::AppState;
+use crate::http::transport::host::{self, AllowedHosts};
+use crate::http::transport::limits;
+use crate::http::transport::peer::Peer;
+use crate::http::transport::unread::Unread;
+use crate::http::verify::Check;
 use crate::request_id::RequestId;
 
 /// What a listener answers with: checks first, then what the router has.
@@ -85,7 +88,7 @@ pub fn routes(state: Arc<AppState>) -> Routes {
         .merge(limited(introspection, &state))
         .route("/.well-known/jwks.json", get(discovery::jwks))
         .route("/.well-known/oauth-authorization-server", get(discovery::metadata))
-        .route("/openapi.json", get(openapi::show))
+        .route("/openapi.json", get(discovery::openapi))
         .route("/healthz", get(admin::alive))
         .route("/readyz", get(admin::ready_status))
         .layer(middleware::from_fn(bounded_head));
@@ -124,7 +127,7 @@ fn limited(routes: Router<Arc<AppState>>, state: &Arc<AppState>) -> Router<Arc<A
     if !state.limits.limit_requests() {
         return routes;
     }
-    routes.route_layer(middleware::from_fn_with_state(Arc::clone(state), limits::in_flight))
+    routes.route_layer(middleware::from_fn_with_state(Arc::clone(&state.limits), limits::in_flight))
 }
 
 /// For web pages of the owner. No credentials: tickets travel in headers that the page sets, never in cookies.

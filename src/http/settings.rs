@@ -1,9 +1,13 @@
 //! What a server is made from: apps, services, and everything that the routes need to know of the configuration.
 
+use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::limits::ClientLimits;
+use governor::Quota;
+use ipnet::IpNet;
+
 use crate::hook::Hook;
 use crate::keyring::AppId;
 use crate::platform::Platform;
@@ -99,7 +103,50 @@ pub struct Settings {
 
 impl Settings {
     /// Whether the server is to sign JWTs.
-    pub(super) fn signs(&self) -> bool {
+    pub(crate) fn signs(&self) -> bool {
         self.assertion_audience.is_some() || !self.jwt.audiences.is_empty()
+    }
+}
+
+/// What is logged from now on, once it is called.
+pub type LogChange = Box<dyn FnOnce() + Send>;
+
+/// Chooses what is logged, and knows how much was lost.
+pub trait LogControl: fmt::Debug + Send + Sync {
+    /// Makes ready what a text like that of `RUST_LOG` asks for; `None` if it is not understood.
+    fn prepare(&self, directives: &str) -> Option<LogChange>;
+
+    /// How many lines were dropped since the start, since nobody read them.
+    fn lines_dropped(&self) -> u64;
+}
+
+/// What clients and apps may ask for. Nothing is limited by default.
+#[derive(Clone, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "settings that callers fill in")]
+pub struct ClientLimits {
+    /// Most open connections of one address; behind a trusted proxy, most requests of one address in flight. 0 is no limit.
+    pub max_connections_per_address: usize,
+    /// How often one address may log in.
+    pub login_rate_per_address: Option<Rate>,
+    /// How often all users of one app may log in.
+    pub login_rate_per_app: Option<Rate>,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// How often something may happen: `count` times at once, and after that as often in each `per`, evenly.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "two numbers that callers fill in")]
+pub struct Rate {
+    /// How many.
+    pub count: NonZeroU32,
+    /// In which time; at least a nanosecond for each.
+    pub per: Duration,
+}
+
+impl From<Rate> for Quota {
+    fn from(Rate { count, per }: Rate) -> Self {
+        let each = (per / count.get()).max(Duration::from_nanos(1));
+        Self::with_period(each).expect("it is not zero").allow_burst(count)
     }
 }

@@ -10,60 +10,20 @@ use std::net::IpAddr;
 
 use axum::body::Body;
 use axum::response::Response;
-use hyper::header::{CACHE_CONTROL, HeaderValue};
 use hyper::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 use tracing::Level;
 
-use super::access_token::AccessToken;
-use super::error::{ApiError, ErrorCode};
-use super::limits::Limit;
-use super::request::{LOG_TARGET, MAX_HEADER_SECTION, header_section_len};
-use super::{App, AppState, NO_STORE};
 use crate::bearer::{Refusal, presented_ticket};
-use crate::claims::{OwnerClaims, PhoneNumber, PlatformId};
+use crate::http::error::{ApiError, ErrorCode};
+use crate::http::labels::{Limit, Route};
+use crate::http::request::{LOG_TARGET, MAX_HEADER_SECTION, header_section_len};
+use crate::http::services::access_token::{AccessToken, TokenRequest};
+use crate::http::settings::App;
+use crate::http::state::AppState;
 use crate::keyring::Purpose;
 use crate::request_id::RequestId;
 use crate::ticket::Ticket;
-
-const APPID: &str = "x-auth-appid";
-const PLATFORM: &str = "x-auth-platform";
-const OPENID: &str = "x-auth-openid";
-const UNIONID: &str = "x-auth-unionid";
-const PHONE: &str = "x-auth-phone";
-const LOGIN_ID: &str = "x-auth-login-id";
-const CLAIMS: &str = "x-auth-claims";
-const ASSERTION: &str = "x-auth-assertion";
-const EXPIRES_AT: &str = "x-auth-expires-at";
-
-/// Which of the routes for gateways a check came by.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Route {
-    Verify,
-    VerifyApp,
-    ExtAuthz,
-    ExtAuthzBelow,
-    ExtAuthzApp,
-    /// Something below them that is no route: some gateway's mistake, of which no 404 must be made.
-    None,
-}
-
-impl Route {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Verify, Self::VerifyApp, Self::ExtAuthz, Self::ExtAuthzBelow, Self::ExtAuthzApp, Self::None];
-
-    /// As `/openapi.json` writes it.
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Verify => "/v1/verify",
-            Self::VerifyApp => "/v1/verify/{appid}",
-            Self::ExtAuthz => "/v1/ext-authz",
-            Self::ExtAuthzBelow => "/v1/ext-authz/{path}",
-            Self::ExtAuthzApp => "/v1/ext-authz-app/{appid}/{path}",
-            Self::None => "none",
-        }
-    }
-}
 
 /// Whose tickets a check lets through.
 #[derive(Debug, Eq, PartialEq)]
@@ -76,14 +36,14 @@ enum Wanted<'a> {
 
 /// What a request for one of the routes for gateways asks.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) struct Check<'a> {
+pub(crate) struct Check<'a> {
     route: Route,
     wanted: Wanted<'a>,
 }
 
 impl<'a> Check<'a> {
     /// `None` for a path that belongs to the router.
-    pub(super) fn of(path: &'a str) -> Option<Self> {
+    pub(crate) fn of(path: &'a str) -> Option<Self> {
         if let Some(rest) = path.strip_prefix("/v1/verify") {
             return match rest.strip_prefix('/') {
                 None if rest.is_empty() => Some(Self { route: Route::Verify, wanted: Wanted::Any }),
@@ -118,7 +78,7 @@ impl<'a> Check<'a> {
     }
 
     /// The answer to a request with `headers`. Its method and `peer` decide nothing and are for the log.
-    pub(super) async fn answer(
+    pub(crate) async fn answer(
         &self,
         state: &AppState,
         method: &Method,
@@ -152,12 +112,9 @@ impl<'a> Check<'a> {
         response
     }
 
-    /// Under an unknown kid, once more after a look at the keys.
     async fn identity(&self, state: &AppState, headers: &HeaderMap) -> Result<HeaderMap, ApiError> {
-        match self.identity_now(state, headers) {
-            Err(error) if error.is_of_unknown_key() && state.rescans.ask().await => self.identity_now(state, headers),
-            result => result,
-        }
+        let attempt = || self.identity_now(state, headers);
+        state.opener.with_look(attempt, |result| result.as_ref().is_err_and(ApiError::is_of_unknown_key)).await
     }
 
     fn identity_now(&self, state: &AppState, headers: &HeaderMap) -> Result<HeaderMap, ApiError> {
@@ -186,59 +143,18 @@ impl<'a> Check<'a> {
 /// For an appid that is not configured, and for whatever else stands below the routes.
 const NO_SUCH_APP: ApiError = ApiError::new(ErrorCode::Refused(Refusal::WrongApp), "this server has no such app");
 
-/// The headers of a 200 for one app. All of them, empty where there is no value: a gateway then overwrites whatever a client
-/// made up.
-#[derive(Debug)]
-pub(super) struct IdentityHeaders(HeaderMap);
-
-impl IdentityHeaders {
-    /// What is the same for all users of `app`. Copying it costs half of what putting ten names into a new map does.
-    ///
-    /// Leaks the appid: a value that is shared instead would have all threads contend on its reference count.
-    pub(super) fn new(app: &App) -> Self {
-        let appid: &'static str = Box::leak(app.id.as_str().into());
-        let mut headers = HeaderMap::with_capacity(10);
-        headers.insert(APPID, HeaderValue::from_static(appid));
-        headers.insert(PLATFORM, HeaderValue::from_static(app.platform.name()));
-        for name in [OPENID, UNIONID, PHONE, CLAIMS, LOGIN_ID, EXPIRES_AT, ASSERTION] {
-            headers.insert(name, HeaderValue::from_static(""));
-        }
-        headers.insert(CACHE_CONTROL, NO_STORE);
-        Self(headers)
-    }
-
-    fn of(&self, ticket: &Ticket, assertion: Option<&str>) -> Result<HeaderMap, ApiError> {
-        let session = ticket.session();
-        let login_id = session.login_id.to_hex();
-        let mut expires_at = itoa::Buffer::new();
-        let mut headers = self.0.clone();
-        for (name, header) in &mut headers {
-            let value: &[u8] = match name.as_str() {
-                OPENID => session.openid.as_bytes(),
-                UNIONID => session.unionid.as_ref().map_or(b"", PlatformId::as_bytes),
-                PHONE => session.phone.as_ref().map_or(b"", PhoneNumber::as_bytes),
-                CLAIMS => session.owner_claims.as_ref().and_then(OwnerClaims::as_text).unwrap_or_default().as_bytes(),
-                LOGIN_ID => &login_id,
-                EXPIRES_AT => expires_at.format(ticket.expires_at().as_u64()).as_bytes(),
-                ASSERTION => assertion.unwrap_or_default().as_bytes(),
-                _ => continue,
-            };
-            if !value.is_empty() {
-                // Every value was checked to be visible ASCII when it was sealed, so this never fails; if it did: 401.
-                *header = HeaderValue::from_bytes(value).map_err(|_| Refusal::InvalidTicket)?;
-            }
-        }
-        Ok(headers)
-    }
-}
-
 /// The same, signed for who must not trust the network between gateway and service.
 ///
 /// Without a key that can sign there is none, and the check still goes by the ticket: a service that asks for an
 /// assertion refuses the request.
 fn assertion(state: &AppState, ticket: &Ticket, app: &App) -> Option<String> {
     let audience = state.settings.assertion_audience.as_deref()?;
-    let signed = AccessToken::sign(state, ticket, app, audience, app.id.as_str());
+    let signed = AccessToken::sign(
+        &state.ring(),
+        &state.settings,
+        state.now(),
+        TokenRequest { ticket, app, audience, client_id: app.id.as_str() },
+    );
     signed
         .inspect_err(|error| tracing::debug!(error = error.code().as_str(), "no assertion"))
         .ok()

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 
 use super::handle::Handle;
-use super::read::Problem;
+use super::problem::Problem;
 use crate::secret::Zeroizing;
 
 const WRITE_FOR_OTHERS: u32 = 0o022;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, Stat, StatVfsMountFlags};
 use rustix::io::Errno;
 
-use super::{Owner, spare};
+use super::spare;
 use crate::clock::UnixSeconds;
 
 /// Permission bits of every file that is made.
@@ -149,6 +149,16 @@ impl Handle {
         // A descriptor without the right to read cannot be synced; the names are there all the same.
         if self.may_list { Ok(rustix::fs::fsync(&self.fd)?) } else { Ok(()) }
     }
+}
+
+/// Whom a directory belongs to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "two numbers")]
+pub struct Owner {
+    /// The user.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
 }
 
 /// When the file system says that a file was changed last.

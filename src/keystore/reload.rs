@@ -85,7 +85,7 @@ impl Reloader {
         let scan = directory.strict(listing.parse(now, &mut ahead))?;
         directory.check_clock(&scan.content, now)?;
         let ring = KeyRing::new(scan.content.clone(), apps.iter().cloned())?;
-        let newest = super::newest(&scan.content).map(|(created, _)| created);
+        let newest = scan.content.newest().map(|(created, _)| created);
         let seen = Some(Seen { digest, trouble: None, newest, is_ahead: false });
         Ok((Self { directory, apps, held: scan.content, seen, ahead }, ring, scan.passed_over))
     }
@@ -105,7 +105,7 @@ impl Reloader {
         }
         let has_cutoffs = listing.has_cutoffs();
         let scan = listing.parse(now, &mut self.ahead);
-        let newest = super::newest(&scan.content).map(|(created, _)| created);
+        let newest = scan.content.newest().map(|(created, _)| created);
         self.seen = Some(Seen { digest, trouble: told, newest, is_ahead: is_ahead(newest) });
         let trouble = trouble.map(ReloadError::from).or_else(|| self.gone(&scan.content, has_cutoffs));
         self.take(scan, trouble, now)

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::error::first_keys;
 use super::handle::{self, Handle};
-use super::read::CUTOFFS;
-use super::{key_file_name, revoked_file_name};
+use super::names::{CUTOFFS, key_file_name, revoked_file_name};
 use crate::clock::UnixSeconds;
 use crate::keyring::cutoffs::Recovered;
 use crate::keyring::{Key, KeyError, KeyName, KeySpec, text};
@@ -78,7 +78,7 @@ impl WriteError {
                 ))
             }
             Self::Io { path, source } if source.kind() == io::ErrorKind::NotFound => {
-                Some(super::first_keys(path.parent().unwrap_or(path)))
+                Some(first_keys(path.parent().unwrap_or(path)))
             }
             Self::Io { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
                 Some("this is a read-only copy: write where the keys come from".to_owned())

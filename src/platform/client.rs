@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
-use super::kind::SetupError;
+use super::setup::SetupError;
 use super::{DateSeen, FailedReason, PlatformError};
 use crate::clock::UnixSeconds;
 use crate::outbound::{self, Unreachable};

@@ -19,18 +19,17 @@ use futures_util::future::BoxFuture;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use super::alarms::Alarms;
 use super::client::PlatformClient;
 use super::{
-    Capability, Code, DateSeen, Encrypted, Errcode, ErrorDetail, FailedReason, Identity, Kind, Phone, Platform,
-    PlatformError, PlatformOptions, SetupError, UserData, UserDataError,
+    Capability, Code, DateSeen, Encrypted, ErrorDetail, Identity, Kind, Phone, Platform, PlatformError,
+    PlatformOptions, SetupError, UserData, UserDataError,
 };
 use crate::claims::{PlatformId, SessionKey};
 use crate::outbound::concurrency::{Busy, ConcurrencyLimit, Permit, Share, Shares};
-use crate::secret::SecretText;
 
 mod access_token;
 mod call;
+mod credentials;
 mod errcode;
 mod exchange;
 mod phone;
@@ -38,6 +37,7 @@ mod session;
 mod user_data;
 
 use access_token::TokenCalls;
+use credentials::Credentials;
 
 /// The row of the list.
 pub const KIND: Kind = Kind {
@@ -72,14 +72,6 @@ pub struct Weapp {
     timeout: Duration,
 }
 
-/// What proves to the platform who is calling.
-struct Credentials {
-    appid: String,
-    secret: SecretText,
-    /// What an operator was told of this app.
-    alarms: Alarms,
-}
-
 impl Weapp {
     /// Sets the client up; sends nothing.
     ///
@@ -93,7 +85,7 @@ impl Weapp {
             None => Url::parse(KIND.default_base_url).map_err(|_| SetupError::BaseUrl)?,
         };
         let client = Arc::new(PlatformClient::new(base_url, timeout)?);
-        let credentials = Arc::new(Credentials { appid, secret, alarms: Alarms::default() });
+        let credentials = Arc::new(Credentials::new(appid, secret));
         let calls = TokenCalls::new(Arc::clone(&client), Arc::clone(&credentials), timeout);
         let shares = Shares { logins: max_concurrent, others: max_concurrent.div_ceil(2) };
         // Half the time is left to those who get a permit.
@@ -194,54 +186,6 @@ impl Platform for Weapp {
 
     fn has_signed(&self, session_key: &SessionKey, raw_data: &str, signature: &str) -> bool {
         user_data::has_signed(session_key, raw_data, signature)
-    }
-}
-
-impl Credentials {
-    fn remedy(&self, error: &PlatformError) -> Option<String> {
-        match error {
-            PlatformError::Misconfigured { address, client_may_cause, .. } => {
-                let remedy = errcode::remedy(error.errcode(), *address, *client_may_cause);
-                let source = self.secret.source().filter(|_| errcode::blames_the_secret(error.errcode()));
-                let source = source.map(|source| {
-                    format!("; it comes from {source}, which a server reads when it starts: restart it after a change")
-                });
-                Some(remedy + &source.unwrap_or_default())
-            }
-            PlatformError::Failed(FailedReason::AccessToken(_)) => Some(
-                "something else fetches tokens of this app with force_refresh, so that one just given is refused; make it stop"
-                    .to_owned(),
-            ),
-            _ => None,
-        }
-    }
-
-    /// One line for each call; and one for each flood that nobody overlooks where an operator has to act.
-    fn log(&self, interface: &'static str, error: Option<&PlatformError>, duration: Duration) {
-        let appid = &*self.appid;
-        let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let Some(error) = error else {
-            tracing::debug!(appid, interface, duration_ms, "weapp: answered");
-            return;
-        };
-        let errcode = error.errcode().and_then(Errcode::as_number);
-        let rid = error.rid().map(tracing::field::display);
-        tracing::debug!(appid, interface, errcode, rid, duration_ms, "weapp: {error}");
-        let Some(remedy) = self.remedy(error) else { return };
-        let Some(untold) = self.alarms.due(interface, error.errcode(), Instant::now()) else { return };
-        let rid = error.rid().map(tracing::field::display);
-        if matches!(error, PlatformError::Misconfigured { client_may_cause: true, .. }) {
-            tracing::warn!(appid, interface, errcode, rid, untold, "weapp: the platform refuses this server: {remedy}");
-        } else {
-            tracing::error!(
-                appid,
-                interface,
-                errcode,
-                rid,
-                untold,
-                "weapp: the platform refuses this server: {remedy}"
-            );
-        }
     }
 }
 

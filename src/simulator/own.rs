@@ -16,11 +16,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::body::read_body;
 use super::codes::{random_login_code, random_phone_code};
 use super::endpoint::Endpoint;
 use super::faults::Plan;
 use super::opendata::{self, Watermark};
-use super::read_body;
 use super::users::Name;
 use super::wechat::{MAX_APPID_LEN, State, Wechat, is_appid};
 

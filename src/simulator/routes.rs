@@ -15,9 +15,10 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
 
+use super::body::read_body;
+use super::own;
 use super::reply::Reply;
 use super::wechat::{Jscode2session, PhoneRequest, SessionRequest, TokenRequest, Wechat};
-use super::{own, read_body};
 
 pub(super) fn routes() -> Router<Arc<Wechat>> {
     Router::new()

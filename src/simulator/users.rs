@@ -70,6 +70,20 @@ fn wechat_id(digest: &[u8; 32]) -> String {
     id
 }
 
+/// What a simulated platform says about a user when asked for it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct SimulatedUser {
+    /// The user's name within the app.
+    pub openid: String,
+    /// The user's name across apps.
+    pub unionid: String,
+    /// The phone number, without the country.
+    pub phone: String,
+    /// The country of the phone number: `86`, or `852` for names that begin with `hk.`.
+    pub country_code: String,
+}
+
 /// A phone number in its parts.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Phone {

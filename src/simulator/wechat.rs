@@ -10,7 +10,6 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::SimulatedUser;
 use super::answers::Planted;
 use super::codes::{Codes, Refused, Request};
 use super::endpoint::{Endpoint, Stats};
@@ -18,7 +17,7 @@ use super::faults::{Fault, Plan, Plans};
 use super::opendata::{self, Messages, Watermark};
 use super::reply::{Reply, wechat_json};
 use super::tokens::{AccessTokens, Issued};
-use super::users::{Name, Users};
+use super::users::{Name, SimulatedUser, Users};
 use crate::clock::{Clock, UnixSeconds};
 
 /// All apps and users of a simulated `WeChat`.

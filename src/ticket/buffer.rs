@@ -1,8 +1,12 @@
 //! The bytes of one ticket. Opening turns them into claims in the clear, so they are wiped on drop.
 
-use super::{MAX_BYTES, base64url};
+use super::base64url;
 use crate::secret;
 
+/// Longest ticket that is looked at, in characters.
+pub const MAX_TICKET_LEN: usize = 1024;
+/// Most bytes of a ticket.
+pub(super) const MAX_BYTES: usize = MAX_TICKET_LEN / 4 * 3;
 /// A usual ticket has 136 bytes; with a phone number and the most of owner's claims it has 225. Longer ids may need more.
 const IN_PLACE_LEN: usize = 240;
 

@@ -9,6 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proptest::prelude::*;
 
 use super::*;
+use crate::claims::{OwnerClaims, PhoneNumber, PlatformId, SessionKey};
+use crate::keyring::LoginId;
 use crate::keyring::{Cutoffs, Key, KeySpec, KeyUse, RingContent};
 use crate::secret::KeyBytes;
 

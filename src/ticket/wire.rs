@@ -7,7 +7,7 @@ use minicbor::Encoder;
 use minicbor::encode as cbor;
 use minicbor::encode::write::Cursor;
 
-use super::Session;
+use super::session::Session;
 use crate::claims::{ClaimError, OwnerClaims, PhoneNumber, PlatformId, SessionKey, SessionKeyWire};
 use crate::clock::UnixSeconds;
 use crate::keyring::LoginId;

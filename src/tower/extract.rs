@@ -8,12 +8,15 @@ use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum_core::response::Response;
 
 use super::answer;
-use super::layer::Passed;
 use crate::bearer::Refusal;
 use crate::claims::{OwnerClaims, PhoneNumber, PlatformId};
 use crate::clock::UnixSeconds;
 use crate::keyring::{AppId, LoginId};
 use crate::ticket::Ticket;
+
+/// Says that a layer has looked for a ticket, whether or not there was one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Passed;
 
 /// Who sent the request, as a good ticket says. Cheap to clone; there is no `session_key` in it.
 ///

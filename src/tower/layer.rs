@@ -7,12 +7,9 @@ use ::http::{HeaderMap, Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{AuthTicket, Refusal, Verifier, answer};
+use super::extract::{AuthTicket, Passed};
+use super::{Refusal, Verifier, answer};
 use crate::keyring::AppId;
-
-/// Says that a layer has looked for a ticket, whether or not there was one.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Passed;
 
 /// Lets requests with a good ticket through, with an [`AuthTicket`] among their extensions. Changes nothing else.
 ///

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use auth_ticket::claims::PlatformId;
 use auth_ticket::clock::SystemClock;
-use auth_ticket::platform::PlatformOptions;
 use auth_ticket::platform::weapp::Weapp;
-use auth_ticket::platform::{Code, Platform as _};
+use auth_ticket::platform::{Code, Platform as _, PlatformOptions};
 use auth_ticket::secret::SecretText;
 use auth_ticket::simulator::Simulator;
 use axum::Router;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use auth_ticket::http::Rate;
 use auth_ticket::keyring::AppId;
-use auth_ticket::platform::Kind;
+use auth_ticket::platform::{Kind, kind};
 use ipnet::IpNet;
 use url::{Host, Url};
 
@@ -150,7 +150,7 @@ pub(super) fn audience(text: &str) -> Result<String, String> {
 
 /// A platform that this version serves.
 pub(super) fn platform(text: &str) -> Result<&'static Kind, String> {
-    if let Some(kind) = Kind::named(text) {
+    if let Some(kind) = kind::named(text) {
         return Ok(kind);
     }
     match text {

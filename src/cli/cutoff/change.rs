@@ -6,11 +6,11 @@ use auth_ticket::keyring::cutoffs::{Cutoff, Entry, Recovered, Who};
 use auth_ticket::keystore::{Directory, FileProblem, WriteLock};
 use clap::Args;
 
-use super::{MEND, WhoOptions, describe, latest_before, parse_before, place, unreadable};
+use super::options::{MEND, WhoOptions, describe, latest_before, parse_before, place, unreadable};
 use crate::cli::changes::{Changes, TellOptions, warn};
+use crate::cli::keys::options::{KeysOptions, LOCK_WAIT};
 use crate::cli::keys::owner::Access;
 use crate::cli::keys::prune::{clocks_apart_s, trusted_now};
-use crate::cli::keys::{KeysOptions, LOCK_WAIT};
 use crate::cli::report::{self, WithHint};
 use crate::cli::text;
 

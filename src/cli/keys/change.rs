@@ -10,8 +10,8 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
 
+use super::options::{KeysOptions, LOCK_WAIT};
 use super::owner::{self, Access};
-use super::{KeysOptions, LOCK_WAIT};
 use crate::cli::changes::{Changes, TellOptions, warn};
 use crate::cli::report::{self, WithHint};
 use crate::cli::text::{self, parse_duration_s};

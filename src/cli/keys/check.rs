@@ -12,8 +12,8 @@ use clap::{Args, ValueHint};
 use tokio::time::{sleep, timeout};
 use url::Url;
 
-use super::KeysOptions;
 use super::change::SAFE_LEAD_S;
+use super::options::KeysOptions;
 use super::owner::Access;
 use super::replica::{Told, clocks_differ};
 use crate::cli::config::{self, Config, ConfigError, Overrides};

@@ -6,8 +6,8 @@ use auth_ticket::keyring::{KeyName, KeyRing, RingKey};
 use auth_ticket::keystore::WriteLock;
 use clap::Args;
 
+use super::options::{KeysOptions, LOCK_WAIT};
 use super::owner::Access;
-use super::{KeysOptions, LOCK_WAIT};
 use crate::cli::changes::{Changes, TellOptions};
 use crate::cli::report::{self, WithHint};
 use crate::cli::text;

@@ -10,8 +10,8 @@ use auth_ticket::keystore::{Directory, Scan, WriteError, WriteLock};
 use clap::Args;
 
 use super::change::{add_successor, newest_of};
+use super::options::{KeysOptions, LOCK_WAIT};
 use super::owner::Access;
-use super::{KeysOptions, LOCK_WAIT};
 use crate::cli::changes::{Changes, TellOptions, warn};
 use crate::cli::report::{self, WithHint};
 use crate::cli::text::parse_duration_s;

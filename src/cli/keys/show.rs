@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::KeysOptions;
+use super::options::KeysOptions;
 use super::owner::Access;
 use crate::cli::report;
 use crate::cli::text::{self, Table};

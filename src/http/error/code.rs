@@ -6,7 +6,7 @@ use crate::bearer::Refusal;
 
 /// What `error` says in an answer. Its names are those of RFC 6749 section 5.2 where that has one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(in crate::http) enum ErrorCode {
+pub(crate) enum ErrorCode {
     /// What refuses a ticket here refuses it in a service that checks tickets itself, under the same name.
     Refused(Refusal),
     InvalidRequest,
@@ -70,16 +70,16 @@ impl ErrorCode {
         }
     }
 
-    pub(in crate::http) const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         self.row().0
     }
 
-    pub(in crate::http) const fn status(self) -> StatusCode {
+    pub(crate) const fn status(self) -> StatusCode {
         self.row().1
     }
 
     /// The challenge of a 401 (RFC 6750 section 3).
-    pub(super) const fn challenge(self) -> Option<&'static str> {
+    pub(crate) const fn challenge(self) -> Option<&'static str> {
         match self {
             Self::Refused(refusal) => refusal.challenge(),
             Self::InvalidClient | Self::InvalidCode | Self::CodeUsed => Some("Bearer"),
@@ -89,7 +89,7 @@ impl ErrorCode {
 
     /// Whether an attempt to authenticate failed. An expired ticket is no such attempt: clients come back with old ones every
     /// day.
-    pub(super) const fn is_failed_attempt(self) -> bool {
+    pub(crate) const fn is_failed_attempt(self) -> bool {
         matches!(
             self,
             Self::Refused(Refusal::InvalidTicket | Refusal::TicketRevoked)

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use super::{ApiError, ErrorCode};
 use crate::bearer::Refusal;
-use crate::http::limits::Limit;
+use crate::http::labels::Limit;
 use crate::platform::{PlatformError, Unreachable};
 
 /// What was at stake in a call to a platform that failed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(in crate::http) enum Stake {
+pub(crate) enum Stake {
     LoginCode,
     PhoneCode,
     /// Nothing that can be spent.
@@ -29,7 +29,7 @@ impl Stake {
 
 impl ApiError {
     /// What a client is told of a call to the platform that failed.
-    pub(in crate::http) fn of_platform(error: &PlatformError, stake: Stake) -> Self {
+    pub(crate) fn of_platform(error: &PlatformError, stake: Stake) -> Self {
         use PlatformError as E;
         const MISCONFIGURED: ErrorCode = ErrorCode::Refused(Refusal::NotSetUp);
         let (code, description) = match error {

@@ -1,18 +1,29 @@
 //! Tickets that were opened, or not, by key.
 
+use std::fmt;
 use std::sync::OnceLock;
 
 use foldhash::HashMap;
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::family::Family;
 
-use super::Kid;
 use super::sharded::ShardedCounter;
 use crate::keyring::KeyId;
 use crate::ticket::OpenError;
 
+/// A kid without the text that a `String` label would be.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Kid(pub(crate) KeyId);
+
+impl EncodeLabelValue for Kid {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        use std::fmt::Write;
+        write!(encoder, "{}", self.0)
+    }
+}
+
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-pub(super) struct Opened {
+pub(crate) struct Opened {
     kid: Kid,
     outcome: &'static str,
 }
@@ -49,18 +60,18 @@ impl Outcome {
 
 /// What tickets under the keys of one ring come to. A label is made when the first ticket comes to it.
 #[derive(Debug)]
-pub(in crate::http) struct OpenedUnder {
+pub(crate) struct OpenedUnder {
     family: Family<Opened, ShardedCounter>,
     by_kid: HashMap<KeyId, [OnceLock<ShardedCounter>; Outcome::COUNT]>,
 }
 
 impl OpenedUnder {
-    pub(super) fn new(family: Family<Opened, ShardedCounter>, kids: impl Iterator<Item = KeyId>) -> Self {
+    pub(crate) fn new(family: Family<Opened, ShardedCounter>, kids: impl Iterator<Item = KeyId>) -> Self {
         Self { family, by_kid: kids.map(|kid| (kid, Default::default())).collect() }
     }
 
     /// `error` is why the ticket under `kid` was refused.
-    pub(in crate::http) fn count(&self, kid: KeyId, error: Option<OpenError>) {
+    pub(crate) fn count(&self, kid: KeyId, error: Option<OpenError>) {
         let outcome = match error {
             None => Outcome::Ok,
             Some(OpenError::Expired { .. }) => Outcome::Expired,

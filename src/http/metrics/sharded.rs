@@ -7,11 +7,11 @@ use std::thread::available_parallelism;
 use prometheus_client::metrics::counter::{Atomic, Counter};
 
 /// A counter for what happens at every check.
-pub(super) type ShardedCounter = Counter<u64, Sharded>;
+pub(crate) type ShardedCounter = Counter<u64, Sharded>;
 
 /// One number in as many parts as there are processors. A thread always adds to the same part; only who reads adds them up.
 #[derive(Debug)]
-pub(super) struct Sharded(Box<[Part]>);
+pub(crate) struct Sharded(Box<[Part]>);
 
 /// Two cache lines, because processors fetch them in pairs.
 #[derive(Debug, Default)]

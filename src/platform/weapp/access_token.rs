@@ -13,8 +13,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
-use super::Credentials;
 use super::call::{Failure, call};
+use super::credentials::Credentials;
 use super::errcode::ErrorAnswer;
 use crate::platform::app_token::{AppToken, AppTokens};
 use crate::platform::client::{JsonAnswer, PlatformClient, PlatformRequest};

@@ -3,8 +3,8 @@
 
 use serde::Deserialize;
 
-use super::Credentials;
 use super::call::call;
+use super::credentials::Credentials;
 use super::errcode::ErrorAnswer;
 use crate::platform::client::{PlatformClient, PlatformRequest};
 use crate::platform::{Code, FailedReason, Identity, PlatformError};

@@ -10,6 +10,8 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::clock::{FixedClock, UnixSeconds};
+use crate::platform::{Errcode, FailedReason};
+use crate::secret::SecretText;
 use crate::simulator::Simulator;
 
 mod access_token;

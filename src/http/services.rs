@@ -1,0 +1,8 @@
+//! Routes for back ends: tokens, introspection, public keys.
+
+pub(crate) mod access_token;
+mod client_auth;
+pub(crate) mod discovery;
+mod form;
+pub(crate) mod introspect;
+pub(crate) mod token;

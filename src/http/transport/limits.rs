@@ -1,0 +1,132 @@
+//! What one client, and one app, may ask of this process.
+//!
+//! Nothing here outlives the process or is told to another: each replica counts for itself. Checks and probes never come
+//! here.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Once};
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use hyper::HeaderMap;
+
+use crate::http::error::{ApiError, ErrorCode};
+use crate::http::labels::Limit;
+use crate::http::settings::ClientLimits;
+use crate::http::transport::admission::{Admission, Slot, Slots};
+use crate::http::transport::peer::{Address, Peer, TrustedProxies, X_FORWARDED_FOR};
+use crate::http::transport::rates::Rates;
+use crate::keyring::AppId;
+
+/// The limits that count addresses and apps, with their counts.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    proxies: Arc<TrustedProxies>,
+    /// By address; none is limited without it.
+    connections: Option<Slots>,
+    requests: Option<Slots>,
+    logins_by_address: Option<Rates<Address>>,
+    logins_by_app: Option<Rates<AppId>>,
+    told_of_proxy: Once,
+}
+
+impl Limits {
+    pub(crate) fn new(settings: &ClientLimits) -> Self {
+        let proxies = TrustedProxies::new(settings.trusted_proxies.clone());
+        let most = Some(settings.max_connections_per_address).filter(|most| *most > 0);
+        Self {
+            connections: most.map(Slots::new),
+            requests: most.filter(|_| !proxies.is_empty()).map(Slots::new),
+            proxies: Arc::new(proxies),
+            logins_by_address: settings.login_rate_per_address.map(Rates::new),
+            logins_by_app: settings.login_rate_per_app.map(Rates::new),
+            told_of_proxy: Once::new(),
+        }
+    }
+
+    /// Whose request it is: the connection's other end, or whom trusted proxies name. Nobody's if it came over no network.
+    pub(crate) fn client(&self, request: &Request) -> Option<IpAddr> {
+        let Peer(peer) = request.extensions().get()?;
+        Some(self.sender(*peer, request.headers()))
+    }
+
+    /// The same for a request that came from `peer` with `headers`.
+    pub(crate) fn sender(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        self.proxies.sender(peer, headers).to_canonical()
+    }
+
+    /// What decides whether a new connection of clients is one too many; nothing if none ever is.
+    pub(crate) fn admission(&self) -> Option<Admission> {
+        let connections = self.connections.clone()?;
+        Some(Admission { proxies: Arc::clone(&self.proxies), connections })
+    }
+
+    /// Whether requests of some addresses may be too many while their connections are not.
+    pub(crate) const fn limit_requests(&self) -> bool {
+        self.requests.is_some()
+    }
+
+    /// Whom a login counts for; nobody, if logins are not limited by address.
+    pub(crate) fn address_of(&self, request: &Request) -> Option<Address> {
+        self.logins_by_address.as_ref()?;
+        let Peer(peer) = request.extensions().get()?;
+        if !self.proxies.trusts(*peer) && request.headers().contains_key(X_FORWARDED_FOR) {
+            self.told_of_proxy.call_once(|| {
+                tracing::warn!(
+                    %peer,
+                    "a login came with X-Forwarded-For from an address that is not among limits.trusted_proxies; if it is \
+                     your proxy's, all its clients count as one (this is said once)"
+                );
+            });
+        }
+        Some(self.proxies.sender(*peer, request.headers()).into())
+    }
+
+    /// Counts a login that is about to spend its code.
+    ///
+    /// # Errors
+    /// It is one too many for its address or its app. The code has not been spent.
+    pub(crate) fn admit_login(&self, address: Option<Address>, app: &AppId) -> Result<(), ApiError> {
+        const BY_ADDRESS: ApiError = ApiError::new(
+            ErrorCode::RateLimited,
+            "too many logins from this address; the code was not spent, try later",
+        )
+        .at(Limit::LoginRatePerAddress);
+        const BY_APP: ApiError =
+            ApiError::new(ErrorCode::RateLimited, "too many logins at this app; the code was not spent, try later")
+                .at(Limit::LoginRatePerApp);
+        // In this order, so that one address does not use up what all have together.
+        if let (Some(rates), Some(address)) = (&self.logins_by_address, address) {
+            rates.admit(&address).map_err(|wait_s| BY_ADDRESS.after_s(wait_s))?;
+        }
+        if let Some(rates) = &self.logins_by_app {
+            rates.admit(app).map_err(|wait_s| BY_APP.after_s(wait_s))?;
+        }
+        Ok(())
+    }
+
+    /// A slot among the requests in flight, for a request that a trusted proxy has sent on; `None` needs none.
+    fn slot_in_flight(&self, request: &Request) -> Result<Option<Slot>, ApiError> {
+        const TOO_MANY: ApiError = ApiError::new(ErrorCode::RateLimited, "too many requests from this address at once")
+            .at(Limit::RequestsPerAddress);
+        let (Some(slots), Some(Peer(peer))) = (&self.requests, request.extensions().get()) else { return Ok(None) };
+        if !self.proxies.trusts(*peer) {
+            // It has one request at a time on each of its connections, and these are counted.
+            return Ok(None);
+        }
+        let sender = self.proxies.sender(*peer, request.headers());
+        slots.take(sender.into()).map(Some).ok_or(TOO_MANY)
+    }
+}
+
+/// Answers a request if its address has not too many in flight.
+pub(crate) async fn in_flight(
+    State(limits): State<Arc<Limits>>,
+    request: Request<Body>,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let _slot = limits.slot_in_flight(&request)?;
+    Ok(next.run(request).await)
+}

@@ -1,0 +1,34 @@
+//! What a login established.
+
+use crate::claims::{OwnerClaims, PhoneNumber, PlatformId, SessionKey};
+use crate::clock::UnixSeconds;
+use crate::keyring::{AppId, KeyRing, LoginId};
+
+/// What one ticket after another carries from a login to the session's end.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "the claims of ticket version 1")]
+pub struct Session {
+    /// Who it is, for this app.
+    pub openid: PlatformId,
+    /// Who it is, for all apps of one owner.
+    pub unionid: Option<PlatformId>,
+    /// The platform's session key; absent where the platform has none.
+    pub session_key: Option<SessionKey>,
+    /// A phone number that the platform has vouched for.
+    pub phone: Option<PhoneNumber>,
+    /// The owner's own claims.
+    pub owner_claims: Option<OwnerClaims>,
+    /// Which login it is.
+    pub login_id: LoginId,
+    /// When that login was.
+    pub auth_time: UnixSeconds,
+}
+
+impl Session {
+    /// Whether a cut-off of `ring` refuses it.
+    #[must_use]
+    pub fn is_cut_off(&self, ring: &KeyRing, app: &AppId) -> bool {
+        let cutoffs = ring.cutoffs();
+        !cutoffs.is_empty() && cutoffs.cuts_off(app, self.openid.as_str(), self.login_id, self.auth_time)
+    }
+}
