@@ -62,8 +62,8 @@ check-openapi: deploy-tools
 	    /usr/bin/python3 -m venv --clear $(DEPLOY_TOOLS)/venv-openapi && \
 	    $(DEPLOY_TOOLS)/venv-openapi/bin/pip install -q --disable-pip-version-check $(OPENAPI_VALIDATOR) && touch "$$stamp"; \
 	fi
-	@$(DEPLOY_TOOLS)/venv-openapi/bin/openapi-spec-validator --schema 3.1 src/http/openapi.json >/dev/null || \
-	    $(DEPLOY_TOOLS)/venv-openapi/bin/openapi-spec-validator --schema 3.1 src/http/openapi.json
+	@$(DEPLOY_TOOLS)/venv-openapi/bin/openapi-spec-validator --schema 3.1 src/http/openapi/openapi.json >/dev/null || \
+	    $(DEPLOY_TOOLS)/venv-openapi/bin/openapi-spec-validator --schema 3.1 src/http/openapi/openapi.json
 
 check-kubernetes: deploy-tools
 	@kubectl kustomize deploy/kubernetes >$(DEPLOY_TOOLS)/kubernetes.yaml

@@ -31,7 +31,7 @@ fn source(file: &str) -> String {
 fn routes() -> BTreeSet<String> {
     let http = source("routes.rs");
     let for_clients = http.split("pub fn admin_routes").next().unwrap();
-    let sources = http.clone() + &source("compat.rs");
+    let sources = http.clone() + &source("clients/compat.rs");
     let arguments = for_clients.split(".route(").skip(1).map(|rest| rest.split(',').next().unwrap().trim());
     let path_of = |argument: &str| {
         if argument.starts_with('"') {
@@ -41,7 +41,7 @@ fn routes() -> BTreeSet<String> {
         let (_, rest) = sources.split_once(&format!("const {name}: &str = \"")).unwrap_or_else(|| panic!("{name}"));
         rest.split('"').next().unwrap().to_owned()
     };
-    let verify = source("verify.rs");
+    let verify = source("labels.rs");
     let checks = verify.lines().filter_map(|line| line.trim().strip_prefix("Self::")?.split_once(" => \"/"));
     let checks = checks.map(|(_, rest)| format!("/{}", rest.split('"').next().unwrap()));
     arguments.map(path_of).chain(checks).collect()
