@@ -93,7 +93,7 @@ fn slander() -> Vec<String> {
 /// Sends `text` in every place that a client fills.
 fn say(server: &Server, text: &str) {
     let printable: String = text.chars().filter(|c| c.is_ascii() && !c.is_ascii_control()).collect();
-    let path: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let path: String = text.bytes().flat_map(|byte| ["%".to_owned(), hex::encode([byte])]).collect();
     let plain: String = printable.chars().filter(|c| !c.is_whitespace()).collect();
     let good = ("X-Forwarded-For", GOOD);
     let (json, form) = (("Content-Type", "application/json"), ("Content-Type", "application/x-www-form-urlencoded"));

@@ -38,8 +38,8 @@ impl Redis {
     /// The first line of what it replies.
     fn command(&self, words: &[&str]) -> String {
         let mut stream = TcpStream::connect(self.address).unwrap();
-        let words: String = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
-        stream.write_all(format!("*{}\r\n{words}", words.matches('$').count()).as_bytes()).unwrap();
+        let bulk: Vec<String> = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
+        stream.write_all(format!("*{}\r\n{}", bulk.len(), bulk.concat()).as_bytes()).unwrap();
         let mut reply = String::new();
         BufReader::new(stream.take(1000)).read_line(&mut reply).unwrap();
         reply
