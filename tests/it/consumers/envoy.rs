@@ -31,12 +31,15 @@ impl Gateway {
             ("port_value: 3000", format!("port_value: {}", service.address.port())),
             ("port_value: 8080", format!("port_value: {}", issuer.rsplit(':').next().unwrap())),
             ("cache_duration: 300s", format!("cache_duration: {cache}")),
+            ("failed_refetch_duration: 5s", "failed_refetch_duration: 0.5s".to_owned()),
         ];
         let changes: Vec<_> = changes.iter().map(|(from, to)| (*from, &**to)).collect();
         let mut config = yaml(&replaced(read(&shipped("deploy/gateways/envoy-jwt.yaml")), &changes));
         let listener = &mut config["static_resources"]["listeners"][0];
         listener["address"] = json!({ "socket_address": { "address": "127.0.0.1", "port_value": port } });
         listener["filter_chains"][0].as_object_mut().unwrap().remove("transport_socket").unwrap();
+        // A connection that ends with a refusal is kept for a second otherwise.
+        listener["filter_chains"][0]["filters"][0]["typed_config"]["delayed_close_timeout"] = json!("0.01s");
         write(&at.join("envoy.json"), &config.to_string());
         let mut command = program(Kind::Envoy, at);
         command.args(["--concurrency", "1", "--use-dynamic-base-id", "-l", "error", "-c"]).arg(at.join("envoy.json"));
