@@ -31,57 +31,72 @@ use hyper::header::{DATE, HeaderValue};
 
 use crate::clock::Clock;
 
-mod answers;
 mod body;
 mod codes;
-mod endpoint;
+mod control;
 mod faults;
 mod memory;
-mod opendata;
-mod own;
+mod planted;
+mod platform;
 mod reply;
-mod routes;
-mod tokens;
+mod stats;
 mod users;
 mod wechat;
+mod world;
 
 pub use users::SimulatedUser;
 
+use control::Control;
+use platform::SimulatedPlatform;
+use users::{Name, is_appid};
 use wechat::Wechat;
+use world::World;
 
 /// The simulated platforms. Clones share their state.
 #[derive(Clone)]
 pub struct Simulator {
-    wechat: Arc<Wechat>,
+    control: Arc<Control>,
+}
+
+/// THE list of simulated platforms. The first one is meant where nobody says which.
+fn platforms(world: &Arc<World>) -> Vec<Arc<dyn SimulatedPlatform>> {
+    vec![Arc::new(Wechat::new(Arc::clone(world)))]
 }
 
 impl Simulator {
     /// Nobody has logged in yet; codes and access tokens age by `clock`.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { wechat: Arc::new(Wechat::new(clock)) }
+        Self::in_world(World::new(clock, None))
     }
 
     /// The same, where codes that it has not made are those of the user `devtools`: the developer tools of `WeChat` get real
     /// ones, even where their server is a simulated one.
     #[must_use]
     pub fn for_devtools(clock: Arc<dyn Clock>) -> Self {
-        Self { wechat: Arc::new(Wechat::new(clock).welcoming("devtools")) }
+        Self::in_world(World::new(clock, Name::parse("devtools")))
+    }
+
+    fn in_world(world: World) -> Self {
+        let world = Arc::new(world);
+        Self { control: Arc::new(Control { platforms: platforms(&world), world }) }
     }
 
     /// All routes of the simulator.
     pub fn router(&self) -> Router {
-        let wechat = Arc::clone(&self.wechat);
+        let world = Arc::clone(&self.control.world);
         // Otherwise the HTTP server writes the date of the system's clock.
         let date = move |mut response: Response| {
-            if let Ok(date) = HeaderValue::try_from(wechat.now().to_http_date()) {
+            if let Ok(date) = HeaderValue::try_from(world.now().to_http_date()) {
                 response.headers_mut().insert(DATE, date);
             }
             ready(response)
         };
-        let routes = routes::routes().merge(own::routes()).with_state(Arc::clone(&self.wechat));
+        let own = control::routes().with_state(Arc::clone(&self.control));
+        let routes = self.control.platforms.iter().map(|platform| Arc::clone(platform).routes());
         routes
-            .layer(middleware::from_fn_with_state(Arc::clone(&self.wechat), routes::planted))
+            .fold(own, Router::merge)
+            .layer(middleware::from_fn_with_state(Arc::clone(&self.control), control::planted))
             .layer(middleware::map_response(date))
     }
 
@@ -89,7 +104,8 @@ impl Simulator {
     /// has a dash.
     #[must_use]
     pub fn user(&self, appid: &str, name: &str) -> Option<SimulatedUser> {
-        Wechat::user(appid, name)
+        let name = Name::parse(name).filter(|_| is_appid(appid))?;
+        self.control.platforms.first().map(|platform| platform.user(appid, &name))
     }
 }
 

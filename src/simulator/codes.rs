@@ -142,6 +142,7 @@ pub(super) fn random_phone_code() -> Result<String, getrandom::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simulator::faults::Broken;
 
     const NOW: UnixSeconds = UnixSeconds::new(1_800_000_000);
 
@@ -177,7 +178,7 @@ mod tests {
             ("slow--5-alice", Request::Other),
             ("slow-5-", Request::Other),
             ("slow-5", Request::Other),
-            ("hang", Request::Fault(Fault::Hang)),
+            ("hang", Request::Fault(Fault::Broken(Broken::Hang))),
             ("", Request::Other),
             ("-", Request::Other),
             ("Demo-alice-1", Request::Other),

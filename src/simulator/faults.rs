@@ -3,13 +3,17 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::endpoint::Endpoint;
-
 /// How a request fails.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Fault {
     /// `err-N`: an answer with that errcode.
     Errcode(i64),
+    Broken(Broken),
+}
+
+/// How an answer is none.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Broken {
     /// `http-500`.
     ServerError,
     /// `garbage`: a 200 that is no JSON.
@@ -23,10 +27,10 @@ pub(super) enum Fault {
 impl Fault {
     pub(super) fn parse(text: &str) -> Option<Self> {
         match text {
-            "http-500" => Some(Self::ServerError),
-            "garbage" => Some(Self::Garbage),
-            "hang" => Some(Self::Hang),
-            "cut" => Some(Self::Cut),
+            "http-500" => Some(Self::Broken(Broken::ServerError)),
+            "garbage" => Some(Self::Broken(Broken::Garbage)),
+            "hang" => Some(Self::Broken(Broken::Hang)),
+            "cut" => Some(Self::Broken(Broken::Cut)),
             _ => Some(Self::Errcode(text.strip_prefix("err-")?.parse().ok()?)),
         }
     }
@@ -68,12 +72,12 @@ impl Plan {
 
 /// At most one plan for each interface.
 #[derive(Debug, Default)]
-pub(super) struct Plans(HashMap<Endpoint, (Plan, Option<u64>)>);
+pub(super) struct Plans(HashMap<&'static str, (Plan, Option<u64>)>);
 
 impl Plans {
     /// Replaces the plan of an interface; it holds for so many requests, or until it is cleared.
-    pub(super) fn set(&mut self, endpoint: Endpoint, plan: Plan, times: Option<u64>) {
-        self.0.insert(endpoint, (plan, times));
+    pub(super) fn set(&mut self, interface: &'static str, plan: Plan, times: Option<u64>) {
+        self.0.insert(interface, (plan, times));
     }
 
     pub(super) fn clear(&mut self) {
@@ -81,13 +85,13 @@ impl Plans {
     }
 
     /// What is planned for this request, which uses it up once.
-    pub(super) fn take(&mut self, endpoint: Endpoint) -> Option<Plan> {
-        let (plan, times) = self.0.get_mut(&endpoint)?;
+    pub(super) fn take(&mut self, interface: &'static str) -> Option<Plan> {
+        let (plan, times) = self.0.get_mut(interface)?;
         let plan = *plan;
         if let Some(left) = times {
             *left = left.saturating_sub(1);
             if *left == 0 {
-                self.0.remove(&endpoint);
+                self.0.remove(interface);
             }
         }
         Some(plan)
@@ -104,10 +108,10 @@ mod tests {
         for (text, plan) in [
             ("err-40001", Some(Plan::Fail(Fault::Errcode(40001)))),
             ("err--1", Some(Plan::Fail(Fault::Errcode(-1)))),
-            ("http-500", Some(Plan::Fail(Fault::ServerError))),
-            ("garbage", Some(Plan::Fail(Fault::Garbage))),
-            ("hang", Some(Plan::Fail(Fault::Hang))),
-            ("cut", Some(Plan::Fail(Fault::Cut))),
+            ("http-500", Some(Plan::Fail(Fault::Broken(Broken::ServerError)))),
+            ("garbage", Some(Plan::Fail(Fault::Broken(Broken::Garbage)))),
+            ("hang", Some(Plan::Fail(Fault::Broken(Broken::Hang)))),
+            ("cut", Some(Plan::Fail(Fault::Broken(Broken::Cut)))),
             ("slow-0", slow(0)),
             ("slow-60001", slow(60_000)),
             ("slow-99999999999999999999", slow(60_000)),
@@ -126,14 +130,14 @@ mod tests {
     #[test]
     fn a_plan_holds_for_so_many_requests_or_until_it_is_cleared() {
         let mut plans = Plans::default();
-        let [hang, cut] = [Fault::Hang, Fault::Cut].map(Plan::Fail);
-        plans.set(Endpoint::StableToken, hang, Some(2));
-        assert_eq!(plans.take(Endpoint::Token), None);
-        assert_eq!([(); 3].map(|()| plans.take(Endpoint::StableToken)), [Some(hang), Some(hang), None]);
-        plans.set(Endpoint::StableToken, hang, None);
-        plans.set(Endpoint::StableToken, cut, None);
-        assert_eq!([(); 3].map(|()| plans.take(Endpoint::StableToken)), [Some(cut); 3]);
+        let [hang, cut] = [Broken::Hang, Broken::Cut].map(|broken| Plan::Fail(Fault::Broken(broken)));
+        plans.set("stable_token", hang, Some(2));
+        assert_eq!(plans.take("token"), None);
+        assert_eq!([(); 3].map(|()| plans.take("stable_token")), [Some(hang), Some(hang), None]);
+        plans.set("stable_token", hang, None);
+        plans.set("stable_token", cut, None);
+        assert_eq!([(); 3].map(|()| plans.take("stable_token")), [Some(cut); 3]);
         plans.clear();
-        assert_eq!(plans.take(Endpoint::StableToken), None);
+        assert_eq!(plans.take("stable_token"), None);
     }
 }

@@ -1,120 +1,51 @@
-//! Answers in `WeChat`'s words and spelling.
+//! Answers as they go out: whole, late or broken.
 
 use std::time::Duration;
 
-use serde::Serialize;
-use sha2::{Digest, Sha256};
+use axum::body::Body;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 
-use super::faults::Fault;
-use crate::clock::UnixSeconds;
+use super::faults::Broken;
 
 /// What becomes of a request.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Reply {
     /// A 200 with this JSON, after a while.
     Json(Duration, String),
-    /// A 200 with the beginning of some JSON, then nothing.
-    Cut,
-    /// A 200 with something else.
-    Garbage,
-    /// A 500.
-    ServerError,
-    /// No answer.
-    Hang,
+    Broken(Broken),
 }
 
-#[derive(Serialize)]
-struct Refusal<'a> {
-    errcode: i64,
-    errmsg: &'a str,
-}
-
-impl Reply {
-    /// `count` makes the id of the request in the errmsg one of its own.
-    pub(super) fn fault(fault: Fault, count: u64, now: UnixSeconds) -> Self {
-        let errcode = match fault {
-            Fault::Errcode(errcode) => errcode,
-            Fault::Cut => return Self::Cut,
-            Fault::Garbage => return Self::Garbage,
-            Fault::ServerError => return Self::ServerError,
-            Fault::Hang => return Self::Hang,
-        };
-        let digest = hex::encode(Sha256::digest(count.to_be_bytes()));
-        let (second, third) = (digest.get(..8).unwrap_or_default(), digest.get(8..16).unwrap_or_default());
-        let errmsg = format!("{}, rid: {:08x}-{second}-{third}", wording(errcode), now.as_u64() & 0xffff_ffff);
-        Self::Json(Duration::ZERO, wechat_json(&Refusal { errcode, errmsg: &errmsg }))
+/// Answers with a platform's label for JSON, or plays the fault. A server drops this future when the client goes away.
+pub(super) async fn respond(reply: Reply, content_type: &'static str) -> Response {
+    let labelled = |text: String| ([(CONTENT_TYPE, HeaderValue::from_static(content_type))], text).into_response();
+    match reply {
+        Reply::Json(delay, json) => {
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
+            labelled(json)
+        }
+        Reply::Broken(Broken::Garbage) => labelled("<html><body>busy</body></html>".to_owned()),
+        Reply::Broken(Broken::ServerError) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").into_response()
+        }
+        Reply::Broken(Broken::Hang) => std::future::pending().await,
+        Reply::Broken(Broken::Cut) => cut_off(content_type),
     }
 }
 
-/// JSON as `WeChat` writes it: each slash has a backslash before it. Slashes stand in texts only, so no more is needed.
-pub(super) fn wechat_json(answer: &impl Serialize) -> String {
-    // Structures of numbers and texts always have a JSON form.
-    serde_json::to_string(answer).unwrap_or_default().replace('/', "\\/")
-}
-
-/// The errmsg that goes with an errcode, without the request id.
-fn wording(errcode: i64) -> &'static str {
-    match errcode {
-        -1 => "system error",
-        0 => "ok",
-        1 => "encrypted data not exist or expired",
-        40001 => "invalid credential, access_token is invalid or not latest",
-        40002 => "invalid grant_type",
-        40003 => "invalid openid",
-        40013 => "invalid appid",
-        40014 => "invalid access_token",
-        40029 => "invalid code",
-        40066 => "invalid url",
-        40097 => "invalid args",
-        40125 => "invalid appsecret",
-        40163 => "code been used",
-        40164 => "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist",
-        40226 => "code blocked",
-        40243 => "appsecret is frozen",
-        41001 => "access_token missing",
-        41002 => "appid missing",
-        41004 => "appsecret missing",
-        41008 => "missing code",
-        42001 => "access_token expired",
-        42003 => "code expired",
-        43001 => "require GET method",
-        43002 => "require POST method",
-        44002 => "empty post data",
-        45009 => "reach max api daily quota limit",
-        45011 => "api minute-quota reach limit, must slower, retry next minute",
-        47001 => "data format error",
-        48001 => "api unauthorized",
-        48004 => "api forbidden for irregularities",
-        50002 => "user limited",
-        61003 => "component is not authorized by this account",
-        61004 => "access clientip is not registered",
-        87007 => "session_key is not existed or expired",
-        87008 => "invalid sig_method",
-        87009 => "invalid signature",
-        _ => "unknown error",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::Value;
-
-    use super::*;
-
-    #[test]
-    fn an_errmsg_ends_with_a_request_id_of_its_own() {
-        let errmsg = |count| {
-            let reply = Reply::fault(Fault::Errcode(40029), count, UnixSeconds::new(1_800_000_000));
-            let Reply::Json(_, text) = reply else { panic!("{reply:?}") };
-            serde_json::from_str::<Value>(&text).unwrap()["errmsg"].as_str().unwrap().to_owned()
-        };
-        let [first, second] = [1, 2].map(errmsg);
-        assert!(first.starts_with("invalid code, rid: 6b49d200-") && first.len() == 45, "{first}");
-        assert_ne!(first, second);
-    }
-
-    #[test]
-    fn slashes_are_escaped_as_the_real_one_does() {
-        assert_eq!(wechat_json(&["a/b//"]), r#"["a\/b\/\/"]"#);
-    }
+fn cut_off(content_type: &'static str) -> Response {
+    let half = stream::iter([Ok(Bytes::from_static(br#"{"session_key":"q83vEjRW"#))]);
+    let end = stream::once(async {
+        // The server writes the half out while it waits for the rest.
+        tokio::task::yield_now().await;
+        Err(std::io::Error::from(std::io::ErrorKind::ConnectionAborted))
+    });
+    let headers =
+        [(CONTENT_TYPE, HeaderValue::from_static(content_type)), (CONTENT_LENGTH, HeaderValue::from_static("120"))];
+    (headers, Body::from_stream(half.chain(end))).into_response()
 }

@@ -188,7 +188,7 @@ async fn data_is_encrypted_with_the_present_session_key() {
     assert_eq!(info["watermark"], json!({ "timestamp": 1_800_000_000, "appid": "wx1" }));
     let session = get(&simulator, &format!("{SESSION}demo-alice-2")).await;
     let signature =
-        opendata::sign_raw_data(answer["rawData"].as_str().unwrap(), session["session_key"].as_str().unwrap());
+        wechat::opendata::sign_raw_data(answer["rawData"].as_str().unwrap(), session["session_key"].as_str().unwrap());
     assert_eq!(answer["signature"], json!(signature));
     for (n, (request, plaintext)) in [
         (r#""data":{"b" : 1}"#, r#"{"b" : 1,"watermark":{"timestamp":1800000000,"appid":"wx1"}}"#),

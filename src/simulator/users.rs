@@ -9,6 +9,12 @@ use sha2::{Digest, Sha256};
 
 use super::memory::Recent;
 
+pub(super) const MAX_APPID_LEN: usize = 64;
+
+pub(super) fn is_appid(text: &str) -> bool {
+    matches!(text.len(), 1..=MAX_APPID_LEN) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 /// A user's name: 1 to 64 visible ASCII characters without `-`, which ends a name within a code.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Name(String);

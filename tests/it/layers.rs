@@ -88,7 +88,7 @@ const ONLY_IN: [(&[&str], &[&str]); 13] = [
             "simulator/codes.rs",
         ],
     ),
-    (&["aws_lc_rs"], &["platform/weapp/session.rs", "platform/weapp/user_data.rs", "simulator/opendata.rs"]),
+    (&["aws_lc_rs"], &["platform/weapp/session.rs", "platform/weapp/user_data.rs", "simulator/wechat/opendata.rs"]),
     (&["swap_ring"], &["http/state.rs", "cli/"]),
 ];
 

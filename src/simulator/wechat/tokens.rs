@@ -2,9 +2,9 @@
 //!
 //! Facts: `auth.getAccessToken` and `auth.getStableAccessToken` in `WeChat`'s documentation of mini-programs.
 
-use super::codes::random_text;
-use super::memory::Recent;
 use crate::clock::UnixSeconds;
+use crate::simulator::codes::random_text;
+use crate::simulator::memory::Recent;
 
 /// What an answer with a token says.
 #[derive(Clone, Debug, Eq, PartialEq)]

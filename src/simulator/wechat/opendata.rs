@@ -9,9 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::memory::Recent;
-use super::users::{Name, Phone};
 use crate::clock::UnixSeconds;
+use crate::simulator::memory::Recent;
+use crate::simulator::users::{Name, Phone};
 
 /// An encrypted object as the client hands it on; both in base64.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -34,7 +34,7 @@ fn encrypting_key(session_key: &str) -> Option<PaddedBlockEncryptingKey> {
 }
 
 /// SHA-1 over the text and the `session_key`, in hex.
-pub(super) fn sign_raw_data(raw_data: &str, session_key: &str) -> String {
+pub(crate) fn sign_raw_data(raw_data: &str, session_key: &str) -> String {
     let mut sha1 = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
     sha1.update(raw_data.as_bytes());
     sha1.update(session_key.as_bytes());

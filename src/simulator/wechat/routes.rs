@@ -6,19 +6,21 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawQuery, Request, State};
 use axum::handler::Handler;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
-use axum::http::{HeaderValue, StatusCode, Uri};
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
-use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
 
-use super::body::read_body;
-use super::own;
-use super::reply::Reply;
-use super::wechat::{Jscode2session, PhoneRequest, SessionRequest, TokenRequest, Wechat};
+use super::interfaces::{Jscode2session, PhoneRequest, SessionRequest, TokenRequest, Wechat};
+use crate::simulator::body::read_body;
+use crate::simulator::reply::{self, Reply};
+
+/// `WeChat`'s label for JSON.
+async fn respond(reply: Reply) -> Response {
+    reply::respond(reply, "text/plain").await
+}
 
 pub(super) fn routes() -> Router<Arc<Wechat>> {
     Router::new()
@@ -42,19 +44,9 @@ async fn with_length(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Answers what was planted for the path, before anything is looked at.
-pub(super) async fn planted(State(wechat): State<Arc<Wechat>>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    let planted = if own::is_own(path) { None } else { wechat.planted(path) };
-    match planted {
-        Some(reply) => respond(reply).await,
-        None => next.run(request).await,
-    }
-}
-
 /// Clients look for an errcode in a 200; of a bare 404 many make a success.
-async fn unknown(State(wechat): State<Arc<Wechat>>, uri: Uri) -> Response {
-    if own::is_own(uri.path()) { own::not_found() } else { respond(wechat.refuse(40066)).await }
+async fn unknown(State(wechat): State<Arc<Wechat>>) -> Response {
+    respond(wechat.refuse(40066)).await
 }
 
 fn only_get<T: 'static>(handler: impl Handler<T, Arc<Wechat>>) -> MethodRouter<Arc<Wechat>> {
@@ -149,37 +141,4 @@ fn json_in(body: Option<Vec<u8>>) -> Result<Value, i64> {
 fn text_in(body: &Value, name: &str, missing: i64) -> Result<String, i64> {
     let text = body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     text.map(str::to_owned).ok_or(missing)
-}
-
-/// Answers, or plays the fault. A server drops this future when the client goes away.
-async fn respond(reply: Reply) -> Response {
-    match reply {
-        Reply::Json(delay, json) => {
-            if !delay.is_zero() {
-                tokio::time::sleep(delay).await;
-            }
-            text_plain(json)
-        }
-        Reply::Garbage => text_plain("<html><body>busy</body></html>".to_owned()),
-        Reply::ServerError => (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").into_response(),
-        Reply::Hang => std::future::pending().await,
-        Reply::Cut => cut_off(),
-    }
-}
-
-/// `WeChat`'s label for JSON.
-fn text_plain(json: String) -> Response {
-    ([(CONTENT_TYPE, HeaderValue::from_static("text/plain"))], json).into_response()
-}
-
-fn cut_off() -> Response {
-    let half = stream::iter([Ok(Bytes::from_static(br#"{"session_key":"q83vEjRW"#))]);
-    let end = stream::once(async {
-        // The server writes the half out while it waits for the rest.
-        tokio::task::yield_now().await;
-        Err(std::io::Error::from(std::io::ErrorKind::ConnectionAborted))
-    });
-    let headers =
-        [(CONTENT_TYPE, HeaderValue::from_static("text/plain")), (CONTENT_LENGTH, HeaderValue::from_static("120"))];
-    (headers, Body::from_stream(half.chain(end))).into_response()
 }

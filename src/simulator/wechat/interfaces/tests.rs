@@ -2,10 +2,17 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::clock::FixedClock;
+use crate::simulator::faults::{Broken, Plan};
+use crate::simulator::platform::SimulatedPlatform as _;
+use crate::simulator::users::SimulatedUser;
 
 fn wechat() -> (Wechat, Arc<FixedClock>) {
     let clock = Arc::new(FixedClock::new(UnixSeconds::new(1_800_000_000)));
-    (Wechat::new(Arc::<FixedClock>::clone(&clock)), clock)
+    (Wechat::new(Arc::new(World::new(Arc::<FixedClock>::clone(&clock), None))), clock)
+}
+
+fn user(appid: &str, name: &str) -> SimulatedUser {
+    wechat().0.user(appid, &Name::parse(name).unwrap())
 }
 
 fn request(appid: &str, js_code: &str) -> Jscode2session {
@@ -47,8 +54,8 @@ fn the_first_thing_that_is_missing_is_named() {
 fn a_demo_code_works_once_and_never_again() {
     let (wechat, clock) = wechat();
     let session = json(wechat.jscode2session(&request("wx1", "demo-alice-1")));
-    assert_eq!(session["openid"], *Wechat::user("wx1", "alice").unwrap().openid);
-    assert_eq!(session["unionid"], *Wechat::user("wx2", "alice").unwrap().unionid);
+    assert_eq!(session["openid"], *user("wx1", "alice").openid);
+    assert_eq!(session["unionid"], *user("wx2", "alice").unionid);
     assert_eq!(errcode(wechat.jscode2session(&request("wx1", "demo-alice-1"))), 40163);
     clock.advance(1_000_000);
     assert_eq!(errcode(wechat.jscode2session(&request("wx2", "demo-alice-1"))), 40163);
@@ -60,7 +67,7 @@ fn a_minted_code_expires_and_belongs_to_its_app() {
     let (wechat, clock) = wechat();
     let mint = |code: &str| {
         let name = Name::parse("alice").unwrap();
-        wechat.state().login_codes.mint(code.to_owned(), "wx1".to_owned(), name, wechat.now());
+        wechat.state().login_codes.mint(code.to_owned(), "wx1".to_owned(), name, wechat.world.now());
     };
     mint("one");
     assert_eq!(errcode(wechat.jscode2session(&request("wx2", "one"))), 40029);
@@ -78,15 +85,18 @@ fn faults_are_asked_for_by_code() {
         let reply = wechat.jscode2session(&request("wx1", &format!("err-{errcode_asked}")));
         assert_eq!(errcode(reply), errcode_asked);
     }
-    for (code, reply) in
-        [("http-500", Reply::ServerError), ("garbage", Reply::Garbage), ("hang", Reply::Hang), ("cut", Reply::Cut)]
-    {
+    for (code, reply) in [
+        ("http-500", Reply::Broken(Broken::ServerError)),
+        ("garbage", Reply::Broken(Broken::Garbage)),
+        ("hang", Reply::Broken(Broken::Hang)),
+        ("cut", Reply::Broken(Broken::Cut)),
+    ] {
         assert_eq!(wechat.jscode2session(&request("wx1", code)), reply, "{code}");
     }
     for _ in 0..2 {
         let Reply::Json(delay, text) = wechat.jscode2session(&request("wx1", "slow-5-alice")) else { panic!() };
         assert_eq!(delay, Duration::from_millis(5));
-        assert!(text.contains(&Wechat::user("wx1", "alice").unwrap().openid), "{text}");
+        assert!(text.contains(&user("wx1", "alice").openid), "{text}");
     }
 }
 
@@ -99,7 +109,7 @@ fn token_for(wechat: &Wechat, appid: &str) -> String {
 
 /// A signature by alice in `wx1`, who has just logged in.
 fn signed_by_alice(wechat: &Wechat) -> SessionRequest {
-    let code = format!("demo-alice-{}", wechat.answers.fetch_add(1, Ordering::Relaxed));
+    let code = format!("demo-alice-{}", wechat.world.count_answer());
     let session = json(wechat.jscode2session(&request("wx1", &code)));
     let key =
         aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, session["session_key"].as_str().unwrap().as_bytes());
@@ -135,7 +145,7 @@ fn a_phone_code_works_once_and_in_its_app() {
     let [one, other] = ["wx1", "wx2"].map(|appid| token_for(&wechat, appid));
     let request = |code: &str| Ok(PhoneRequest { code: code.to_owned(), openid: None });
     let call = |token: &str, code: &str| json(wechat.getuserphonenumber(token, request(code)));
-    let alice = Wechat::user("wx1", "alice").unwrap();
+    let alice = user("wx1", "alice");
     let expected = json!({
         "errcode": 0,
         "errmsg": "ok",
@@ -148,14 +158,14 @@ fn a_phone_code_works_once_and_in_its_app() {
     assert_eq!(call(&one, "phone-alice-1")["errcode"], 40029);
     assert_eq!(call(&one, "demo-alice-1")["errcode"], 40029, "a login code");
     let name = Name::parse("hk.bob").unwrap();
-    wechat.state().phone_codes.mint("minted".to_owned(), "wx1".to_owned(), name.clone(), wechat.now());
+    wechat.state().phone_codes.mint("minted".to_owned(), "wx1".to_owned(), name.clone(), wechat.world.now());
     assert_eq!(call(&other, "minted")["errcode"], 40029);
     assert_eq!(call(&one, "minted")["phone_info"]["countryCode"], "852");
-    wechat.state().phone_codes.mint("late".to_owned(), "wx1".to_owned(), name, wechat.now());
+    wechat.state().phone_codes.mint("late".to_owned(), "wx1".to_owned(), name, wechat.world.now());
     clock.advance(300);
     assert_eq!(call(&one, "late")["errcode"], 40029);
     assert_eq!(call(&one, "err-45011")["errcode"], 45011);
-    assert_eq!(wechat.getuserphonenumber(&one, request("hang")), Reply::Hang);
+    assert_eq!(wechat.getuserphonenumber(&one, request("hang")), Reply::Broken(Broken::Hang));
     assert_eq!(errcode(wechat.getuserphonenumber(&one, Err(44002))), 44002);
     assert_eq!(errcode(wechat.getuserphonenumber("", Err(44002))), 41001, "the token is looked at first");
 }
@@ -164,13 +174,13 @@ fn a_phone_code_works_once_and_in_its_app() {
 fn a_phone_code_with_an_openid_is_that_users_only() {
     let (wechat, _) = wechat();
     let token = token_for(&wechat, "wx1");
-    let openid = |appid: &str, name: &str| Wechat::user(appid, name).unwrap().openid;
+    let openid = |appid: &str, name: &str| user(appid, name).openid;
     let call = |code: &str, openid: &str| {
         let request = PhoneRequest { code: code.to_owned(), openid: Some(openid.to_owned()) };
         json(wechat.getuserphonenumber(&token, Ok(request)))
     };
     let name = Name::parse("alice").unwrap();
-    wechat.state().phone_codes.mint("minted".to_owned(), "wx1".to_owned(), name, wechat.now());
+    wechat.state().phone_codes.mint("minted".to_owned(), "wx1".to_owned(), name, wechat.world.now());
     for code in ["phone-alice-1", "minted", "slow-1-alice"] {
         for other in [openid("wx1", "bob"), openid("wx2", "alice"), "o".to_owned(), openid("wx1", "alice") + "x"] {
             assert_eq!(call(code, &other)["errcode"], 40003, "{code} {other}");
@@ -207,7 +217,7 @@ fn what_is_wrong_with_a_signature_is_told_by_number() {
     assert_eq!(change(|request| request.signature.clear()), 40097);
     assert_eq!(change(|request| request.sig_method.clear()), 40097);
     assert_eq!(change(|request| request.sig_method = "sha1".to_owned()), 87008);
-    assert_eq!(change(|request| request.openid = Wechat::user("wx1", "stranger").unwrap().openid), 40003);
+    assert_eq!(change(|request| request.openid = user("wx1", "stranger").openid), 40003);
     assert_eq!(change(|request| request.signature.make_ascii_uppercase()), 87009);
     let mut elsewhere = signed_by_alice(&wechat);
     elsewhere.access_token = token_for(&wechat, "wx2");
@@ -229,7 +239,7 @@ fn a_reset_answers_the_new_key_and_kills_the_old_one() {
 fn only_data_of_the_simulator_is_vouched_for() {
     let (wechat, clock) = wechat();
     let [one, other] = ["wx1", "wx2"].map(|appid| token_for(&wechat, appid));
-    wechat.state().messages.remember("wx1", "data", wechat.now());
+    wechat.state().messages.remember("wx1", "data", wechat.world.now());
     let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest("data"));
     let call = |token: &str, hash: &str| json(wechat.checkencryptedmsg(token, Ok(hash.to_owned())));
     let expected = json!({ "errcode": 0, "errmsg": "ok", "vaild": true, "create_time": 1_800_000_000 });
@@ -245,9 +255,9 @@ fn only_data_of_the_simulator_is_vouched_for() {
 #[test]
 fn a_planned_fault_leaves_codes_alone() {
     let (wechat, _) = wechat();
-    wechat.state().plans.set(Endpoint::Jscode2session, Plan::Fail(Fault::Cut), Some(1));
-    assert_eq!(wechat.jscode2session(&request("wx1", "demo-alice-1")), Reply::Cut);
-    wechat.state().plans.set(Endpoint::Jscode2session, Plan::Slow(Duration::from_millis(9)), Some(1));
+    wechat.world.shared().plans.set("jscode2session", Plan::Fail(Fault::Broken(Broken::Cut)), Some(1));
+    assert_eq!(wechat.jscode2session(&request("wx1", "demo-alice-1")), Reply::Broken(Broken::Cut));
+    wechat.world.shared().plans.set("jscode2session", Plan::Slow(Duration::from_millis(9)), Some(1));
     let Reply::Json(delay, _) = wechat.jscode2session(&request("wx1", "demo-alice-1")) else { panic!() };
     assert_eq!(delay, Duration::from_millis(9));
     assert_eq!(errcode(wechat.jscode2session(&request("wx1", "demo-alice-1"))), 40163);
