@@ -56,7 +56,7 @@ impl Demo {
 
     async fn serve(self) -> anyhow::Result<()> {
         // Before there are keys, so that a signal cannot end the process and leave them behind.
-        let mut servers = serve::Servers::new(process::fit(simulator::LIMITS), &STOP_SIGNALS)?;
+        let mut servers = serve::Servers::new(process::fit(simulator::LIMITS)?, &STOP_SIGNALS)?;
         // Deletes the keys when the demo ends.
         let keys =
             tempfile::Builder::new().prefix("auth-ticket-demo-").tempdir().context("cannot make throw-away keys")?;

@@ -1,12 +1,17 @@
 //! What the process asks of the operating system: that nobody reads its memory, and descriptors for its connections.
 
+use anyhow::anyhow;
 use auth_ticket::http::ConnectionLimits;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::report::WithHint;
 
 /// Connections of operators: probes, scrapers, `keys check`. Clients cannot use them up.
 pub(super) const MOST_OPERATORS: usize = 128;
 /// For standard streams, listeners, the runtime, looks at the keys, name resolution.
 const OWN_DESCRIPTORS: u64 = 32;
+/// With fewer, nothing would be left for clients.
+const LEAST_DESCRIPTORS: u64 = 2 * OWN_DESCRIPTORS;
 
 /// Keeps keys out of the reach of other processes of the same user: no core dump, no `/proc/PID/mem`, no debugger. Only root
 /// can still look. Where the limit cannot be lowered, it is already 0.
@@ -17,11 +22,19 @@ pub(super) fn protect_memory() {
 }
 
 /// Raises the soft limit of file descriptors to the hard one. How many there may be now; nothing where there is no limit.
-pub(super) fn raise_descriptor_limit() -> Option<u64> {
+///
+/// # Errors
+/// They are too few for a server.
+pub(super) fn raise_descriptor_limit() -> anyhow::Result<Option<u64>> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     // Where this fails, the old limit stays, and is what counts.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-    getrlimit(Resource::Nofile).current
+    let available = getrlimit(Resource::Nofile).current;
+    match available.filter(|available| *available < LEAST_DESCRIPTORS) {
+        None => Ok(available),
+        Some(few) => Err(anyhow!("{few} file descriptors are too few: a server needs {LEAST_DESCRIPTORS} at least"))
+            .hint("allow the process more: ulimit -n 1024, or LimitNOFILE= in its unit"),
+    }
 }
 
 /// How descriptors are shared out.
@@ -61,9 +74,12 @@ impl Shares {
 }
 
 /// `limits` for a server with no connections of its own to others, as far as descriptors allow.
-pub(super) fn fit(limits: ConnectionLimits) -> ConnectionLimits {
-    let shares = Shares::of(raise_descriptor_limit(), limits.max_connections, 0);
-    ConnectionLimits { max_connections: shares.clients, ..limits }
+///
+/// # Errors
+/// There are too few.
+pub(super) fn fit(limits: ConnectionLimits) -> anyhow::Result<ConnectionLimits> {
+    let shares = Shares::of(raise_descriptor_limit()?, limits.max_connections, 0);
+    Ok(ConnectionLimits { max_connections: shares.clients, ..limits })
 }
 
 #[cfg(test)]
@@ -80,12 +96,11 @@ mod tests {
             // 1,500 apps of which each may have 64 calls out.
             (Some(1024), 10_000, 96_000, 608, 128),
             (Some(128), 10_000, 64, 48, 16),
-            (Some(3), 10_000, 64, 1, 1),
-            (Some(0), 1, 0, 1, 1),
+            (Some(LEAST_DESCRIPTORS), 10_000, 64, 8, 8),
         ] {
             let shares = Shares::of(available, configured, outbound);
             assert_eq!(shares, Shares { clients, operators }, "{available:?} {configured} {outbound}");
-            if let Some(available) = available.filter(|available| *available > 64) {
+            if let Some(available) = available {
                 assert!(shares.clients + shares.operators < usize::try_from(available).unwrap());
             }
         }

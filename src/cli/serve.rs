@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::available_parallelism;
+use std::thread::{self, available_parallelism};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -90,6 +90,8 @@ impl Serve {
 
 /// A runtime for [`Servers`], whose threads leave signals to the main thread.
 pub(crate) fn server_runtime(workers: usize) -> anyhow::Result<tokio::runtime::Runtime> {
+    // Before anything needs them, so that it is known what for.
+    process::raise_descriptor_limit()?;
     signals::held(|| runtime(workers))
 }
 
@@ -99,8 +101,21 @@ pub(crate) fn server_runtime(workers: usize) -> anyhow::Result<tokio::runtime::R
 /// in `docs/PERFORMANCE.md`, section 8.
 pub(crate) fn runtime(workers: usize) -> anyhow::Result<tokio::runtime::Runtime> {
     let threads = if workers == 0 { available_parallelism().map_or(1, usize::from) } else { workers };
+    try_threads(threads)
+        .with_context(|| format!("cannot start {threads} threads to answer requests"))
+        .hint("allow the process more threads (ulimit -u, TasksMax=), or set workers lower")?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(threads).thread_name("worker").enable_all().build().context("cannot start the runtime")
+}
+
+/// Starts so many threads at once and ends them: a runtime that gets fewer hangs for ever.
+fn try_threads(count: usize) -> io::Result<()> {
+    let started = (0..count).map(|_| thread::Builder::new().spawn(thread::park)).collect::<io::Result<Vec<_>>>()?;
+    for thread in started {
+        thread.thread().unpark();
+        let _ = thread.join();
+    }
+    Ok(())
 }
 
 async fn serve(config: Config, log: Control) -> anyhow::Result<()> {
@@ -150,7 +165,7 @@ async fn serve(config: Config, log: Control) -> anyhow::Result<()> {
         },
         hook,
     };
-    let shares = share_descriptors(config.limits.max_connections, outbound);
+    let shares = share_descriptors(config.limits.max_connections, outbound)?;
     let limits = ConnectionLimits {
         max_connections: shares.clients,
         header_timeout: config.limits.header_timeout,
@@ -181,13 +196,13 @@ async fn serve(config: Config, log: Control) -> anyhow::Result<()> {
 }
 
 /// How many connections there may be. More than descriptors allow would keep operators out, and looks at the keys.
-fn share_descriptors(max_connections: usize, outbound: usize) -> Shares {
-    let available = process::raise_descriptor_limit();
+fn share_descriptors(max_connections: usize, outbound: usize) -> anyhow::Result<Shares> {
+    let available = process::raise_descriptor_limit()?;
     let shares = Shares::of(available, max_connections, outbound);
     if let Some(warning) = shares.warning(max_connections, available) {
         tracing::warn!("{warning}");
     }
-    shares
+    Ok(shares)
 }
 
 /// Has the allocator return what a flood of logins took. It does so a second after memory became free, but only when it is

@@ -39,7 +39,7 @@ impl Options {
         log::start(config::log_directives().as_deref(), LevelFilter::INFO, Format::Text)?;
         serve::server_runtime(0)?.block_on(async {
             let listeners = serve::bind(self.listen, "--listen")?;
-            let mut servers = serve::Servers::new(process::fit(LIMITS), &serve::STOP_SIGNALS)?;
+            let mut servers = serve::Servers::new(process::fit(LIMITS)?, &serve::STOP_SIGNALS)?;
             let urls = serve::urls(&listeners)?;
             output::say(&format!("simulator on {urls} (in memory; use it as base_url of an app)"));
             servers.add(listeners, &Simulator::new(Arc::new(SystemClock)).router().into(), &ConnectionCount::default());

@@ -22,6 +22,7 @@ mod owner;
 mod power;
 mod reach;
 mod replicas;
+mod scarce;
 mod serve;
 mod services;
 mod stalled;

@@ -126,7 +126,10 @@ fn times_of_checks(server: &Server, time: Duration, codes: &str) -> Vec<Duration
     times
 }
 
-/// `SOAK=full` makes it a minute each, in which the times mean something; `make soak` shows them.
+/// Of the 99th percentile of checks, with the reader stopped and before.
+const MOST_TIMES_QUIET: f64 = 2.0;
+
+/// `SOAK=full` makes it a minute each, in which the times mean something: `make soak-log` shows and judges them.
 #[test]
 fn a_reader_that_is_stopped_costs_lines_and_no_answers() {
     let is_full = std::env::var_os("SOAK").is_some_and(|form| form == "full");
@@ -146,13 +149,18 @@ fn a_reader_that_is_stopped_costs_lines_and_no_answers() {
     reader.stop();
     let stopped = times_of_checks(&server, time, "stopped");
     flood(&server, admin);
+    let lost = dropped(admin);
+    server.signal(Signal::TERM);
+    let code = server.wait().code();
     let percentile = |times: &[Duration], percent: usize| times[times.len() * percent / 100];
     for (what, times) in [("log read", &quiet), ("reader stopped", &stopped)] {
         let (p50, p99) = (percentile(times, 50), percentile(times, 99));
         say(&format!("{what}: {} checks, p50 {p50:?}, p99 {p99:?}", times.len()));
     }
-    say(&format!("lines lost: {}", dropped(admin)));
-    server.stop();
+    let times = percentile(&stopped, 99).as_secs_f64() / percentile(&quiet, 99).as_secs_f64();
+    say(&format!("p99 {times:.2} x the quiet one; lines lost: {lost}; exit code after SIGTERM: {code:?}"));
+    assert!(lost > 0 && code == Some(0));
+    assert!(!is_full || times <= MOST_TIMES_QUIET, "p99 of checks is {times:.2} x the quiet one");
 }
 
 #[expect(clippy::print_stdout, reason = "what make soak shows")]

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, id};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::process::scarce::after;
+
 /// A control group with a limit on memory. Needs root, and a hierarchy that can be written to: version 2 or 1.
 #[derive(Debug)]
 pub(super) struct Fence {
@@ -56,13 +58,10 @@ impl Drop for Fence {
     }
 }
 
-/// `command` in the group of `fence`, and with a soft limit of so many file descriptors.
+/// `program` with the arguments and the environment of `command`, in the group of `fence`, and with a soft limit of so many file
+/// descriptors.
 pub(super) fn within(fence: Option<&Fence>, descriptors: u32, program: &Path, command: &Command) -> Command {
     let join =
         fence.map_or_else(String::new, |fence| format!("echo $$ >{}/cgroup.procs && ", fence.directory.display()));
-    let mut fenced = Command::new("/bin/sh");
-    fenced.args(["-c", &format!("{join}ulimit -S -n {descriptors} && exec \"$0\" \"$@\"")]);
-    fenced.arg(program).args(command.get_args()).env_clear();
-    fenced.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    fenced
+    after(&format!("{join}ulimit -S -n {descriptors}"), program, command)
 }
