@@ -28,6 +28,7 @@ mod openapi;
 mod phone;
 mod platform;
 mod process;
+mod quotas;
 mod readme;
 mod ready;
 mod rotation;
