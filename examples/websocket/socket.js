@@ -4,7 +4,7 @@ import Taro from '@tarojs/taro'
 
 const TICKET_IS_OVER = 4401 // as the service says it
 
-// The ticket anew, or a new login where it cannot be renewed any more. `login` stores a ticket, as README.md shows.
+// The ticket anew, or a new login where it cannot be renewed any more. `login` stores a ticket, as docs/GUIDE.md shows.
 async function renew(server, login) {
   const { statusCode, data } = await Taro.request({
     url: `${server}/v1/renew`,

@@ -24,7 +24,7 @@ pub(crate) enum Kind {
     Nginx,
     /// With the module that the file speaks of.
     NginxWithHeadersMore,
-    /// With the lines of the README, which are no complete file.
+    /// With the lines of docs/GATEWAYS.md, which are no complete file.
     NginxOfReadme,
     Caddy,
     Haproxy,
@@ -83,7 +83,7 @@ impl Setup {
         }
         // A comment speaks of the route with an app.
         let text = if self.kind == Kind::NginxOfReadme {
-            let readme = read(&shipped("README.md"));
+            let readme = read(&shipped("docs/GATEWAYS.md"));
             readme.split("```nginx\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap().to_owned()
         } else {
             read(&shipped("deploy/gateways").join(name))
