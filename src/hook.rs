@@ -13,67 +13,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Client, Response, StatusCode};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
-use crate::breaker::{Breaker, BreakerOptions, Pass, Stopped};
 use crate::claims::OwnerClaims;
+use crate::outbound::circuit_breaker::{BreakerOptions, BreakerPermit, CircuitBreaker, CircuitOpen};
+use crate::outbound::concurrency::{Busy, ConcurrencyLimit, Permit, Share, Shares};
 use crate::outbound::{self, Unreachable};
 
-/// The owner's service that says who a user is to him.
+/// The owner's service that says who a user is to them.
 pub struct Hook {
     url: Url,
     audience: String,
     client: Client,
-    permits: Permits,
+    concurrency: ConcurrencyLimit,
     timeout: Duration,
-    breaker: Breaker,
+    breaker: CircuitBreaker,
 }
 
-/// What a question is asked for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "a session begins, or goes on")]
-pub enum Share {
-    /// A session begins. Always leaves a quarter of the permits, so that logins at a slow platform stop no renewal.
-    Login,
-    /// A session goes on. At most half of the permits, so that a crowd that renews leaves room to log in.
-    Renewal,
-}
-
-/// How many questions may be out at once, in all and for each [`Share`].
-struct Permits {
-    all: Arc<Semaphore>,
-    /// Taken before one of `all`, so that no more than these ever queue there.
-    logins: Arc<Semaphore>,
-    renewals: Arc<Semaphore>,
-}
-
-impl Permits {
-    /// With fewer than two there is nothing to divide.
-    fn new(count: usize) -> Self {
-        let count = count.min(Semaphore::MAX_PERMITS);
-        let [all, logins, renewals] =
-            [count, count - count / 4, count.div_ceil(2)].map(|count| Arc::new(Semaphore::new(count)));
-        Self { all, logins, renewals }
-    }
-
-    async fn acquire(&self, share: Share) -> Option<[OwnedSemaphorePermit; 2]> {
-        let share = match share {
-            Share::Login => &self.logins,
-            Share::Renewal => &self.renewals,
-        };
-        let of_share = Arc::clone(share).acquire_owned().await.ok()?;
-        Some([of_share, Arc::clone(&self.all).acquire_owned().await.ok()?])
-    }
-}
-
-/// Permission to ask one question, and the permits for it. They are given back when it is dropped.
+/// Permission to ask one question. What it holds is given back when it is dropped.
 #[derive(Debug)]
-#[must_use = "permits are given back when it is dropped"]
-pub struct Admission {
-    pass: Pass,
-    permits: [OwnedSemaphorePermit; 2],
+#[must_use = "it is given back when it is dropped"]
+pub struct HookPermit {
+    breaker: BreakerPermit,
+    concurrency: Permit,
 }
 
 /// What a [`Hook`] is made from.
@@ -120,7 +83,7 @@ pub enum Verdict {
 }
 
 impl Hook {
-    /// So many outages in a row, and it is left alone; first for a second, at most for half a minute.
+    /// Opens after five consecutive outages, for a second at first and for half a minute at most.
     const BREAKER: BreakerOptions =
         BreakerOptions { failures: 5, shortest_pause: Duration::from_secs(1), longest_pause: Duration::from_secs(30) };
     /// A good answer is below 100 bytes.
@@ -147,8 +110,10 @@ impl Hook {
             return Err(HookError::NoConcurrency);
         }
         let client = outbound::client(&url).build().map_err(|_| HookError::Client)?;
-        let permits = Permits::new(max_concurrent);
-        Ok(Self { url, audience, client, permits, timeout, breaker: Breaker::new(Self::BREAKER) })
+        // With fewer than two there is nothing to divide.
+        let shares = Shares { logins: max_concurrent - max_concurrent / 4, others: max_concurrent.div_ceil(2) };
+        let concurrency = ConcurrencyLimit::new(max_concurrent, shares, timeout / 2);
+        Ok(Self { url, audience, client, concurrency, timeout, breaker: CircuitBreaker::new(Self::BREAKER) })
     }
 
     /// Whom questions are for.
@@ -157,31 +122,41 @@ impl Hook {
         &self.audience
     }
 
-    /// Permission to ask one question, to be had before anything is spent for it. Waits for a permit at most half of the
-    /// timeout.
+    /// Permission to ask about a session that begins, to be had before anything is spent for it. Waits for it at most half of
+    /// the timeout. Logins leave a quarter of the permits, so that they stop no renewal where the service is slow.
     ///
     /// # Errors
     /// [`CallError::Stopped`] and [`CallError::Busy`].
-    pub async fn admit(&self, share: Share) -> Result<Admission, CallError> {
-        let stopped = |stopped: Stopped| CallError::Stopped { retry_after_s: stopped.retry_after_s() };
-        let pass = self.breaker.admit(Instant::now()).map_err(stopped)?;
-        match timeout(self.timeout / 2, self.permits.acquire(share)).await {
-            Ok(Some(permits)) => Ok(Admission { pass, permits }),
-            _ => Err(CallError::Busy),
-        }
+    pub async fn admit_login(&self) -> Result<HookPermit, CallError> {
+        self.admit(Share::Logins).await
+    }
+
+    /// The same about a session that goes on. Renewals have at most half of the permits, so that they leave room to log in.
+    ///
+    /// # Errors
+    /// As [`Hook::admit_login`].
+    pub async fn admit_renewal(&self) -> Result<HookPermit, CallError> {
+        self.admit(Share::Others).await
+    }
+
+    async fn admit(&self, share: Share) -> Result<HookPermit, CallError> {
+        let stopped = |open: CircuitOpen| CallError::Stopped { retry_after_s: open.retry_after_s() };
+        let breaker = self.breaker.admit(Instant::now()).map_err(stopped)?;
+        let concurrency = self.concurrency.acquire(share).await.map_err(|Busy| CallError::Busy)?;
+        Ok(HookPermit { breaker, concurrency })
     }
 
     /// Sends `jwt`, and says what came back and how long that took.
     ///
     /// Runs to its end also when nobody waits for it any more: clients that give up early hide no outage.
-    pub async fn ask(self: &Arc<Self>, admission: Admission, jwt: String) -> (Result<Verdict, CallError>, Duration) {
+    pub async fn ask(self: &Arc<Self>, permit: HookPermit, jwt: String) -> (Result<Verdict, CallError>, Duration) {
         let hook = Arc::clone(self);
         let asking = tokio::spawn(async move {
             let began = Instant::now();
-            let Admission { pass, permits } = admission;
+            let HookPermit { breaker, concurrency } = permit;
             let result = timeout_at(began + hook.timeout, hook.call(jwt)).await.unwrap_or(Err(CallError::Timeout));
-            drop(permits);
-            report(pass, result.as_ref().err().copied());
+            drop(concurrency);
+            report(breaker, result.as_ref().err().copied());
             (result, began.elapsed())
         });
         asking.await.unwrap_or((Err(CallError::CutOff), Duration::ZERO))
@@ -232,16 +207,16 @@ impl fmt::Debug for HookOptions {
 }
 
 /// Tells the breaker how it went, and operators when that changes something.
-fn report(pass: Pass, error: Option<CallError>) {
+fn report(permit: BreakerPermit, error: Option<CallError>) {
     match error {
         Some(error) if error.is_outage() => {
-            if let Some(pause) = pass.failed(Instant::now()) {
+            if let Some(pause) = permit.failed(Instant::now()) {
                 let pause_s = pause.as_secs();
                 tracing::warn!(pause_s, "claims: the owner's service is left alone for a while: {error}");
             }
         }
         _ => {
-            if pass.worked() {
+            if permit.succeeded() {
                 tracing::info!("claims: the owner's service answers again");
             }
         }

@@ -9,8 +9,6 @@
 
 #[cfg(feature = "tower")]
 mod bearer;
-#[cfg(feature = "server")]
-pub mod breaker;
 pub mod claims;
 pub mod clock;
 #[cfg(feature = "server")]

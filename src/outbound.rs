@@ -1,5 +1,6 @@
 //! HTTP clients for calls that carry secrets: they go to one place, follow nothing, and send nothing twice.
 
+pub(crate) mod circuit_breaker;
 pub(crate) mod concurrency;
 
 use std::error::Error;

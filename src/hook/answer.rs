@@ -6,7 +6,7 @@ use super::error::CallError;
 use crate::claims::OwnerClaims;
 
 #[derive(Deserialize)]
-struct Answer {
+struct ClaimsObject {
     // Without this, serde would take a missing field for a null one.
     #[serde(deserialize_with = "Deserialize::deserialize")]
     claims: Option<String>,
@@ -22,7 +22,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Option<OwnerClaims>, CallError> {
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(CallError::Malformed);
     }
-    let Answer { claims } = serde_json::from_slice(body).map_err(|_| CallError::Malformed)?;
+    let ClaimsObject { claims } = serde_json::from_slice(body).map_err(|_| CallError::Malformed)?;
     Ok(claims.filter(|claims| !claims.is_empty()).map(|claims| OwnerClaims::parse(&claims)).transpose()?)
 }
 

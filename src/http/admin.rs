@@ -58,11 +58,11 @@ pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> Response {
 
 /// The keys, without anything secret, and what tells replicas apart.
 pub(crate) async fn keys(State(state): State<Arc<AppState>>) -> Response {
-    json_answer(&Keys { version: BUILD_VERSION, ticket_version: VERSION, ring: state.ring().view(state.now()) })
+    json_answer(&KeysObject { version: BUILD_VERSION, ticket_version: VERSION, ring: state.ring().view(state.now()) })
 }
 
 #[derive(Serialize)]
-struct Keys {
+struct KeysObject {
     version: &'static str,
     ticket_version: u8,
     #[serde(flatten)]

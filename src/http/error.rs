@@ -48,12 +48,12 @@ pub(crate) struct ApiError {
 enum Cause {
     /// Made into text only if somebody reads it: floods of forged tickets come here.
     NotOpened(OpenError),
-    Told(String),
+    ErrorObject(String),
 }
 
 /// The one shape of all refusals.
 #[derive(Serialize)]
-struct Told<'a> {
+struct ErrorObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     errcode: Option<&'a Errcode>,
     error: &'static str,
@@ -125,7 +125,7 @@ impl ApiError {
     }
 
     pub(crate) fn because(mut self, cause: &impl ToString) -> Self {
-        self.cause = Some(Cause::Told(cause.to_string()));
+        self.cause = Some(Cause::ErrorObject(cause.to_string()));
         self
     }
 
@@ -155,7 +155,7 @@ impl ApiError {
         match &self.cause {
             None => Cow::Borrowed(&*self.description),
             Some(Cause::NotOpened(error)) => Cow::Owned(error.to_string()),
-            Some(Cause::Told(text)) => Cow::Borrowed(text),
+            Some(Cause::ErrorObject(text)) => Cow::Borrowed(text),
         }
     }
 
@@ -190,7 +190,7 @@ impl ApiError {
 
     /// The answer in the one shape that all routes share.
     pub(crate) fn render(&self, request_id: &RequestId) -> Response {
-        let told = Told {
+        let told = ErrorObject {
             errcode: self.errcode.as_ref(),
             error: self.code.as_str(),
             error_description: &self.description,

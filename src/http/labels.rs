@@ -118,14 +118,14 @@ impl Route {
 
 /// What the owner is asked about.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(crate) enum Event {
+pub(crate) enum HookEvent {
     /// A session begins.
     Login,
     /// It gets another ticket.
     Renewal,
 }
 
-impl Event {
+impl HookEvent {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Login => "login",

@@ -21,7 +21,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::clock::UnixSeconds;
 use crate::http::answer::BUILD_VERSION;
-use crate::http::labels::{Event, Interface, Limit, Route};
+use crate::http::labels::{HookEvent, Interface, Limit, Route};
 use crate::http::transport::admission::ConnectionCount;
 use crate::keyring::{KeyId, KeyRing, KeyState, KeyUse, Purpose};
 use crate::platform::PlatformError;
@@ -43,13 +43,13 @@ pub(crate) struct Metrics {
     opened: Family<Opened, ShardedCounter>,
     unknown_kids: ShardedCounter,
     logins: Family<Login, Counter>,
-    upstream_seconds: Family<Call, Histogram>,
+    upstream_seconds: Family<CallLabels, Histogram>,
     upstream_errcodes: Family<ByErrcode, Counter>,
-    upstream_failures: Family<Failure, Counter>,
-    upstream_paused: Family<Call, Gauge>,
+    upstream_failures: Family<FailureLabels, Counter>,
+    upstream_paused: Family<CallLabels, Gauge>,
     hook_calls: Family<HookCall, Counter>,
     hook_seconds: Histogram,
-    requests: Family<Request, ShardedCounter>,
+    requests: Family<RequestLabels, ShardedCounter>,
     /// Those of `requests` that are checks, for each of [`Route::ALL`] by each of [`CHECK_STATUSES`].
     checks: [[ShardedCounter; CHECK_STATUSES.len()]; Route::ALL.len()],
     connections: Family<OfListener, Gauge>,
@@ -88,12 +88,12 @@ struct OfApp {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct Call {
+struct CallLabels {
     appid: String,
     call: &'static str,
 }
 
-impl Call {
+impl CallLabels {
     fn new(appid: &str, interface: Interface) -> Self {
         Self { appid: appid.to_owned(), call: interface.as_str() }
     }
@@ -106,7 +106,7 @@ struct ByErrcode {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct Failure {
+struct FailureLabels {
     appid: String,
     call: &'static str,
     reason: &'static str,
@@ -119,7 +119,7 @@ struct HookCall {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct Request {
+struct RequestLabels {
     route: String,
     status: u16,
 }
@@ -158,8 +158,8 @@ struct Build {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        let requests = Family::<Request, ShardedCounter>::default();
-        let check = |route: Route, status| Request { route: route.as_str().to_owned(), status };
+        let requests = Family::<RequestLabels, ShardedCounter>::default();
+        let check = |route: Route, status| RequestLabels { route: route.as_str().to_owned(), status };
         let checks =
             Route::ALL.map(|route| CHECK_STATUSES.map(|status| requests.get_or_create_owned(&check(route, status))));
         let mut all = Self {
@@ -278,20 +278,20 @@ impl Metrics {
     }
 
     pub(crate) fn called(&self, appid: &str, interface: Interface, took: Duration, error: Option<&PlatformError>) {
-        self.upstream_seconds.get_or_create(&Call::new(appid, interface)).observe(took.as_secs_f64());
+        self.upstream_seconds.get_or_create(&CallLabels::new(appid, interface)).observe(took.as_secs_f64());
         if let Some(errcode) = error.and_then(PlatformError::errcode) {
             self.upstream_errcodes
                 .get_or_create(&ByErrcode { appid: appid.to_owned(), errcode: errcode.to_string() })
                 .inc();
         }
         if let Some(reason) = error.and_then(PlatformError::failure) {
-            let failure = Failure { appid: appid.to_owned(), call: interface.as_str(), reason };
+            let failure = FailureLabels { appid: appid.to_owned(), call: interface.as_str(), reason };
             self.upstream_failures.get_or_create(&failure).inc();
         }
     }
 
     /// `took` is there if something was sent.
-    pub(crate) fn hook_called(&self, event: Event, outcome: &'static str, took: Option<Duration>) {
+    pub(crate) fn hook_called(&self, event: HookEvent, outcome: &'static str, took: Option<Duration>) {
         self.hook_calls.get_or_create(&HookCall { event: event.as_str(), outcome }).inc();
         if let Some(took) = took {
             self.hook_seconds.observe(took.as_secs_f64());
@@ -299,7 +299,7 @@ impl Metrics {
     }
 
     pub(crate) fn platform_paused(&self, appid: &str, interface: Interface, is_paused: bool) {
-        self.upstream_paused.get_or_create(&Call::new(appid, interface)).set(i64::from(is_paused));
+        self.upstream_paused.get_or_create(&CallLabels::new(appid, interface)).set(i64::from(is_paused));
     }
 
     pub(crate) fn checked(&self, route: Route, status: u16) {
@@ -310,7 +310,7 @@ impl Metrics {
     }
 
     pub(crate) fn answered(&self, route: &str, status: u16) {
-        self.requests.get_or_create(&Request { route: route.to_owned(), status }).inc();
+        self.requests.get_or_create(&RequestLabels { route: route.to_owned(), status }).inc();
     }
 
     pub(crate) fn connections(&self, listener: &'static str) -> ConnectionCount {

@@ -33,7 +33,7 @@ use crate::http::transport::host::{self, AllowedHosts};
 use crate::http::transport::limits;
 use crate::http::transport::peer::Peer;
 use crate::http::transport::unread::Unread;
-use crate::http::verify::Check;
+use crate::http::verify::GatewayCheck;
 use crate::request_id::RequestId;
 
 /// What a listener answers with: checks first, then what the router has.
@@ -51,7 +51,7 @@ impl Routes {
         B::Error: Into<BoxError>,
     {
         if let Some(state) = &self.checks
-            && let Some(check) = Check::of(request.uri().path())
+            && let Some(check) = GatewayCheck::of(request.uri().path())
         {
             let mut response = check.answer(state, request.method(), request.headers(), peer).await;
             // A check waits for no body, so a connection on which one may still come ends with the answer, and says so.

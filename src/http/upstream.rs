@@ -10,29 +10,29 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::breaker::{Breaker, BreakerOptions, Pass, Stopped};
 use crate::clock::{Clock, LEEWAY_S};
 use crate::http::labels::Interface;
 use crate::http::metrics::Metrics;
 use crate::http::metrics::notices::Notices;
 use crate::http::settings::App;
 use crate::keyring::AppId;
+use crate::outbound::circuit_breaker::{BreakerOptions, BreakerPermit, CircuitBreaker, CircuitOpen};
 use crate::platform::{DateSeen, PlatformError};
 
-/// So many outages in a row, and the interface is left alone; first for a second, at most for half a minute.
+/// Opens after ten consecutive outages, for a second at first and for half a minute at most.
 const BREAKER: BreakerOptions =
     BreakerOptions { failures: 10, shortest_pause: Duration::from_secs(1), longest_pause: Duration::from_secs(30) };
 
 /// Whether an interface may be called, for each of each app's platform.
 #[derive(Debug)]
-struct Breakers(HashMap<AppId, [Breaker; Interface::ALL.len()]>);
+struct Breakers(HashMap<AppId, [CircuitBreaker; Interface::ALL.len()]>);
 
 impl Breakers {
     fn new(apps: &[App]) -> Self {
-        Self(apps.iter().map(|app| (app.id.clone(), Interface::ALL.map(|_| Breaker::new(BREAKER)))).collect())
+        Self(apps.iter().map(|app| (app.id.clone(), Interface::ALL.map(|_| CircuitBreaker::new(BREAKER)))).collect())
     }
 
-    fn admit(&self, app: &App, interface: Interface, now: Instant) -> Result<Option<Pass>, Stopped> {
+    fn admit(&self, app: &App, interface: Interface, now: Instant) -> Result<Option<BreakerPermit>, CircuitOpen> {
         let breaker = self.0.get(&app.id).and_then(|of_app| of_app.get(interface as usize));
         breaker.map(|breaker| breaker.admit(now)).transpose()
     }
@@ -67,15 +67,15 @@ impl Upstream {
         answer: impl Future<Output = Result<T, PlatformError>>,
     ) -> Result<T, PlatformError> {
         let began = Instant::now();
-        let pass = self.breakers.admit(app, interface, began);
-        let pass = pass.map_err(|stopped| PlatformError::Stopped { retry_after_s: stopped.retry_after_s() })?;
+        let permit = self.breakers.admit(app, interface, began);
+        let permit = permit.map_err(|open| PlatformError::Stopped { retry_after_s: open.retry_after_s() })?;
         let result = answer.await;
         self.compare_clocks(app);
         let error = result.as_ref().err();
         self.metrics.called(app.id.as_str(), interface, began.elapsed(), error);
         self.note_refusal(app, interface, error);
-        if let Some(pass) = pass {
-            self.report(app, interface, pass, error.filter(|error| error.is_outage()));
+        if let Some(permit) = permit {
+            self.report(app, interface, permit, error.filter(|error| error.is_outage()));
         }
         result
     }
@@ -136,10 +136,10 @@ impl Upstream {
     }
 
     /// Tells the breaker how a call went, and operators when that changes something.
-    fn report(&self, app: &App, interface: Interface, pass: Pass, outage: Option<&PlatformError>) {
+    fn report(&self, app: &App, interface: Interface, permit: BreakerPermit, outage: Option<&PlatformError>) {
         let (appid, call) = (app.id.as_str(), interface.as_str());
         if let Some(error) = outage {
-            if let Some(pause) = pass.failed(Instant::now()) {
+            if let Some(pause) = permit.failed(Instant::now()) {
                 self.metrics.platform_paused(appid, interface, true);
                 self.notices.pause(appid, call, Some(error.to_string()));
                 let pause_s = pause.as_secs();
@@ -150,7 +150,7 @@ impl Upstream {
                     "the platform does not answer and is left alone for a while: {error}"
                 );
             }
-        } else if pass.worked() {
+        } else if permit.succeeded() {
             self.metrics.platform_paused(appid, interface, false);
             self.notices.pause(appid, call, None);
             tracing::info!(appid, call, "the platform answers again");

@@ -18,7 +18,7 @@ use crate::bearer::{Refusal, presented_ticket};
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::labels::{Limit, Route};
 use crate::http::request::{LOG_TARGET, MAX_HEADER_SECTION, header_section_len};
-use crate::http::services::access_token::{AccessToken, TokenRequest};
+use crate::http::services::access_token::{AccessToken, AccessTokenRequest};
 use crate::http::settings::App;
 use crate::http::state::AppState;
 use crate::keyring::Purpose;
@@ -36,12 +36,12 @@ enum Wanted<'a> {
 
 /// What a request for one of the routes for gateways asks.
 #[derive(Debug, Eq, PartialEq)]
-pub(crate) struct Check<'a> {
+pub(crate) struct GatewayCheck<'a> {
     route: Route,
     wanted: Wanted<'a>,
 }
 
-impl<'a> Check<'a> {
+impl<'a> GatewayCheck<'a> {
     /// `None` for a path that belongs to the router.
     pub(crate) fn of(path: &'a str) -> Option<Self> {
         if let Some(rest) = path.strip_prefix("/v1/verify") {
@@ -153,7 +153,7 @@ fn assertion(state: &AppState, ticket: &Ticket, app: &App) -> Option<String> {
         &state.ring(),
         &state.settings,
         state.now(),
-        TokenRequest { ticket, app, audience, client_id: app.id.as_str() },
+        AccessTokenRequest { ticket, app, audience, client_id: app.id.as_str() },
     );
     signed
         .inspect_err(|error| tracing::debug!(error = error.code().as_str(), "no assertion"))

@@ -36,11 +36,11 @@ pub(super) type FetchToken = Arc<dyn Fn() -> BoxFuture<'static, Result<AppToken,
 #[derive(Clone)]
 pub(super) struct AppTokens {
     fetch: FetchToken,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<TokenState>>,
 }
 
 #[derive(Default)]
-struct State {
+struct TokenState {
     token: Option<Arc<AppToken>>,
     /// The fetch that runs now.
     fetch: Option<Shared<BoxFuture<'static, Fetched>>>,
@@ -85,7 +85,7 @@ impl AppTokens {
     /// that no crowd asks a platform that has trouble.
     fn join_or_start(
         &self,
-        state: &mut State,
+        state: &mut TokenState,
         now: Instant,
     ) -> Result<Shared<BoxFuture<'static, Fetched>>, PlatformError> {
         if let Some(fetch) = &state.fetch {
@@ -122,7 +122,7 @@ impl AppTokens {
         self.state().fetch.is_some()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, TokenState> {
         // Whole between any two statements, so a panic elsewhere leaves nothing half-done in it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -161,7 +161,7 @@ impl fmt::Debug for AppToken {
 }
 
 /// Drop guard: whatever ends a fetch, it no longer runs.
-struct RunningFetch(Arc<Mutex<State>>);
+struct RunningFetch(Arc<Mutex<TokenState>>);
 
 impl Drop for RunningFetch {
     fn drop(&mut self) {

@@ -26,11 +26,11 @@ pub struct Encrypted {
 pub struct EncryptedError {
     /// `encryptedData` or `iv`.
     field: &'static str,
-    fault: Fault,
+    fault: Base64Fault,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Fault {
+enum Base64Fault {
     Empty,
     TooLong,
     LineBreaks,
@@ -50,9 +50,9 @@ impl Encrypted {
     /// [`EncryptedError`]: not base64, not 1 or more blocks of 16 bytes, above 64 KiB; an iv of another length than 16 bytes.
     pub fn parse(encrypted_data: String, iv: &str) -> Result<Self, EncryptedError> {
         let data = decode(&encrypted_data)
-            .and_then(|data| if data.len() % BLOCK_LEN == 0 { Ok(data) } else { Err(Fault::Blocks) });
+            .and_then(|data| if data.len() % BLOCK_LEN == 0 { Ok(data) } else { Err(Base64Fault::Blocks) });
         let data = data.map_err(|fault| EncryptedError { field: "encryptedData", fault })?;
-        let iv = decode(iv).and_then(|iv| iv.try_into().map_err(|_| Fault::NotOneBlock));
+        let iv = decode(iv).and_then(|iv| iv.try_into().map_err(|_| Base64Fault::NotOneBlock));
         let iv = iv.map_err(|fault| EncryptedError { field: "iv", fault })?;
         Ok(Self { text: encrypted_data, data, iv })
     }
@@ -76,17 +76,17 @@ impl Encrypted {
     }
 }
 
-fn decode(base64: &str) -> Result<Vec<u8>, Fault> {
+fn decode(base64: &str) -> Result<Vec<u8>, Base64Fault> {
     if base64.is_empty() {
-        return Err(Fault::Empty);
+        return Err(Base64Fault::Empty);
     }
     if base64.len() > MAX_LEN {
-        return Err(Fault::TooLong);
+        return Err(Base64Fault::TooLong);
     }
-    STANDARD.decode(base64).map_err(|_| Fault::of(base64))
+    STANDARD.decode(base64).map_err(|_| Base64Fault::of(base64))
 }
 
-impl Fault {
+impl Base64Fault {
     /// What `text`, which is no base64, was most likely made from.
     fn of(text: &str) -> Self {
         let has = |wanted: &[char]| text.contains(wanted);
@@ -109,7 +109,7 @@ impl Fault {
 }
 
 /// Follows the field's name. ASCII without quotes and backslashes, as descriptions of errors are.
-impl fmt::Display for Fault {
+impl fmt::Display for Base64Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Empty => "is empty",
@@ -166,38 +166,38 @@ mod tests {
         let good = data();
         let (first, rest) = good.split_at(20);
         for (bad, expected) in [
-            (good.replace('+', " "), Fault::Spaces),
-            (format!("{good} "), Fault::Spaces),
-            (format!("{first}\n{rest}"), Fault::LineBreaks),
-            (format!("{first}\r\n{rest}"), Fault::LineBreaks),
-            (format!("{good}\n"), Fault::LineBreaks),
-            (good.replace('+', "%2B"), Fault::PercentEncoded),
-            (good.replace('=', "%3D"), Fault::PercentEncoded),
-            (good.replace('+', "-").replace('/', "_"), Fault::Base64Url),
-            (good.replace('+', "-").replace('/', "_").replace('=', ""), Fault::Base64Url),
-            (good.replace('=', ""), Fault::CutOff),
-            (good[..good.len() - 3].to_owned(), Fault::CutOff),
-            ("x".to_owned(), Fault::CutOff),
-            ("*".to_owned(), Fault::NotBase64),
-            ("undefined".to_owned(), Fault::CutOff),
-            ("[object Object]".to_owned(), Fault::Spaces),
-            (format!("{}B=", &good[..good.len() - 2]), Fault::NotBase64),
-            (String::new(), Fault::Empty),
-            (STANDARD.encode([0; 15]), Fault::Blocks),
-            (STANDARD.encode([0; 33]), Fault::Blocks),
-            (STANDARD.encode(vec![0; 48 * 1024 + 16]), Fault::TooLong),
+            (good.replace('+', " "), Base64Fault::Spaces),
+            (format!("{good} "), Base64Fault::Spaces),
+            (format!("{first}\n{rest}"), Base64Fault::LineBreaks),
+            (format!("{first}\r\n{rest}"), Base64Fault::LineBreaks),
+            (format!("{good}\n"), Base64Fault::LineBreaks),
+            (good.replace('+', "%2B"), Base64Fault::PercentEncoded),
+            (good.replace('=', "%3D"), Base64Fault::PercentEncoded),
+            (good.replace('+', "-").replace('/', "_"), Base64Fault::Base64Url),
+            (good.replace('+', "-").replace('/', "_").replace('=', ""), Base64Fault::Base64Url),
+            (good.replace('=', ""), Base64Fault::CutOff),
+            (good[..good.len() - 3].to_owned(), Base64Fault::CutOff),
+            ("x".to_owned(), Base64Fault::CutOff),
+            ("*".to_owned(), Base64Fault::NotBase64),
+            ("undefined".to_owned(), Base64Fault::CutOff),
+            ("[object Object]".to_owned(), Base64Fault::Spaces),
+            (format!("{}B=", &good[..good.len() - 2]), Base64Fault::NotBase64),
+            (String::new(), Base64Fault::Empty),
+            (STANDARD.encode([0; 15]), Base64Fault::Blocks),
+            (STANDARD.encode([0; 33]), Base64Fault::Blocks),
+            (STANDARD.encode(vec![0; 48 * 1024 + 16]), Base64Fault::TooLong),
         ] {
             assert_eq!(fault(&bad, IV), EncryptedError { field: "encryptedData", fault: expected }, "{bad:.60}");
         }
         for (bad, expected) in [
-            ("x", Fault::CutOff),
-            ("", Fault::Empty),
-            (IV.trim_end_matches('='), Fault::CutOff),
-            ("r7BXXKkLb8qrSNn05n0qiB==", Fault::NotBase64),
-            ("r7BXXKkLb8qrSNn05n0q", Fault::NotOneBlock),
-            ("r7BXXKkLb8qrSNn05n0qiAA=", Fault::NotOneBlock),
-            (" r7BXXKkLb8qrSNn05n0qiA==", Fault::Spaces),
-            ("r7BXXKkLb8qrSNn05n0qiA%3D%3D", Fault::PercentEncoded),
+            ("x", Base64Fault::CutOff),
+            ("", Base64Fault::Empty),
+            (IV.trim_end_matches('='), Base64Fault::CutOff),
+            ("r7BXXKkLb8qrSNn05n0qiB==", Base64Fault::NotBase64),
+            ("r7BXXKkLb8qrSNn05n0q", Base64Fault::NotOneBlock),
+            ("r7BXXKkLb8qrSNn05n0qiAA=", Base64Fault::NotOneBlock),
+            (" r7BXXKkLb8qrSNn05n0qiA==", Base64Fault::Spaces),
+            ("r7BXXKkLb8qrSNn05n0qiA%3D%3D", Base64Fault::PercentEncoded),
         ] {
             assert_eq!(fault(&good, bad), EncryptedError { field: "iv", fault: expected }, "{bad}");
         }

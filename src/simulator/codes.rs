@@ -11,7 +11,7 @@ use crate::clock::UnixSeconds;
 
 /// What the spelling of a code asks for.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) enum Request {
+pub(super) enum CodeMeaning {
     /// `demo-NAME-ANYTHING`: the user NAME, once. `ANYTHING` may be empty, its dash may not be missing.
     Once(Name),
     /// `slow-MILLISECONDS-NAME`, more after another dash: the user after a while, any number of times.
@@ -22,7 +22,7 @@ pub(super) enum Request {
     Other,
 }
 
-impl Request {
+impl CodeMeaning {
     /// `once` is what a code that works once begins with: `demo` or `phone`.
     pub(super) fn parse(code: &str, once: &str) -> Self {
         Fault::parse(code).map(Self::Fault).or_else(|| Self::parse_user(code, once)).unwrap_or(Self::Other)
@@ -158,35 +158,35 @@ mod tests {
 
     #[test]
     fn the_spelling_of_a_code_says_what_it_asks_for() {
-        let slow = |delay_ms| Request::Slow(Duration::from_millis(delay_ms), name("alice"));
+        let slow = |delay_ms| CodeMeaning::Slow(Duration::from_millis(delay_ms), name("alice"));
         for (code, request) in [
-            ("demo-alice-1", Request::Once(name("alice"))),
-            ("demo-alice-", Request::Once(name("alice"))),
-            ("demo-alice-1-2", Request::Once(name("alice"))),
-            ("demo-alice", Request::Other),
-            ("demo--1", Request::Other),
-            ("demo-", Request::Other),
-            ("phone-alice-1", Request::Other),
-            ("err-40029", Request::Fault(Fault::Errcode(40029))),
-            ("err--1", Request::Fault(Fault::Errcode(-1))),
-            ("err-0", Request::Fault(Fault::Errcode(0))),
-            ("err-x", Request::Other),
+            ("demo-alice-1", CodeMeaning::Once(name("alice"))),
+            ("demo-alice-", CodeMeaning::Once(name("alice"))),
+            ("demo-alice-1-2", CodeMeaning::Once(name("alice"))),
+            ("demo-alice", CodeMeaning::Other),
+            ("demo--1", CodeMeaning::Other),
+            ("demo-", CodeMeaning::Other),
+            ("phone-alice-1", CodeMeaning::Other),
+            ("err-40029", CodeMeaning::Fault(Fault::Errcode(40029))),
+            ("err--1", CodeMeaning::Fault(Fault::Errcode(-1))),
+            ("err-0", CodeMeaning::Fault(Fault::Errcode(0))),
+            ("err-x", CodeMeaning::Other),
             ("slow-5-alice", slow(5)),
             ("slow-0-alice-again", slow(0)),
             ("slow-60001-alice", slow(60_000)),
-            ("slow-+5-alice", Request::Other),
-            ("slow--5-alice", Request::Other),
-            ("slow-5-", Request::Other),
-            ("slow-5", Request::Other),
-            ("hang", Request::Fault(Fault::Broken(Broken::Hang))),
-            ("", Request::Other),
-            ("-", Request::Other),
-            ("Demo-alice-1", Request::Other),
+            ("slow-+5-alice", CodeMeaning::Other),
+            ("slow--5-alice", CodeMeaning::Other),
+            ("slow-5-", CodeMeaning::Other),
+            ("slow-5", CodeMeaning::Other),
+            ("hang", CodeMeaning::Fault(Fault::Broken(Broken::Hang))),
+            ("", CodeMeaning::Other),
+            ("-", CodeMeaning::Other),
+            ("Demo-alice-1", CodeMeaning::Other),
         ] {
-            assert_eq!(Request::parse(code, "demo"), request, "{code}");
+            assert_eq!(CodeMeaning::parse(code, "demo"), request, "{code}");
         }
-        assert_eq!(Request::parse("phone-alice-1", "phone"), Request::Once(name("alice")));
-        assert_eq!(Request::parse("demo-alice-1", "phone"), Request::Other);
+        assert_eq!(CodeMeaning::parse("phone-alice-1", "phone"), CodeMeaning::Once(name("alice")));
+        assert_eq!(CodeMeaning::parse("demo-alice-1", "phone"), CodeMeaning::Other);
     }
 
     #[test]

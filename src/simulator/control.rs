@@ -20,10 +20,10 @@ use serde_json::{Value, json};
 
 use super::body::read_body;
 use super::faults::Plan;
-use super::platform::{Content, ControlError, EncryptedData, SimulatedPlatform};
+use super::platform::{ControlError, DataContent, EncryptedData, SimulatedPlatform};
 use super::reply::{self, Reply};
 use super::users::{Name, is_appid};
-use super::world::{Shared, World};
+use super::world::{World, WorldMemory};
 
 #[derive(Deserialize)]
 struct User {
@@ -33,7 +33,7 @@ struct User {
 }
 
 #[derive(Deserialize)]
-struct Nothing {}
+struct NoFields {}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,7 +63,7 @@ struct PlantAnswer {
 
 #[derive(Clone, Copy, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
-enum Kind {
+enum DataKind {
     Userinfo,
     Phone,
 }
@@ -74,7 +74,7 @@ struct Encrypt {
     platform: Option<String>,
     appid: String,
     name: String,
-    kind: Option<Kind>,
+    kind: Option<DataKind>,
     data: Option<Box<RawValue>>,
 }
 
@@ -172,18 +172,18 @@ fn phone_code(control: &Control, User { platform, appid, name }: User) -> Result
 fn encrypt(control: &Control, request: Encrypt) -> Result<EncryptedData, ControlError> {
     let Encrypt { platform, appid, name, kind, data } = request;
     let name = user(&appid, &name)?;
-    let is_phone = kind == Some(Kind::Phone);
+    let is_phone = kind == Some(DataKind::Phone);
     let content = match data {
-        None if is_phone => Content::Phone,
-        None => Content::UserInfo,
+        None if is_phone => DataContent::Phone,
+        None => DataContent::UserInfo,
         Some(data) if data.get().starts_with('"') => {
-            Content::Text { text: serde_json::from_str(data.get()).map_err(|_| ControlError::Data)?, is_phone }
+            DataContent::Text { text: serde_json::from_str(data.get()).map_err(|_| ControlError::Data)?, is_phone }
         }
         Some(data) if data.get().starts_with('{') => {
             let members: BTreeMap<String, &RawValue> =
                 serde_json::from_str(data.get()).map_err(|error| ControlError::Body(error.to_string()))?;
             let is_phone = is_phone || (kind.is_none() && members.contains_key("phoneNumber"));
-            Content::Object { text: data.get().to_owned(), is_phone, is_marked: members.contains_key("watermark") }
+            DataContent::Object { text: data.get().to_owned(), is_phone, is_marked: members.contains_key("watermark") }
         }
         Some(_) => return Err(ControlError::Data),
     };
@@ -220,9 +220,9 @@ fn plant_answer(control: &Control, PlantAnswer { path, answer, times }: PlantAns
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "all of these may refuse")]
-fn forget(control: &Control, Nothing {}: Nothing) -> Result<Value, ControlError> {
+fn forget(control: &Control, NoFields {}: NoFields) -> Result<Value, ControlError> {
     control.platforms.iter().for_each(|platform| platform.forget());
-    *control.world.shared() = Shared::default();
+    *control.world.shared() = WorldMemory::default();
     Ok(json!({}))
 }
 

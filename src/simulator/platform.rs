@@ -33,7 +33,7 @@ pub(super) trait SimulatedPlatform: Send + Sync {
     }
 
     /// What a client would get of the user, or what a test wants it to be.
-    fn encrypt(&self, _appid: &str, _name: &Name, _content: Content) -> Result<EncryptedData, ControlError> {
+    fn encrypt(&self, _appid: &str, _name: &Name, _content: DataContent) -> Result<EncryptedData, ControlError> {
         Err(ControlError::Unsupported)
     }
 
@@ -49,7 +49,7 @@ pub(super) trait SimulatedPlatform: Send + Sync {
 }
 
 /// What is to be encrypted.
-pub(super) enum Content {
+pub(super) enum DataContent {
     UserInfo,
     Phone,
     /// An object that a test gives; `is_marked` if it has a watermark.

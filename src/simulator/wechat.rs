@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 
 use super::codes::{random_login_code, random_phone_code};
-use super::platform::{Content, ControlError, EncryptedData, SimulatedPlatform};
+use super::platform::{ControlError, DataContent, EncryptedData, SimulatedPlatform};
 use super::users::{Name, SimulatedUser};
 
 mod errcode;
@@ -71,15 +71,15 @@ impl SimulatedPlatform for Wechat {
         Ok(code)
     }
 
-    fn encrypt(&self, appid: &str, name: &Name, content: Content) -> Result<EncryptedData, ControlError> {
+    fn encrypt(&self, appid: &str, name: &Name, content: DataContent) -> Result<EncryptedData, ControlError> {
         let now = self.world.now();
         let watermark = Watermark { timestamp: now.as_u64(), appid };
         let (plaintext, is_phone, raw_data) = match content {
-            Content::Phone => (opendata::phone(&name.phone(), watermark), true, None),
-            Content::UserInfo => (opendata::user_info(name, watermark), false, Some(opendata::raw_data(name))),
-            Content::Text { text, is_phone } => (text, is_phone, None),
-            Content::Object { text, is_phone, is_marked: true } => (text, is_phone, None),
-            Content::Object { text, is_phone, is_marked: false } => {
+            DataContent::Phone => (opendata::phone(&name.phone(), watermark), true, None),
+            DataContent::UserInfo => (opendata::user_info(name, watermark), false, Some(opendata::raw_data(name))),
+            DataContent::Text { text, is_phone } => (text, is_phone, None),
+            DataContent::Object { text, is_phone, is_marked: true } => (text, is_phone, None),
+            DataContent::Object { text, is_phone, is_marked: false } => {
                 (opendata::with_watermark(&text, watermark), is_phone, None)
             }
         };

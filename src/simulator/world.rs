@@ -15,7 +15,7 @@ pub(super) type Answer = (Duration, String);
 
 pub(super) struct World {
     clock: Arc<dyn Clock>,
-    shared: Mutex<Shared>,
+    shared: Mutex<WorldMemory>,
     answers: AtomicU64,
     /// Whom codes log in that nobody here has made.
     pub(super) stranger: Option<Name>,
@@ -23,7 +23,7 @@ pub(super) struct World {
 
 /// What is remembered beside the platforms.
 #[derive(Default)]
-pub(super) struct Shared {
+pub(super) struct WorldMemory {
     pub(super) plans: Plans,
     pub(super) planted: Planted,
     pub(super) stats: Stats,
@@ -38,7 +38,7 @@ impl World {
         self.clock.now()
     }
 
-    pub(super) fn shared(&self) -> MutexGuard<'_, Shared> {
+    pub(super) fn shared(&self) -> MutexGuard<'_, WorldMemory> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module may name of the crate. The binary may name everything.
-const MAY_NAME: [(&str, &[&str]); 19] = [
+const MAY_NAME: [(&str, &[&str]); 18] = [
     ("secret", &[]),
     ("claims", &["secret"]),
     ("clock", &[]),
@@ -21,8 +21,7 @@ const MAY_NAME: [(&str, &[&str]); 19] = [
     ("tower", &["opener", "bearer", "claims", "clock", "keyring", "keystore", "request_id", "rescan", "ticket"]),
     ("outbound", &[]),
     ("platform", &["claims", "clock", "secret", "outbound"]),
-    ("breaker", &[]),
-    ("hook", &["breaker", "claims", "outbound"]),
+    ("hook", &["claims", "outbound"]),
     ("simulator", &["clock"]),
     ("jwt", &["secret", "clock", "keyring"]),
     // Of `secret` the type alone: what is inside stays there.
@@ -40,8 +39,8 @@ const MAY_NAME: [(&str, &[&str]); 19] = [
             "opener",
             "request_id",
             "rescan",
-            "breaker",
             "hook",
+            "outbound",
         ],
     ),
 ];

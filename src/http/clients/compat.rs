@@ -16,10 +16,10 @@ use serde_json::{Value, json};
 use crate::bearer::Refusal;
 use crate::claims::PhoneNumber;
 use crate::http::answer::json_answer;
-use crate::http::clients::login::Caller;
+use crate::http::clients::login::LoginOrigin;
 use crate::http::clients::{login, owner_claims, phone};
 use crate::http::error::{ApiError, ErrorCode};
-use crate::http::labels::Event;
+use crate::http::labels::HookEvent;
 use crate::http::request::{BodyKind, body_kind, json_object, read_body};
 use crate::http::state::AppState;
 use crate::keyring::Purpose;
@@ -38,7 +38,7 @@ pub(crate) async fn login(State(state): State<Arc<AppState>>, request: Request) 
         // A route for GET takes HEAD, too, and here that would spend a code for an answer that nobody sees.
         return Err(ApiError::new(ErrorCode::MethodNotAllowed, "the route does not take this method"));
     }
-    let caller = Caller::of(&request, &state);
+    let caller = LoginOrigin::of(&request, &state);
     let fields = Fields::of(request, &state).await?;
     let code = fields.one("code")?.ok_or(ApiError::invalid_request("code is missing"))?;
     let app = login::chosen_app(&state, fields.one("appid")?.as_deref())?;
@@ -60,7 +60,7 @@ pub(crate) async fn login_check(State(state): State<Arc<AppState>>, request: Req
     let app = state.app_of(&handle)?;
     let mut session = handle.into_session();
     session.phone = phone.or(session.phone);
-    let session = owner_claims::refresh(&state, app, session, Event::Login).await?;
+    let session = owner_claims::refresh(&state, app, session, HookEvent::Login).await?;
     let (ticket, _) = state.seal(&app.id, &session, Purpose::Ticket)?;
     Ok(success(&json!({ "AUTH_TICKET": ticket.text() })))
 }

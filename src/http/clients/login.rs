@@ -14,11 +14,11 @@ use crate::clock::UnixSeconds;
 use crate::http::answer::json_answer;
 use crate::http::clients::owner_claims::AskPermit;
 use crate::http::error::{ApiError, ErrorCode};
-use crate::http::labels::{Event, Interface};
+use crate::http::labels::{HookEvent, Interface};
 use crate::http::request::{json_body, json_object};
 use crate::http::settings::App;
 use crate::http::state::AppState;
-use crate::http::transport::peer::Address;
+use crate::http::transport::peer::ClientAddress;
 use crate::keyring::{AppId, LoginId, Purpose};
 use crate::platform::{Code, FailedReason, Identity, PlatformError};
 use crate::request_id::RequestId;
@@ -32,7 +32,7 @@ struct LoginRequest {
 
 /// `{"code","appid"}` -> ticket object.
 pub(crate) async fn login(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {
-    let caller = Caller::of(&request, &state);
+    let caller = LoginOrigin::of(&request, &state);
     let body = json_body(request, state.settings.body_timeout).await?;
     let LoginRequest { code, appid } = json_object(&body)
         .ok_or(ApiError::invalid_request("the body is not JSON with the text code and perhaps the text appid"))?;
@@ -56,15 +56,15 @@ pub(crate) fn chosen_app<'a>(state: &'a AppState, appid: Option<&str>) -> Result
 
 /// Who wants to log in, as far as it is known before.
 #[derive(Debug)]
-pub(crate) struct Caller {
+pub(crate) struct LoginOrigin {
     pub(crate) request_id: RequestId,
     /// Whom the login counts for, if that matters.
-    pub(crate) address: Option<Address>,
+    pub(crate) address: Option<ClientAddress>,
     /// Where the request comes from, for the log.
     pub(crate) client: Option<IpAddr>,
 }
 
-impl Caller {
+impl LoginOrigin {
     pub(crate) fn of(request: &Request, state: &AppState) -> Self {
         Self {
             request_id: RequestId::of_request(request),
@@ -83,7 +83,7 @@ pub(crate) async fn exchange(
     app: &App,
     code: String,
     purpose: Purpose,
-    caller: &Caller,
+    caller: &LoginOrigin,
 ) -> Result<(SealedTicket, UnixSeconds), ApiError> {
     let result = log_in(state, app, code, purpose, caller).await;
     state.metrics.logged_in(app.id.as_str(), result.as_ref().map_or_else(|error| error.code().as_str(), |_| "ok"));
@@ -95,7 +95,7 @@ async fn log_in(
     app: &App,
     code: String,
     purpose: Purpose,
-    Caller { request_id, address, client }: &Caller,
+    LoginOrigin { request_id, address, client }: &LoginOrigin,
 ) -> Result<(SealedTicket, UnixSeconds), ApiError> {
     if let Some(why) = app.platform.explain_code(&code) {
         return Err(ApiError::new(ErrorCode::InvalidCode, why));
@@ -129,12 +129,12 @@ fn spend(
     async move {
         let failed = || PlatformError::Failed(FailedReason::Malformed);
         let app = state.app(app.as_str()).ok_or_else(failed)?;
-        let turn = if asks_the_owner { Some(AskPermit::take(&state, Event::Login).await?) } else { None };
+        let turn = if asks_the_owner { Some(AskPermit::take(&state, HookEvent::Login).await?) } else { None };
         let identity = state.upstream.call(app, Interface::Exchange, app.platform.exchange(&code)).await?;
         let login_id = LoginId::generate().map_err(|_| failed())?;
         let session = session_of(identity, login_id, state.now());
         let session = match turn {
-            Some(turn) => turn.ask(&state, app, session, Event::Login).await?,
+            Some(turn) => turn.ask(&state, app, session, HookEvent::Login).await?,
             None => session,
         };
         Ok(Arc::new(session))

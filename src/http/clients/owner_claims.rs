@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::hook::{Admission, CallError, Hook, Share, Verdict};
+use crate::hook::{CallError, Hook, HookPermit, Verdict};
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::identity::{IdentityFields, subject};
-use crate::http::labels::Event;
+use crate::http::labels::HookEvent;
 use crate::http::settings::App;
 use crate::http::state::AppState;
 use crate::keyring::LoginId;
@@ -18,14 +18,7 @@ const QUESTION_TYPE: &str = "claims-request+jwt";
 /// A question's life, in seconds: the clocks of two machines may differ by as much.
 const QUESTION_TTL_S: u64 = 60;
 
-impl Event {
-    const fn share(self) -> Share {
-        match self {
-            Self::Login => Share::Login,
-            Self::Renewal => Share::Renewal,
-        }
-    }
-
+impl HookEvent {
     /// What a client does when there is no answer.
     const fn remedy(self) -> &'static str {
         match self {
@@ -52,14 +45,14 @@ struct Question<'a> {
 
 /// Permission to ask, if there is somebody to ask.
 #[derive(Debug)]
-pub(crate) struct AskPermit(Option<(Arc<Hook>, Admission)>);
+pub(crate) struct AskPermit(Option<(Arc<Hook>, HookPermit)>);
 
 impl AskPermit {
     /// To be had before anything is spent for the question.
     ///
     /// # Errors
     /// There is no key to sign it with, the owner's service is left alone for the moment, or no permit came free in time.
-    pub(crate) async fn take(state: &AppState, event: Event) -> Result<Self, ApiError> {
+    pub(crate) async fn take(state: &AppState, event: HookEvent) -> Result<Self, ApiError> {
         let Some(hook) = &state.settings.hook else { return Ok(Self(None)) };
         {
             let live = state.ring();
@@ -68,13 +61,16 @@ impl AskPermit {
         let unasked = |error: CallError| {
             state.metrics.hook_called(event, error.as_str(), None);
             let told = match event {
-                Event::Login => "who the user is cannot be asked now; try again with the same code",
-                Event::Renewal => event.remedy(),
+                HookEvent::Login => "who the user is cannot be asked now; try again with the same code",
+                HookEvent::Renewal => event.remedy(),
             };
             ApiError::no_verdict(&error, told)
         };
-        let admission = hook.admit(event.share()).await.map_err(unasked)?;
-        Ok(Self(Some((Arc::clone(hook), admission))))
+        let permit = match event {
+            HookEvent::Login => hook.admit_login().await,
+            HookEvent::Renewal => hook.admit_renewal().await,
+        };
+        Ok(Self(Some((Arc::clone(hook), permit.map_err(unasked)?))))
     }
 
     /// Asks, and gives the session with the claims that it has from now on.
@@ -86,11 +82,11 @@ impl AskPermit {
         state: &AppState,
         app: &App,
         session: Session,
-        event: Event,
+        event: HookEvent,
     ) -> Result<Session, ApiError> {
-        let Some((hook, admission)) = self.0 else { return Ok(session) };
+        let Some((hook, permit)) = self.0 else { return Ok(session) };
         let jwt = question(state, app, &session, hook.audience(), event)?;
-        let (result, took) = hook.ask(admission, jwt).await;
+        let (result, took) = hook.ask(permit, jwt).await;
         let outcome = match &result {
             Ok(Verdict::Known(_)) => "ok",
             Ok(Verdict::NotBound) => "not_bound",
@@ -115,14 +111,25 @@ impl AskPermit {
 ///
 /// # Errors
 /// 429 when this login has made us ask too often; as [`AskPermit::take`] and [`AskPermit::ask`].
-pub(crate) async fn refresh(state: &AppState, app: &App, session: Session, event: Event) -> Result<Session, ApiError> {
+pub(crate) async fn refresh(
+    state: &AppState,
+    app: &App,
+    session: Session,
+    event: HookEvent,
+) -> Result<Session, ApiError> {
     if state.settings.hook.is_some() {
         state.quotas.claims.admit(&app.id, session.login_id)?;
     }
     AskPermit::take(state, event).await?.ask(state, app, session, event).await
 }
 
-fn question(state: &AppState, app: &App, session: &Session, audience: &str, event: Event) -> Result<String, ApiError> {
+fn question(
+    state: &AppState,
+    app: &App,
+    session: &Session,
+    audience: &str,
+    event: HookEvent,
+) -> Result<String, ApiError> {
     let (live, now) = (state.ring(), state.now());
     let signing = live.signing(now)?;
     let jti = LoginId::generate().map_err(|_| ApiError::new(ErrorCode::Overloaded, "no randomness now; try again"))?;

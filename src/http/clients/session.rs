@@ -13,7 +13,7 @@ use crate::http::clients::login::TicketObject;
 use crate::http::clients::owner_claims;
 use crate::http::error::ApiError;
 use crate::http::identity::IdentityFields;
-use crate::http::labels::Event;
+use crate::http::labels::HookEvent;
 use crate::http::state::AppState;
 use crate::keyring::Purpose;
 
@@ -21,7 +21,7 @@ use crate::keyring::Purpose;
 pub(crate) async fn renew(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Result<Response, ApiError> {
     let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
     let app = state.app_of(&ticket)?;
-    let session = owner_claims::refresh(&state, app, ticket.into_session(), Event::Renewal).await?;
+    let session = owner_claims::refresh(&state, app, ticket.into_session(), HookEvent::Renewal).await?;
     // The ring is taken anew: the owner's service may have let us wait across a reload.
     let (sealed, now) = state.seal(&app.id, &session, Purpose::Ticket)?;
     Ok(json_answer(&TicketObject::new(&sealed, now)))

@@ -18,13 +18,13 @@ const BETWEEN_WARNINGS_S: u64 = 60;
 const NAMED: usize = 5;
 
 /// An interface of an app's platform: its appid and a name for operators.
-type Call = (String, &'static str);
+type InterfaceOfApp = (String, &'static str);
 
 /// All of them. What is noted is bounded: by apps and interfaces, and by [`WATCHED`].
 #[derive(Debug, Default)]
 pub(crate) struct Notices {
-    refusals: Mutex<BTreeMap<Call, String>>,
-    pauses: Mutex<BTreeMap<Call, String>>,
+    refusals: Mutex<BTreeMap<InterfaceOfApp, String>>,
+    pauses: Mutex<BTreeMap<InterfaceOfApp, String>>,
     kids: Mutex<UnknownKids>,
 }
 
@@ -59,7 +59,7 @@ impl Notices {
     pub(crate) fn reasons(&self, now: UnixSeconds, is_known: impl Fn(KeyId) -> bool) -> Vec<String> {
         let refusals: Vec<String> =
             locked(&self.refusals).iter().map(|((appid, call), why)| format!("app {appid}, {call}: {why}")).collect();
-        let pause = |((appid, call), cause): (&Call, &String)| {
+        let pause = |((appid, call), cause): (&InterfaceOfApp, &String)| {
             format!("app {appid}, {call}: the platform does not answer and is left alone: {cause}")
         };
         let pauses = locked(&self.pauses).iter().map(pause).collect();
@@ -81,19 +81,19 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Kids that tickets named and no key has.
 #[derive(Debug, Default)]
 struct UnknownKids {
-    seen: Vec<Seen>,
+    seen: Vec<SeenKid>,
     warned: Option<UnixSeconds>,
 }
 
 #[derive(Debug)]
-struct Seen {
+struct SeenKid {
     kid: KeyId,
     times: u32,
     last: UnixSeconds,
     warned: bool,
 }
 
-impl Seen {
+impl SeenKid {
     const fn first(kid: KeyId, now: UnixSeconds) -> Self {
         Self { kid, times: 1, last: now, warned: false }
     }
@@ -108,7 +108,7 @@ impl UnknownKids {
         let may_warn = self.warned.is_none_or(|at| now.since(at) >= BETWEEN_WARNINGS_S);
         let found = self.seen.iter_mut().find(|seen| seen.kid == kid && !seen.is_forgotten(now));
         let Some(seen) = found else {
-            self.watch(Seen::first(kid, now), now);
+            self.watch(SeenKid::first(kid, now), now);
             return false;
         };
         seen.times = seen.times.saturating_add(1);
@@ -122,7 +122,7 @@ impl UnknownKids {
     }
 
     /// In a new place, or in that of the kid that came least often: one that many users have holds its place.
-    fn watch(&mut self, new: Seen, now: UnixSeconds) {
+    fn watch(&mut self, new: SeenKid, now: UnixSeconds) {
         self.seen.retain(|seen| !seen.is_forgotten(now));
         if self.seen.len() < WATCHED {
             self.seen.push(new);

@@ -13,7 +13,7 @@ use crate::ticket::Ticket;
 
 /// The claims of RFC 9068 section 2.2, and who it is.
 #[derive(Serialize)]
-struct Claims<'a> {
+struct AccessTokenClaims<'a> {
     iss: &'a str,
     sub: &'a str,
     aud: &'a str,
@@ -27,7 +27,7 @@ struct Claims<'a> {
 
 /// What an access token is to say.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct TokenRequest<'a> {
+pub(crate) struct AccessTokenRequest<'a> {
     /// Who it is.
     pub(crate) ticket: &'a Ticket,
     /// The ticket's app.
@@ -54,13 +54,13 @@ impl AccessToken {
         live: &Live,
         settings: &Settings,
         now: UnixSeconds,
-        TokenRequest { ticket, app, audience, client_id }: TokenRequest<'_>,
+        AccessTokenRequest { ticket, app, audience, client_id }: AccessTokenRequest<'_>,
     ) -> Result<Self, ApiError> {
         let signing = live.signing(now)?;
         let exp = now.plus(settings.jwt.ttl_s.min(signing.max_ttl_s)).min(ticket.session_expires_at());
         let sub = subject(app.subject, ticket.session()).ok_or(ApiError::invalid_request("the user has no unionid"))?;
         let overloaded = || ApiError::new(ErrorCode::Overloaded, "no randomness now; try again");
-        let claims = Claims {
+        let claims = AccessTokenClaims {
             iss: settings.issuer.as_deref().unwrap_or_default(),
             sub,
             aud: audience,

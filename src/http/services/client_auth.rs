@@ -13,7 +13,7 @@ use crate::http::state::AppState;
 
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Caller<'a> {
+pub(crate) enum TokenClient<'a> {
     /// A configured service that has shown its secret.
     Service(&'a Service),
     /// Somebody who says that he is this app, and need not prove it.
@@ -26,20 +26,24 @@ const WRONG: &str = "the client is unknown or its secret is wrong";
 ///
 /// # Errors
 /// 401 for an unknown client or a wrong secret, 400 for both ways at once.
-pub(crate) fn caller<'a>(state: &'a AppState, headers: &HeaderMap, form: &'a Form) -> Result<Caller<'a>, ApiError> {
+pub(crate) fn caller<'a>(
+    state: &'a AppState,
+    headers: &HeaderMap,
+    form: &'a Form,
+) -> Result<TokenClient<'a>, ApiError> {
     let (id, secret) = (form.one("client_id")?, form.one("client_secret")?);
     if let Some(credentials) = basic(headers)? {
         if secret.is_some() || id.is_some_and(|id| id != credentials.0) {
             return Err(ApiError::invalid_request("the client authenticates in two ways at once"));
         }
         let refused = || ApiError::new(ErrorCode::InvalidClient, WRONG).after_basic();
-        return service(state, &credentials.0, &credentials.1).map(Caller::Service).ok_or_else(refused);
+        return service(state, &credentials.0, &credentials.1).map(TokenClient::Service).ok_or_else(refused);
     }
     let refused = ApiError::new(ErrorCode::InvalidClient, WRONG);
     match (id, secret) {
-        (Some(id), Some(secret)) => service(state, id, secret).map(Caller::Service).ok_or(refused),
+        (Some(id), Some(secret)) => service(state, id, secret).map(TokenClient::Service).ok_or(refused),
         // A service that leaves its secret out is not taken for a mini-program.
-        (Some(id), None) if state.services().iter().all(|service| service.id != id) => Ok(Caller::Public(id)),
+        (Some(id), None) if state.services().iter().all(|service| service.id != id) => Ok(TokenClient::Public(id)),
         _ => Err(refused),
     }
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::http::answer::json_answer;
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::identity::{IdentityFields, subject};
-use crate::http::services::client_auth::{Caller, caller};
+use crate::http::services::client_auth::{TokenClient, caller};
 use crate::http::services::form::Form;
 use crate::http::services::token::live_ticket;
 use crate::http::state::AppState;
@@ -35,7 +35,7 @@ struct Introspection<'a> {
 pub(crate) async fn introspect(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {
     let headers = request.headers().clone();
     let form = Form::read(request, state.settings.body_timeout).await?;
-    let Caller::Service(service) = caller(&state, &headers, &form)? else {
+    let TokenClient::Service(service) = caller(&state, &headers, &form)? else {
         return Err(ApiError::new(ErrorCode::InvalidClient, "introspection is for services"));
     };
     let ticket = live_ticket(&state, form.required("token")?).await.filter(|ticket| service.sees(ticket));

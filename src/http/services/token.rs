@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::http::answer::json_answer;
 use crate::http::error::{ApiError, ErrorCode};
-use crate::http::services::access_token::{AccessToken, TokenRequest};
-use crate::http::services::client_auth::{Caller, caller};
+use crate::http::services::access_token::{AccessToken, AccessTokenRequest};
+use crate::http::services::client_auth::{TokenClient, caller};
 use crate::http::services::form::Form;
 use crate::http::settings::Service;
 use crate::http::state::AppState;
@@ -48,8 +48,8 @@ pub(crate) async fn exchange(State(state): State<Arc<AppState>>, request: Reques
     let ticket = live_ticket(&state, form.required("subject_token")?).await.ok_or(NO_LIVE_TICKET)?;
     let audience = audience(&state, &caller, &ticket, target(&form)?)?;
     let client_id = match caller {
-        Caller::Service(service) => &service.id,
-        Caller::Public(appid) => appid,
+        TokenClient::Service(service) => &service.id,
+        TokenClient::Public(appid) => appid,
     };
     Ok(json_answer(&token(&state, &ticket, audience, client_id)?))
 }
@@ -89,14 +89,14 @@ pub(crate) async fn live_ticket(state: &AppState, text: &str) -> Option<Ticket> 
 /// Whom the token is for, if this caller may ask for that.
 fn audience<'a>(
     state: &'a AppState,
-    caller: &Caller<'_>,
+    caller: &TokenClient<'_>,
     ticket: &Ticket,
     asked: Option<&str>,
 ) -> Result<&'a str, ApiError> {
     let jwt = &state.settings.jwt;
     let allowed = match caller {
-        Caller::Service(service) if service.sees(ticket) => &jwt.audiences,
-        Caller::Public(appid) if *appid == ticket.app().as_str() => &jwt.public_audiences,
+        TokenClient::Service(service) if service.sees(ticket) => &jwt.audiences,
+        TokenClient::Public(appid) if *appid == ticket.app().as_str() => &jwt.public_audiences,
         _ => return Err(NO_LIVE_TICKET),
     };
     match (asked, allowed.as_slice()) {
@@ -117,7 +117,7 @@ fn token(state: &AppState, ticket: &Ticket, audience: &str, client_id: &str) -> 
         &state.ring(),
         &state.settings,
         state.now(),
-        TokenRequest { ticket, app, audience, client_id },
+        AccessTokenRequest { ticket, app, audience, client_id },
     )?;
     Ok(TokenObject {
         access_token: token.text,

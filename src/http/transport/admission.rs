@@ -8,7 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use crate::http::labels::Limit;
 use crate::http::metrics::limits::LimitCounter;
-use crate::http::transport::peer::{Address, TrustedProxies};
+use crate::http::transport::peer::{ClientAddress, TrustedProxies};
 
 /// Lets connections in. Those of trusted proxies are not counted by address: they carry everybody's requests.
 #[derive(Clone, Debug)]
@@ -39,13 +39,13 @@ pub(crate) struct TooMany;
 pub(crate) struct Slots {
     most: usize,
     /// Of those that hold one or more, so there are never more entries than slots.
-    held: Arc<Mutex<HashMap<Address, usize>>>,
+    held: Arc<Mutex<HashMap<ClientAddress, usize>>>,
 }
 
 /// One slot, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    address: Address,
+    address: ClientAddress,
     slots: Slots,
 }
 
@@ -54,7 +54,7 @@ impl Slots {
         Self { most, held: Arc::default() }
     }
 
-    pub(crate) fn take(&self, address: Address) -> Option<Slot> {
+    pub(crate) fn take(&self, address: ClientAddress) -> Option<Slot> {
         let mut held = self.held();
         let count = held.entry(address).or_default();
         if *count >= self.most {
@@ -65,7 +65,7 @@ impl Slots {
         Some(Slot { address, slots: self.clone() })
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<Address, usize>> {
+    fn held(&self) -> MutexGuard<'_, HashMap<ClientAddress, usize>> {
         // The map is whole between any two statements, so a panic elsewhere leaves nothing half-done in it.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -136,7 +136,7 @@ impl Drop for ConnectionGuard {
 mod tests {
     use super::*;
 
-    fn address(text: &str) -> Address {
+    fn address(text: &str) -> ClientAddress {
         text.parse::<IpAddr>().unwrap().into()
     }
 

@@ -16,7 +16,7 @@ use crate::http::error::{ApiError, ErrorCode};
 use crate::http::labels::Limit;
 use crate::http::settings::ClientLimits;
 use crate::http::transport::admission::{Admission, Slot, Slots};
-use crate::http::transport::peer::{Address, Peer, TrustedProxies, X_FORWARDED_FOR};
+use crate::http::transport::peer::{ClientAddress, Peer, TrustedProxies, X_FORWARDED_FOR};
 use crate::http::transport::rates::Rates;
 use crate::keyring::AppId;
 
@@ -27,7 +27,7 @@ pub(crate) struct Limits {
     /// By address; none is limited without it.
     connections: Option<Slots>,
     requests: Option<Slots>,
-    logins_by_address: Option<Rates<Address>>,
+    logins_by_address: Option<Rates<ClientAddress>>,
     logins_by_app: Option<Rates<AppId>>,
     told_of_proxy: Once,
 }
@@ -69,7 +69,7 @@ impl Limits {
     }
 
     /// Whom a login counts for; nobody, if logins are not limited by address.
-    pub(crate) fn address_of(&self, request: &Request) -> Option<Address> {
+    pub(crate) fn address_of(&self, request: &Request) -> Option<ClientAddress> {
         self.logins_by_address.as_ref()?;
         let Peer(peer) = request.extensions().get()?;
         if !self.proxies.trusts(*peer) && request.headers().contains_key(X_FORWARDED_FOR) {
@@ -88,7 +88,7 @@ impl Limits {
     ///
     /// # Errors
     /// It is one too many for its address or its app. The code has not been spent.
-    pub(crate) fn admit_login(&self, address: Option<Address>, app: &AppId) -> Result<(), ApiError> {
+    pub(crate) fn admit_login(&self, address: Option<ClientAddress>, app: &AppId) -> Result<(), ApiError> {
         const BY_ADDRESS: ApiError = ApiError::new(
             ErrorCode::RateLimited,
             "too many logins from this address; the code was not spent, try later",

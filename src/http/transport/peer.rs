@@ -18,9 +18,9 @@ pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// What counts as one address: one of IPv4, or a network of 64 bits of IPv6, since no subscriber has less.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(crate) struct Address(IpAddr);
+pub(crate) struct ClientAddress(IpAddr);
 
-impl From<IpAddr> for Address {
+impl From<IpAddr> for ClientAddress {
     fn from(ip: IpAddr) -> Self {
         Self(match ip.to_canonical() {
             IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into(),
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn sixty_four_bits_of_ipv6_are_one_address() {
-        let address = |text: &str| Address::from(ip(text));
+        let address = |text: &str| ClientAddress::from(ip(text));
         assert_eq!(address("2001:db8:0:1::1"), address("2001:db8:0:1:ffff:ffff:ffff:ffff"));
         assert_ne!(address("2001:db8:0:1::1"), address("2001:db8:0:2::1"));
         assert_ne!(address("192.0.2.1"), address("192.0.2.2"));

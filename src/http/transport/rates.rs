@@ -15,7 +15,7 @@ use governor::{Quota, RateLimiter};
 use tokio::time::Instant;
 
 /// A limit for each key.
-pub(crate) struct Rates<K: Clone + Eq + Hash>(RateLimiter<K, Recent<K>, RuntimeClock, NoOpMiddleware<Duration>>);
+pub(crate) struct Rates<K: Clone + Eq + Hash>(RateLimiter<K, RecentlyUsed<K>, RuntimeClock, NoOpMiddleware<Duration>>);
 
 impl<K: Clone + Eq + Hash> Rates<K> {
     /// Keys that are remembered; addresses take less than 10 MB.
@@ -23,10 +23,10 @@ impl<K: Clone + Eq + Hash> Rates<K> {
 
     pub(crate) fn new(quota: impl Into<Quota>) -> Self {
         let (quota, clock) = (quota.into(), RuntimeClock(Instant::now()));
-        let recent = Recent {
+        let recent = RecentlyUsed {
             clock: clock.clone(),
             forgiven_after: quota.burst_size_replenished_in(),
-            keys: Mutex::new(Keys { recent: HashMap::new(), before: HashMap::new(), since: Duration::ZERO }),
+            keys: Mutex::new(RecentKeys { recent: HashMap::new(), before: HashMap::new(), since: Duration::ZERO }),
         };
         Self(RateLimiter::new(quota, recent, clock))
     }
@@ -66,21 +66,21 @@ impl Clock for RuntimeClock {
 /// A key that stayed away for `forgiven_after` may do whatever one may that was never seen, so it is forgotten. Of too
 /// many, those are forgotten that were let through longest ago. Whoever has so many addresses gains nothing by that: no
 /// limit by address holds him.
-struct Recent<K> {
+struct RecentlyUsed<K> {
     clock: RuntimeClock,
     forgiven_after: Duration,
-    keys: Mutex<Keys<K>>,
+    keys: Mutex<RecentKeys<K>>,
 }
 
 /// Two generations; the older one is forgotten as a whole.
-struct Keys<K> {
+struct RecentKeys<K> {
     recent: HashMap<K, Nanos>,
     before: HashMap<K, Nanos>,
     /// When `recent` began.
     since: Duration,
 }
 
-impl<K: Clone + Eq + Hash> StateStore for Recent<K> {
+impl<K: Clone + Eq + Hash> StateStore for RecentlyUsed<K> {
     type Key = K;
 
     fn measure_and_replace<T, F, E>(&self, key: &K, measure: F) -> Result<T, E>
@@ -112,7 +112,7 @@ mod tests {
     use crate::http::settings::Rate;
 
     /// Only to be looked into: what is to be forgotten, the store forgets by itself.
-    impl<K: Clone + Eq + Hash> ShrinkableKeyedStateStore<K> for Recent<K> {
+    impl<K: Clone + Eq + Hash> ShrinkableKeyedStateStore<K> for RecentlyUsed<K> {
         fn retain_recent(&self, _: Nanos) {}
 
         fn len(&self) -> usize {

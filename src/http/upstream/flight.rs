@@ -15,9 +15,9 @@ use crate::keyring::AppId;
 use crate::platform::{Code, FailedReason, PlatformError};
 
 /// App, user where the code counts only for one (empty otherwise), digest of the code.
-type Key = (AppId, String, [u8; 32]);
+type FlightKey = (AppId, String, [u8; 32]);
 type Flight<T> = Shared<BoxFuture<'static, Result<T, ApiError>>>;
-type Running<T> = Arc<Mutex<HashMap<Key, Flight<T>>>>;
+type Running<T> = Arc<Mutex<HashMap<FlightKey, Flight<T>>>>;
 
 /// The exchanges of one kind of code that run now. What comes back is handed to everybody who waits.
 pub(crate) struct Flights<T>(Running<T>);
@@ -46,7 +46,7 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         flight.await
     }
 
-    fn start(&self, key: Key, exchange: impl Future<Output = Result<T, ApiError>> + Send + 'static) -> Flight<T> {
+    fn start(&self, key: FlightKey, exchange: impl Future<Output = Result<T, ApiError>> + Send + 'static) -> Flight<T> {
         let flights = Arc::clone(&self.0);
         let task = tokio::spawn(async move {
             // Made when the task runs, not before: a runtime that ends drops new tasks on the spot, under our lock.
@@ -65,7 +65,7 @@ impl<T> Default for Flights<T> {
     }
 }
 
-fn lock<T>(running: &Running<T>) -> MutexGuard<'_, HashMap<Key, Flight<T>>> {
+fn lock<T>(running: &Running<T>) -> MutexGuard<'_, HashMap<FlightKey, Flight<T>>> {
     // The map is whole between any two statements, so a panic elsewhere leaves nothing half-done in it.
     running.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -73,7 +73,7 @@ fn lock<T>(running: &Running<T>) -> MutexGuard<'_, HashMap<Key, Flight<T>>> {
 /// Takes an exchange off the list when it ends, however it ends.
 struct Landing<T> {
     flights: Running<T>,
-    key: Key,
+    key: FlightKey,
 }
 
 impl<T> Drop for Landing<T> {

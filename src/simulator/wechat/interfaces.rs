@@ -13,7 +13,7 @@ use super::errcode::{refusal, wechat_json};
 use super::opendata::{self, Messages, Watermark};
 use super::tokens::{AccessTokens, Issued};
 use crate::clock::UnixSeconds;
-use crate::simulator::codes::{Codes, Refused, Request};
+use crate::simulator::codes::{CodeMeaning, Codes, Refused};
 use crate::simulator::faults::Fault;
 use crate::simulator::reply::Reply;
 use crate::simulator::users::{Name, Users, is_appid};
@@ -117,9 +117,9 @@ impl Wechat {
     }
 
     /// What the spelling of `code` asks for; `once` is what the codes of this kind begin with that work once.
-    fn asked_by(&self, code: &str, once: &str, codes: &Codes) -> Request {
-        match (Request::parse(code, once), &self.world.stranger) {
-            (Request::Other, Some(stranger)) if !codes.has_minted(code) => Request::Once(stranger.clone()),
+    fn asked_by(&self, code: &str, once: &str, codes: &Codes) -> CodeMeaning {
+        match (CodeMeaning::parse(code, once), &self.world.stranger) {
+            (CodeMeaning::Other, Some(stranger)) if !codes.has_minted(code) => CodeMeaning::Once(stranger.clone()),
             (request, _) => request,
         }
     }
@@ -268,7 +268,7 @@ fn app(appid: &str, grant_type: &str, expected: &str) -> Result<(), Fault> {
 /// somebody who is not `expected` is refused with 40003 and stays good.
 fn spend(
     codes: &mut Codes,
-    request: Request,
+    request: CodeMeaning,
     code: &str,
     appid: &str,
     now: UnixSeconds,
@@ -280,10 +280,10 @@ fn spend(
         Refused::Used => Fault::Errcode(used),
     };
     let (delay, name, works_once) = match request {
-        Request::Once(name) => (Duration::ZERO, name, true),
-        Request::Other => (Duration::ZERO, codes.owner(code, appid, now).map_err(meaning)?, true),
-        Request::Slow(delay, name) => (delay, name, false),
-        Request::Fault(fault) => return Err(fault),
+        CodeMeaning::Once(name) => (Duration::ZERO, name, true),
+        CodeMeaning::Other => (Duration::ZERO, codes.owner(code, appid, now).map_err(meaning)?, true),
+        CodeMeaning::Slow(delay, name) => (delay, name, false),
+        CodeMeaning::Fault(fault) => return Err(fault),
     };
     if !expected(&name) {
         return Err(Fault::Errcode(40003));
