@@ -13,7 +13,7 @@ use serde::Serialize;
 use tracing::field::display;
 
 pub(crate) use code::ErrorCode;
-pub(crate) use platform::Stake;
+pub(crate) use platform::{Stake, require};
 
 use crate::bearer::{NotPresented, Refusal};
 use crate::hook::CallError;

@@ -38,6 +38,7 @@ mod session_key;
 mod soak;
 mod support;
 mod tokens;
+mod toy;
 mod trouble;
 mod unread;
 mod user_data;

@@ -7,16 +7,18 @@ use std::time::Duration;
 use auth_ticket::claims::PlatformId;
 use auth_ticket::clock::SystemClock;
 use auth_ticket::platform::weapp::Weapp;
-use auth_ticket::platform::{Code, Platform as _, PlatformOptions};
+use auth_ticket::platform::{Code, Identity, Platform, PlatformError, PlatformOptions};
 use auth_ticket::secret::SecretText;
 use auth_ticket::simulator::Simulator;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
+use futures_util::future::BoxFuture;
+use serde_json::json;
 use tower::ServiceExt as _;
 
-use crate::support::{self, Running};
+use crate::support::{self, Call, Running, TestServer};
 
 const APPID: &str = "wx0123456789abcdef";
 const REPLICAS: usize = 5;
@@ -109,4 +111,43 @@ async fn replicas_share_an_access_token_without_sharing_anything() {
         }
         assert!(replicas.fetches().iter().sum::<usize>() > before.iter().sum(), "round {round}: nothing was refused");
     }
+}
+
+/// A platform with logins and nothing else.
+#[derive(Debug)]
+struct Bare;
+
+impl Platform for Bare {
+    fn name(&self) -> &'static str {
+        "bare"
+    }
+
+    fn exchange<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Identity, PlatformError>> {
+        assert_eq!(format!("{code:?}"), "Code(..)");
+        Box::pin(async { Ok(Identity::parse("o-alice", None, Some("tiihtNczf5v6AKRyjwEUhQ==")).unwrap()) })
+    }
+}
+
+#[tokio::test]
+async fn what_a_platform_does_not_have_is_not_supported() {
+    let server = TestServer::builder().own_platform(|| Box::new(Bare)).start().await;
+    let ticket = server.ticket_for("alice").await;
+    let session = server.session(&ticket).await;
+    session.is_ok();
+    assert_eq!((session.field("platform"), session.field("openid")), (json!("bare"), json!("o-alice")));
+    let (data, iv) = ("A".repeat(64), "A".repeat(22) + "==");
+    for (path, body) in [
+        ("/v1/phone", json!({"code": "phone-alice-1"})),
+        ("/v1/phone", json!({"encryptedData": data, "iv": iv})),
+        ("/v1/userdata", json!({"encryptedData": data, "iv": iv})),
+        ("/v1/userdata", json!({"rawData": "{}", "signature": "0"})),
+        ("/v1/session/check", json!({})),
+        ("/v1/session/reset", json!({})),
+    ] {
+        let answer = server.call(Call::new("POST", path).ticket(&ticket).json(&body)).await;
+        assert_eq!((answer.status, &*answer.text("error")), (400, "not_supported"), "{path} {body}: {answer:?}");
+    }
+    // What is wrong whatever the platform has is told first.
+    let broken = json!({"encryptedData": "%", "iv": iv});
+    server.call(Call::new("POST", "/v1/phone").ticket(&ticket).json(&broken)).await.is_error("invalid_request");
 }

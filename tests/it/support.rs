@@ -20,8 +20,8 @@ use auth_ticket::http::{
     Settings, Subject,
 };
 use auth_ticket::keyring::{AppId, LoginId, Purpose};
-use auth_ticket::platform::PlatformOptions;
 use auth_ticket::platform::weapp::Weapp;
+use auth_ticket::platform::{Platform, PlatformOptions};
 use auth_ticket::secret::SecretText;
 use auth_ticket::simulator::Simulator;
 use auth_ticket::ticket::{Policy, Session};
@@ -74,6 +74,7 @@ pub(crate) struct Builder {
     service: Option<(&'static str, &'static str)>,
     settings: Settings,
     limits: ConnectionLimits,
+    own_platform: Option<fn() -> Box<dyn Platform>>,
     platform: Option<Router>,
     base_url: Option<String>,
     upstream_timeout: Duration,
@@ -178,6 +179,12 @@ impl Builder {
         self
     }
 
+    /// A platform of the test's own, instead of a simulated one.
+    pub(crate) fn own_platform(mut self, make: fn() -> Box<dyn Platform>) -> Self {
+        self.own_platform = Some(make);
+        self
+    }
+
     /// Where the server looks for the platform, if not where it is.
     pub(crate) fn base_url(mut self, url: &str) -> Self {
         self.base_url = Some(url.to_owned());
@@ -209,19 +216,20 @@ impl Builder {
         let platform = TestPlatform::start(router, secrets.clone()).await;
         let base_url = self.base_url.unwrap_or_else(|| format!("http://{}", platform.address));
         let apps: Vec<AppId> = self.apps.iter().map(|appid| AppId::parse(appid).unwrap()).collect();
+        let weapp = |id: &AppId| -> Box<dyn Platform> {
+            let options = PlatformOptions {
+                appid: id.to_string(),
+                secret: SecretText::new(APP_SECRET),
+                base_url: Some(base_url.parse().unwrap()),
+                timeout: self.upstream_timeout,
+                max_concurrent: self.max_concurrent,
+            };
+            Box::new(Weapp::new(options).unwrap())
+        };
         let make_app = |id: &AppId| App {
             id: id.clone(),
             subject: self.subject,
-            platform: Box::new(
-                Weapp::new(PlatformOptions {
-                    appid: id.to_string(),
-                    secret: SecretText::new(APP_SECRET),
-                    base_url: Some(base_url.parse().unwrap()),
-                    timeout: self.upstream_timeout,
-                    max_concurrent: self.max_concurrent,
-                })
-                .unwrap(),
-            ),
+            platform: self.own_platform.map_or_else(|| weapp(id), |make| make()),
         };
         let make_service = |(id, secret): (&str, &str)| {
             secrets.add(secret);
@@ -303,6 +311,7 @@ impl TestServer {
                 hook: None,
             },
             limits: LIMITS,
+            own_platform: None,
             platform: None,
             base_url: None,
             upstream_timeout: Duration::from_secs(10),

@@ -11,13 +11,13 @@ use crate::claims::PlatformId;
 use crate::http::answer::json_answer;
 use crate::http::clients::login::TicketObject;
 use crate::http::clients::session_key;
-use crate::http::error::{ApiError, Stake};
+use crate::http::error::{ApiError, Stake, require};
 use crate::http::labels::Interface;
 use crate::http::request::{json_body, json_object};
 use crate::http::settings::App;
 use crate::http::state::AppState;
 use crate::keyring::{AppId, Purpose};
-use crate::platform::{Code, Encrypted, Phone};
+use crate::platform::{Capability, Code, Encrypted, Phone};
 use crate::ticket::Ticket;
 
 #[derive(Deserialize)]
@@ -76,6 +76,7 @@ pub(crate) async fn by_code(
     ticket: &Ticket,
     code: String,
 ) -> Result<Phone, ApiError> {
+    require(app, Capability::PhoneByCode)?;
     let code =
         Code::parse(code).map_err(|_| ApiError::invalid_request("code is not 1 to 512 printable ASCII characters"))?;
     state.can_seal()?;
@@ -105,6 +106,7 @@ fn spend(
 /// The cipher has no MAC and the iv is the client's, so a user can re-cut genuine data of his own into an object with any
 /// number: unless the settings say otherwise, the platform has to confirm that it made the ciphertext.
 async fn by_data(state: &Arc<AppState>, app: &App, ticket: &Ticket, encrypted: Encrypted) -> Result<Phone, ApiError> {
+    require(app, Capability::PhoneByData)?;
     let session_key = session_key::of_ticket(ticket)?;
     state.can_seal()?;
     let opened = app.platform.decrypt(session_key, &encrypted).and_then(|data| data.phone());

@@ -11,11 +11,12 @@ use crate::bearer::presented_ticket;
 use crate::claims::SessionKey;
 use crate::http::answer::json_answer;
 use crate::http::clients::login::TicketObject;
-use crate::http::error::{ApiError, ErrorCode, Stake};
+use crate::http::error::{ApiError, ErrorCode, Stake, require};
 use crate::http::labels::Interface;
 use crate::http::settings::App;
 use crate::http::state::AppState;
 use crate::keyring::Purpose;
+use crate::platform::{Capability, PlatformError};
 use crate::ticket::Ticket;
 
 const STALE: ApiError = ApiError::new(
@@ -26,7 +27,9 @@ const STALE: ApiError = ApiError::new(
 /// `POST /v1/session/check`: ticket header -> whether the platform still encrypts with the `session_key` in the ticket.
 pub(crate) async fn check(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Result<Response, ApiError> {
     let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
-    let (app, session_key) = (state.app_of(&ticket)?, of_ticket(&ticket)?);
+    let app = state.app_of(&ticket)?;
+    require(app, Capability::CheckSession)?;
+    let session_key = of_ticket(&ticket)?;
     state.quotas.session_key.admit(&app.id, ticket.session().login_id)?;
     let is_valid = ask(&state, app, &ticket, session_key).await;
     let is_valid = is_valid.map_err(|error| ApiError::of_platform(&error, Stake::Nothing))?;
@@ -37,7 +40,9 @@ pub(crate) async fn check(State(state): State<Arc<AppState>>, headers: HeaderMap
 /// replaced it. The one in the ticket sent, and in all other tickets of the user, is of no use from then on.
 pub(crate) async fn reset(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Result<Response, ApiError> {
     let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
-    let (app, session_key) = (state.app_of(&ticket)?, of_ticket(&ticket)?);
+    let app = state.app_of(&ticket)?;
+    require(app, Capability::ResetSession)?;
+    let session_key = of_ticket(&ticket)?;
     state.can_seal()?;
     state.quotas.session_key.admit(&app.id, ticket.session().login_id)?;
     let reset = app.platform.reset_session(&ticket.session().openid, session_key);
@@ -90,7 +95,7 @@ async fn ask(
     app: &App,
     ticket: &Ticket,
     session_key: &SessionKey,
-) -> Result<bool, crate::platform::PlatformError> {
+) -> Result<bool, PlatformError> {
     let answer = app.platform.check_session(&ticket.session().openid, session_key);
     state.upstream.call(app, Interface::CheckSession, answer).await
 }

@@ -11,12 +11,12 @@ use crate::bearer::presented_ticket;
 use crate::claims::{PlatformId, SessionKey};
 use crate::http::answer::json_answer;
 use crate::http::clients::session_key;
-use crate::http::error::ApiError;
+use crate::http::error::{ApiError, require};
 use crate::http::request::{json_body, json_object};
 use crate::http::settings::App;
 use crate::http::state::AppState;
 use crate::keyring::Purpose;
-use crate::platform::{Encrypted, UserData};
+use crate::platform::{Capability, Encrypted, UserData};
 use crate::ticket::{Session, Ticket};
 
 #[derive(Deserialize)]
@@ -51,6 +51,12 @@ pub(crate) async fn user_data(State(state): State<Arc<AppState>>, request: Reque
     let signed = pair(raw_data, signature)?;
     if encrypted.is_none() && signed.is_none() {
         return Err(WRONG);
+    }
+    if encrypted.is_some() {
+        require(app, Capability::EncryptedUserData)?;
+    }
+    if signed.is_some() {
+        require(app, Capability::SignedUserData)?;
     }
     let session_key = session_key::of_ticket(&ticket)?;
     match proven(app, &ticket, session_key, encrypted, signed) {

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use super::{ApiError, ErrorCode};
 use crate::bearer::Refusal;
 use crate::http::labels::Limit;
-use crate::platform::{PlatformError, Unreachable};
+use crate::http::settings::App;
+use crate::platform::{Capability, PlatformError, Unreachable};
 
 /// What was at stake in a call to a platform that failed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -24,6 +25,18 @@ impl Stake {
             Self::PhoneCode => "let the user press the phone button again",
             Self::Nothing => "try again",
         }
+    }
+}
+
+/// That the platform of `app` has this.
+///
+/// # Errors
+/// 400 `not_supported`.
+pub(crate) fn require(app: &App, capability: Capability) -> Result<(), ApiError> {
+    if app.platform.capabilities().contains(&capability) {
+        Ok(())
+    } else {
+        Err(ApiError::of_platform(&PlatformError::Unsupported, Stake::Nothing))
     }
 }
 

@@ -46,12 +46,13 @@ const CORS_HEADERS: [&str; 6] = [
 ];
 
 /// The contract's errors and their statuses.
-const ERRORS: [(&str, u16); 29] = [
+const ERRORS: [(&str, u16); 30] = [
     ("invalid_target", 400),
     ("invalid_scope", 400),
     ("unsupported_grant_type", 400),
     ("invalid_client", 401),
     ("invalid_request", 400),
+    ("not_supported", 400),
     ("invalid_phone_code", 400),
     ("bad_user_data", 400),
     ("session_key_stale", 400),
