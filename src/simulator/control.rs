@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::body::read_body;
 use super::faults::Plan;
-use super::platform::{ControlError, DataContent, EncryptedData, SimulatedPlatform};
+use super::platform::{ControlError, DataContent, DataForClient, SimulatedPlatform};
 use super::reply::{self, Reply};
 use super::users::{Name, is_appid};
 use super::world::{World, WorldMemory};
@@ -169,7 +169,7 @@ fn phone_code(control: &Control, User { platform, appid, name }: User) -> Result
     Ok(json!({ "code": control.platform(platform.as_deref())?.phone_code(appid, name)? }))
 }
 
-fn encrypt(control: &Control, request: Encrypt) -> Result<EncryptedData, ControlError> {
+fn encrypt(control: &Control, request: Encrypt) -> Result<DataForClient, ControlError> {
     let Encrypt { platform, appid, name, kind, data } = request;
     let name = user(&appid, &name)?;
     let is_phone = kind == Some(DataKind::Phone);

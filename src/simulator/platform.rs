@@ -33,7 +33,7 @@ pub(super) trait SimulatedPlatform: Send + Sync {
     }
 
     /// What a client would get of the user, or what a test wants it to be.
-    fn encrypt(&self, _appid: &str, _name: &Name, _content: DataContent) -> Result<EncryptedData, ControlError> {
+    fn encrypt(&self, _appid: &str, _name: &Name, _content: DataContent) -> Result<DataForClient, ControlError> {
         Err(ControlError::Unsupported)
     }
 
@@ -67,7 +67,7 @@ pub(super) enum DataContent {
 
 /// Encrypted data as a client hands it on.
 #[derive(Serialize)]
-pub(super) struct EncryptedData {
+pub(super) struct DataForClient {
     #[serde(rename = "encryptedData")]
     pub(super) encrypted_data: String,
     pub(super) iv: String,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 
 use super::codes::{random_login_code, random_phone_code};
-use super::platform::{ControlError, DataContent, EncryptedData, SimulatedPlatform};
+use super::platform::{ControlError, DataContent, DataForClient, SimulatedPlatform};
 use super::users::{Name, SimulatedUser};
 
 mod errcode;
@@ -71,14 +71,15 @@ impl SimulatedPlatform for Wechat {
         Ok(code)
     }
 
-    fn encrypt(&self, appid: &str, name: &Name, content: DataContent) -> Result<EncryptedData, ControlError> {
+    fn encrypt(&self, appid: &str, name: &Name, content: DataContent) -> Result<DataForClient, ControlError> {
         let now = self.world.now();
         let watermark = Watermark { timestamp: now.as_u64(), appid };
         let (plaintext, is_phone, raw_data) = match content {
             DataContent::Phone => (opendata::phone(&name.phone(), watermark), true, None),
             DataContent::UserInfo => (opendata::user_info(name, watermark), false, Some(opendata::raw_data(name))),
-            DataContent::Text { text, is_phone } => (text, is_phone, None),
-            DataContent::Object { text, is_phone, is_marked: true } => (text, is_phone, None),
+            DataContent::Text { text, is_phone } | DataContent::Object { text, is_phone, is_marked: true } => {
+                (text, is_phone, None)
+            }
             DataContent::Object { text, is_phone, is_marked: false } => {
                 (opendata::with_watermark(&text, watermark), is_phone, None)
             }
@@ -91,7 +92,7 @@ impl SimulatedPlatform for Wechat {
             state.messages.remember(appid, &encrypted.data, now);
         }
         let signature = raw_data.as_ref().map(|raw_data| opendata::sign_raw_data(raw_data, &session_key));
-        Ok(EncryptedData { encrypted_data: encrypted.data, iv: encrypted.iv, raw_data, signature })
+        Ok(DataForClient { encrypted_data: encrypted.data, iv: encrypted.iv, raw_data, signature })
     }
 
     fn expire_tokens(&self, appid: Option<&str>, errcode: Option<i64>) -> Result<u64, ControlError> {

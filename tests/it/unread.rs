@@ -113,7 +113,7 @@ async fn a_large_body_is_not_waited_for_and_its_sender_can_read_the_answer() {
             let answer = connection.answer(&call).await;
             // A reset would take the answer away from some clients, and fail here.
             for _ in 0..pieces {
-                connection.send([b' '; 16 << 10]).await;
+                connection.send(vec![b' '; 16 << 10]).await;
             }
             assert_eq!((answer.status, answer.header("connection")), (status, Some("close")), "{call:?} {answer:?}");
             connection.is_closed_within(SOON).await;

@@ -35,9 +35,8 @@ pub(crate) struct WatchedIo<'a, S> {
     /// The last write took a part, so the next one goes on in the middle of an answer.
     is_amid_answer: bool,
     refusal: Option<RefusedHead>,
-    /// After the last answer: reads until the client has ended, too.
-    is_draining: bool,
-    drained: usize,
+    /// After the last answer: how many bytes are still read, so that the client ends first.
+    left_to_drain: usize,
 }
 
 /// What is written in place of hyper's refusal.
@@ -56,8 +55,7 @@ impl<'a, S> WatchedIo<'a, S> {
             is_check: false,
             is_amid_answer: false,
             refusal: None,
-            is_draining: false,
-            drained: 0,
+            left_to_drain: 0,
         }
     }
 
@@ -135,7 +133,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedIo<'_, S> {
         let this = &mut *self;
         if this.refusal.is_none() {
             this.refusal = this.refusal_in(buf);
-            this.is_draining = this.refusal.is_some();
+            if this.refusal.is_some() {
+                this.left_to_drain = MAX_DRAINED_LEN;
+            }
         }
         let Some(refusal) = &mut this.refusal else {
             let written = ready!(Pin::new(&mut this.inner).poll_write(cx, buf))?;
@@ -162,14 +162,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedIo<'_, S> {
         ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
         if this.watchdog.leaves_unread.swap(false, Ordering::Relaxed) {
             this.watchdog.now_doing(Doing::Receiving);
-            this.is_draining = true;
+            this.left_to_drain = MAX_DRAINED_LEN;
         }
         let mut scratch = [0; 4096];
-        while this.is_draining && this.drained < MAX_DRAINED_LEN {
+        while this.left_to_drain > 0 {
             let mut unread = ReadBuf::new(&mut scratch);
             ready!(Pin::new(&mut this.inner).poll_read(cx, &mut unread))?;
-            this.drained += unread.filled().len();
-            this.is_draining = !unread.filled().is_empty();
+            let len = unread.filled().len();
+            this.left_to_drain = if len == 0 { 0 } else { this.left_to_drain.saturating_sub(len) };
         }
         Poll::Ready(Ok(()))
     }
