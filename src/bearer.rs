@@ -1,4 +1,4 @@
-//! How a request carries a ticket, and what its sender is told when none will do (RFC 6750).
+//! How a request carries a ticket, and how it is refused without a good one (RFC 6750).
 
 use ::http::header::{AUTHORIZATION, HeaderName};
 use ::http::{HeaderMap, StatusCode};
@@ -75,7 +75,7 @@ fn is_behind_a_scheme(text: &[u8]) -> bool {
     is_word && has_ticket_shape(rest.trim_ascii_start())
 }
 
-/// Why a request is not let through, as far as its sender is told.
+/// Why a request is not let through, as its sender sees it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Refusal {

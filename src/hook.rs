@@ -65,7 +65,7 @@ pub enum HookError {
     /// No question may go out.
     #[error("the number of concurrent calls is 0")]
     NoConcurrency,
-    /// The HTTP client could not be built, for want of trusted certificates as a rule.
+    /// The HTTP client could not be built, usually because the system has no trusted certificates.
     #[error("the HTTP client cannot be set up; are the system's CA certificates installed?")]
     Client,
 }
@@ -74,11 +74,11 @@ pub enum HookError {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "the answers that the manual promises")]
 pub enum Verdict {
-    /// 200: let him in, with these claims.
+    /// 200: let them in, with these claims.
     Known(Option<OwnerClaims>),
-    /// 404: the owner's table does not have him yet.
+    /// 404: the owner's table does not have them yet.
     NotBound,
-    /// 403: keep him out.
+    /// 403: keep them out.
     Refused,
 }
 

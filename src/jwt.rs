@@ -1,7 +1,7 @@
 //! JWTs for services: signing, and the public keys to check them with.
 //!
 //! The algorithm of a JWT belongs to the key that the kid names, never to what a header says. Keys are published from the
-//! moment they are loaded until they are dead, and sign only in between, so whoever caches the keys has them in time.
+//! moment they are loaded until they are dead, and sign only in between, so caches of the keys have them in time.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Stateless login for mini-programs.
 //!
 //! A platform's one-time login code becomes an `openid` and a `session_key`; these are sealed into an expiring
-//! **`AUTH_TICKET`** that the client keeps. Whoever holds the same keys directory checks it later, without a store.
+//! **`AUTH_TICKET`** that the client keeps. Any holder of the same keys directory checks it later, without a store.
 //!
 //! The core ([`claims`], [`secret`], [`clock`], [`seal`], [`keyring`], [`ticket`]) is synchronous and does no I/O; it builds with
 //! `default-features = false`. The feature `tower` adds [`keystore`] and [`tower`], for Rust services that hold the keys

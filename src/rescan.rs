@@ -1,7 +1,5 @@
-//! A ticket under an unknown kid asks for one look at the keys directory: perhaps the key has just arrived.
-//!
-//! At most one look a second for the whole process, whoever asks: made-up kids cost others nothing. Who asks within a
-//! second of the last look is refused at once; the directory was looked at too short a time ago to look again.
+//! Re-reads the keys directory for a ticket under an unknown kid, whose key may have just arrived; at most once a second for
+//! the whole process, so that forged kids cannot cause disk load.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,12 +13,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How long a request waits for a look, should the disk be slow.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// After so many polls without a look that ended, somebody is told.
+/// After so many polls without a look that ended, operators learn of it.
 const MISSED: u32 = 3;
 /// A shorter poll counts as this: a busy machine is late by more than that.
 const SHORTEST_POLL: Duration = Duration::from_secs(2);
 
-/// Where requests ask for a look, and where whoever looks tells of it.
+/// Connects requests, which ask for a look, and the task that looks.
 #[derive(Debug)]
 pub struct Rescans {
     asked: Notify,
@@ -119,7 +117,7 @@ impl Rescans {
         }
     }
 
-    /// From now on there is to be a look `every` so often; whoever calls this sees to it.
+    /// From now on there is to be a look `every` so often; the caller sees to it.
     pub fn attend(&self, every: Duration) {
         self.looks.send_modify(|looks| {
             looks.every = Some(every);
@@ -142,7 +140,7 @@ impl Rescans {
         self.looks.borrow().last_finished.map(|finished| finished.elapsed())
     }
 
-    /// Whether looks fail or are missing: whoever looks hangs at a disk, or is gone.
+    /// Whether looks fail or are missing: the task that looks hangs at a disk, or is gone.
     #[must_use]
     pub fn trouble(&self) -> Option<LookTrouble> {
         let looks = *self.looks.borrow();

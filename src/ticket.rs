@@ -44,7 +44,7 @@ pub struct Policy {
     pub max_session_s: u64,
 }
 
-/// Why a ticket was not accepted. For logs, metrics and tests; clients are told less.
+/// Why a ticket was not accepted. For logs, metrics and tests; clients get less.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -134,8 +134,8 @@ struct Parts<'a> {
 impl Session {
     /// Seals `self` for `app` under the key of `ring` that seals at `now`.
     ///
-    /// Its life is the smallest of `policy.ttl_s` (300 s for a login handle or a phone proof), the key's `max_ttl_s` and what is left of
-    /// the session.
+    /// Its life is the smallest of `policy.ttl_s` (300 s for a login handle or a phone proof), the key's `max_ttl_s` and the
+    /// rest of the session.
     ///
     /// # Errors
     /// [`SealError`]; then nothing was sealed.

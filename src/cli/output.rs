@@ -1,4 +1,4 @@
-//! Standard output and standard error of a process that must not wait for whoever reads them.
+//! Standard output and standard error of a process that must not wait for their readers.
 //!
 //! A pipe whose reader has stopped is full after 64 KiB, and the next write to it does not return. So a server writes
 //! through queues: [`start`] begins, [`finish`] ends. Commands that end by themselves write directly, as people expect of

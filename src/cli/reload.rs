@@ -28,7 +28,7 @@ impl Watch {
     /// Looks, for as long as the server runs.
     pub(crate) async fn run(self) {
         let Self { state, reloader, every, mut hangup } = self;
-        let nudge = |context: &mut Context<'_>| {
+        let wake = |context: &mut Context<'_>| {
             let signalled: Poll<()> = hangup.poll_recv(context).map(drop);
             if signalled.is_ready() {
                 tracing::info!("SIGHUP: looking at the keys");
@@ -40,6 +40,6 @@ impl Watch {
             Reload::Taken { ring, passed_over } => state.ring_reloaded(ring, passed_over.len()),
             Reload::Kept { ring, why } => state.ring_kept(ring, why.explained()),
         };
-        keystore::follow(reloader, Arc::new(SystemClock), state.rescans(), every, nudge, put).await;
+        keystore::follow(reloader, Arc::new(SystemClock), state.rescans(), every, wake, put).await;
     }
 }

@@ -23,7 +23,7 @@ fn json_text(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("answers have text for keys, so they are always JSON")
 }
 
-/// Shorter than the lead of a JWT key, so that whoever caches the keys has a new one before it signs.
+/// Shorter than the lead of a JWT key, so that caches have a new key before it signs.
 const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
 /// JSON that is the same for everybody.

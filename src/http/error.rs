@@ -1,4 +1,4 @@
-//! What a client is told when something goes wrong: one JSON shape, with the names of RFC 6749 section 5.2.
+//! Errors as clients see them: one JSON shape, with the names of RFC 6749 section 5.2.
 
 mod code;
 mod platform;
@@ -28,7 +28,7 @@ const RETRY_SOON_S: u64 = 5;
 /// How soon to try again when an operator has to act first, in seconds.
 const RETRY_LATER_S: u64 = 30;
 
-/// A refusal: what the client is told, and apart from that what the log says.
+/// An error for the client, and, apart from that, its cause for the log.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError {
     code: ErrorCode,
@@ -142,7 +142,7 @@ impl ApiError {
         self.limit
     }
 
-    /// Name and description, as the client is told.
+    /// Name and description, as the client sees them.
     pub(crate) fn summary(&self) -> String {
         format!("{}: {}", self.code.as_str(), self.description)
     }

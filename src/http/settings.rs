@@ -22,7 +22,7 @@ pub struct App {
     pub id: AppId,
     /// Its platform, with the app's secret inside.
     pub platform: Box<dyn Platform>,
-    /// Whose identifier stands for a user in what services get.
+    /// Which identifier of the user is the `sub` of tokens.
     pub subject: Subject,
 }
 
@@ -69,7 +69,7 @@ pub struct JwtSettings {
 pub struct CompatSettings {
     /// Whether they are there.
     pub enabled: bool,
-    /// Whether a ticket is given only to who has shown a phone number.
+    /// Whether a ticket needs a proven phone number.
     pub require_phone: bool,
 }
 

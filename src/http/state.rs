@@ -29,7 +29,7 @@ use crate::platform::Phone;
 use crate::rescan::Rescans;
 use crate::ticket::{OpenError, SealError, SealedTicket, Session, Ticket, UnverifiedTicket};
 
-/// What all requests share. Nothing in it outlives the process or is told to another.
+/// What all requests share. Nothing in it outlives the process or is shared with another one.
 pub struct AppState {
     pub(crate) settings: Settings,
     /// What `/openapi.json` answers.
@@ -144,12 +144,12 @@ impl AppState {
         self.opener.swap(Live::new(ring, signers, &self.metrics));
     }
 
-    /// Tells operators how many files the first ring's directory has that were left alone.
+    /// Sets how many files of the first ring's directory were passed over.
     pub fn files_passed_over(&self, count: usize) {
         self.metrics.ring_loaded(self.now(), count);
     }
 
-    /// Puts a ring in place that came from a changed directory, with the number of files in it that were left alone.
+    /// Takes the ring of a changed directory, of which `passed_over` files were passed over.
     pub fn ring_reloaded(&self, ring: KeyRing, passed_over: usize) {
         self.swap_ring(ring);
         self.metrics.ring_loaded(self.now(), passed_over);
@@ -157,7 +157,7 @@ impl AppState {
         self.reload_failed.store(None);
     }
 
-    /// Puts the old ring in place with what else is revoked or cut off; operators are told why the directory is not right.
+    /// Keeps the old ring, with what else is revoked or cut off; `why` the directory was not taken is for operators.
     pub fn ring_kept(&self, ring: KeyRing, why: String) {
         self.swap_ring(ring);
         self.metrics.reloaded(false);
@@ -188,7 +188,7 @@ impl AppState {
         self.opener.rescans()
     }
 
-    /// Opens what `claimed` gives as a thing of `purpose`; under an unknown kid, once more after a look at the keys.
+    /// Opens what `claimed` gives, for `purpose`; under an unknown kid once more after a look at the keys.
     pub(crate) async fn open<E>(
         &self,
         claimed: impl Fn() -> Result<UnverifiedTicket, E>,
@@ -206,7 +206,7 @@ impl AppState {
         let live = self.ring();
         let result = self.opener.open(&live, claimed, purpose);
         match &result {
-            // The one label of all kids that a stranger made up.
+            // Forged kids share one label.
             Err(OpenError::UnknownKey(_)) => self.unknown_kid(kid),
             result => live.opened.count(kid, result.as_ref().err().copied()),
         }
@@ -224,7 +224,7 @@ impl AppState {
         }
     }
 
-    /// That there is a key to seal tickets with. Asked before a code is spent: without one it would be spent for nothing.
+    /// Requires a key to seal tickets with, before a code is spent for nothing.
     pub(crate) fn can_seal(&self) -> Result<(), ApiError> {
         match self.ring().sealing_key(KeyUse::Ticket, self.now()) {
             Some(_) => Ok(()),

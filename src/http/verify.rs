@@ -34,7 +34,7 @@ enum Wanted<'a> {
     App(Cow<'a, str>),
 }
 
-/// What a request for one of the routes for gateways asks.
+/// A request of a gateway.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct GatewayCheck<'a> {
     route: Route,
@@ -143,7 +143,7 @@ impl<'a> GatewayCheck<'a> {
 /// For an appid that is not configured, and for whatever else stands below the routes.
 const NO_SUCH_APP: ApiError = ApiError::new(ErrorCode::Refused(Refusal::WrongApp), "this server has no such app");
 
-/// The same, signed for who must not trust the network between gateway and service.
+/// The same, signed, for services that do not trust the network between the gateway and themselves.
 ///
 /// Without a key that can sign there is none, and the check still goes by the ticket: a service that asks for an
 /// assertion refuses the request.

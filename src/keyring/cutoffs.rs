@@ -11,10 +11,10 @@ use crate::clock::{LEEWAY_S, UnixSeconds};
 pub use list::{Cutoff, CutoffsError, Who};
 pub use recover::{Entry, Other, Recovered};
 
-/// Who is cut off, ready to be asked at every check in constant time.
+/// Who is cut off, in a form in which every check takes constant time.
 ///
-/// Its tables hash fast rather than safe from crowding: their content is the operator's choice, login ids are drawn by us,
-/// openids by the platforms, and what is looked up comes from authentic tickets.
+/// The tables use a fast hash. Their keys are not attacker-controlled (operators choose them, we draw login ids, platforms give
+/// openids), and only authentic tickets are looked up, so HashDoS resistance is unnecessary.
 #[derive(Debug, Default)]
 pub struct Cutoffs {
     logins: HashSet<LoginId>,

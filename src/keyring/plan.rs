@@ -123,7 +123,7 @@ impl KeyRing {
             }
             from = next.end();
         }
-        // After the last key comes the end of its life, which is told of in its last fifth.
+        // After the last key comes the end of its life, of which its last fifth warns.
         let is_cut_short = self.keys_of(key_use).next_back().is_some_and(RingKey::is_revoked);
         is_cut_short.then_some(Concern::Gap { key_use, from, next: None })
     }

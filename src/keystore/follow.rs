@@ -14,8 +14,8 @@ use super::{Reload, Reloader};
 use crate::clock::Clock;
 use crate::rescan::Rescans;
 
-/// Looks `every` so often, when `rescans` says that a request asked, and whenever `nudge` is ready. `put` gets what each
-/// look came to; what changed is logged before.
+/// Looks `every` so often, when `rescans` says that a request asked, and whenever `wake` is ready. `put` gets the result of
+/// each look; changes are logged before.
 ///
 /// Runs until it is dropped. A look or a `put` that panics is logged and made up for by the next one; until that has ended
 /// well, [`Rescans::trouble`] says so.
@@ -24,7 +24,7 @@ pub async fn follow(
     clock: Arc<dyn Clock>,
     rescans: &Rescans,
     every: Duration,
-    mut nudge: impl FnMut(&mut Context<'_>) -> Poll<()>,
+    mut wake: impl FnMut(&mut Context<'_>) -> Poll<()>,
     mut put: impl FnMut(Reload),
 ) {
     rescans.attend(every);
@@ -35,7 +35,7 @@ pub async fn follow(
     loop {
         tokio::select! {
             _ = poll.tick() => {}
-            () = poll_fn(&mut nudge) => {}
+            () = poll_fn(&mut wake) => {}
             () = rescans.asked() => {}
         }
         let look = rescans.begin();

@@ -201,7 +201,7 @@ pub enum MakeError {
     /// The path ends with `..` or is the root.
     #[error("the path does not end with a name")]
     NoName,
-    /// Whoever can rename things there could have another directory given away.
+    /// Anybody who can rename things there could have another directory given away.
     #[error("others than root can write in {}", .0.display())]
     ParentOfOthers(PathBuf),
     /// The file system said no.

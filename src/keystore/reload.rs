@@ -1,7 +1,7 @@
 //! A directory that is looked at again and again: what changed, and what of it is taken.
 //!
 //! A ring is taken as a whole or not at all, with one exception: what takes power away (revocations, added cut-offs) is
-//! taken at once, however broken or open to others the directory is. Whoever can write there can log people out, no more.
+//! taken at once, however broken or open to others the directory is. A writer there can log people out, and no more.
 
 use std::sync::Arc;
 

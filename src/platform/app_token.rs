@@ -98,7 +98,7 @@ impl AppTokens {
         let begins_at = state.began_at.map_or(now, |began_at| now.max(began_at + MIN_PAUSE));
         state.began_at = Some(begins_at);
         let tokens = self.clone();
-        // A task, since whoever waits for it may go away, and others may not.
+        // A task of its own: the caller that started it may go away while others still wait.
         let task = tokio::spawn(async move {
             // Made when the task runs, not before: a runtime that ends drops new tasks on the spot, under our lock.
             let _running = RunningFetch(Arc::clone(&tokens.state));

@@ -9,7 +9,7 @@ use crate::secret::SecretText;
 
 /// A one-time login code as a client sent it: 1 to 512 printable ASCII characters without a space.
 ///
-/// Whoever has one can log in with it until it is spent, so it is never printed.
+/// Until it is spent it is as good as a password, so it is never printed.
 pub struct Code(SecretText);
 
 /// Why a text is not a [`Code`]. Never holds any of the text.

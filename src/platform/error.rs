@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::{IdentityError, PhoneError};
 use crate::outbound::Unreachable;
 
-/// Why a code did not become an [`Identity`](super::Identity). Holds no URL, secret or code, and of a platform's wording only what was
-/// recognised: a number, a request id, an address.
+/// Why a call to a platform gave no result. Holds no URL, secret or code, and of the platform's wording only what was
+/// recognised: an error code, a request id, an address.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlatformError {

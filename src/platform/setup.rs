@@ -58,7 +58,7 @@ pub enum SetupError {
     /// No call may run.
     #[error("the number of concurrent exchanges is 0")]
     NoConcurrency,
-    /// The HTTP client could not be built, for want of trusted certificates as a rule.
+    /// The HTTP client could not be built, usually because the system has no trusted certificates.
     #[error("the HTTP client cannot be set up; are the system's CA certificates installed?")]
     Client,
 }

@@ -48,7 +48,8 @@ pub enum UserDataError {
 }
 
 impl UserData {
-    /// Takes a decrypted text over, if it is one JSON object, in which no object names a member twice. What no JSON text may hold is replaced by U+FFFD first, as users have such nicknames;
+    /// Takes a decrypted text over, if it is one JSON object, in which no object names a member twice. What no JSON
+    /// text may hold is replaced by U+FFFD first, as users have such nicknames;
     /// but not in the names of members, which are the platform's.
     ///
     /// # Errors

@@ -93,8 +93,7 @@ impl Weapp {
         Ok(Self { credentials, client, calls, permits, timeout })
     }
 
-    /// The right to call. Whoever does not get one has sent nothing, so a code is still good: an error without an errcode
-    /// says that.
+    /// The right to call. Without one nothing is sent, so a code is still good; an error without an errcode says that.
     async fn permit(&self, share: Share) -> Result<Permit, PlatformError> {
         let busy =
             |Busy| PlatformError::Busy { detail: ErrorDetail::default(), retry_after_s: errcode::BUSY_RETRY_AFTER_S };

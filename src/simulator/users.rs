@@ -120,7 +120,7 @@ impl Default for Users {
 }
 
 impl Users {
-    /// How many are known, and how many may have a replaced key; whoever has one keeps it.
+    /// How many are known, and how many may have a replaced key.
     const MAX_USERS: usize = 1_000_000;
 
     /// From now on the platform knows `name` in this app by the openid.

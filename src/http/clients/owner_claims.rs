@@ -76,7 +76,7 @@ impl AskPermit {
     /// Asks, and gives the session with the claims that it has from now on.
     ///
     /// # Errors
-    /// 403 when the owner does not know the user, or keeps him out; 503 when there is no usable answer.
+    /// 403 when the owner does not know the user or blocks them; 503 when there is no usable answer.
     pub(crate) async fn ask(
         self,
         state: &AppState,

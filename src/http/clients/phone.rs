@@ -103,7 +103,7 @@ fn spend(
 
 /// Decrypts with the sealed `session_key`.
 ///
-/// The cipher has no MAC and the iv is the client's, so a user can re-cut genuine data of his own into an object with any
+/// The cipher has no MAC and the iv is the client's, so users can re-cut genuine data of their own into an object with any
 /// number: unless the settings say otherwise, the platform has to confirm that it made the ciphertext.
 async fn by_data(state: &Arc<AppState>, app: &App, ticket: &Ticket, encrypted: Encrypted) -> Result<Phone, ApiError> {
     require(app, Capability::PhoneByData)?;

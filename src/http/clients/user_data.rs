@@ -103,7 +103,7 @@ fn of_user(data: &UserData, session: &Session) -> Result<(), String> {
         return Err("the data is another user's".to_owned());
     }
     match unionid {
-        // Where the ticket has no unionid, none is believed: a user can write one into genuine data of his own.
+        // Where the ticket has no unionid, none is believed: users can write one into genuine data of their own.
         Some(_) if own_unionid.is_none() => {
             return Err("the data has a unionId and the login had none; a new login brings it".to_owned());
         }

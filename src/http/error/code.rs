@@ -7,7 +7,7 @@ use crate::bearer::Refusal;
 /// What `error` says in an answer. Its names are those of RFC 6749 section 5.2 where that has one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum ErrorCode {
-    /// What refuses a ticket here refuses it in a service that checks tickets itself, under the same name.
+    /// Refusals of tickets, under the same names as in services that check tickets themselves.
     Refused(Refusal),
     InvalidRequest,
     NotSupported,

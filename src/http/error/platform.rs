@@ -1,4 +1,4 @@
-//! What a client is told of a call to the platform that failed.
+//! The error for a client when a call to the platform failed.
 
 use std::borrow::Cow;
 
@@ -28,7 +28,7 @@ impl Stake {
     }
 }
 
-/// That the platform of `app` has this.
+/// Requires that the platform of `app` has `capability`.
 ///
 /// # Errors
 /// 400 `not_supported`.
@@ -41,7 +41,7 @@ pub(crate) fn require(app: &App, capability: Capability) -> Result<(), ApiError>
 }
 
 impl ApiError {
-    /// What a client is told of a call to the platform that failed.
+    /// The error for a client when a call to the platform failed.
     pub(crate) fn of_platform(error: &PlatformError, stake: Stake) -> Self {
         use PlatformError as E;
         const MISCONFIGURED: ErrorCode = ErrorCode::Refused(Refusal::NotSetUp);
@@ -79,7 +79,7 @@ impl ApiError {
             _ => Cow::Owned(format!("{description}; {}", stake.remedy())),
         };
         let retry_after_s = error.retry_after_s().or(told.retry_after_s);
-        // Busy without an errcode are we ourselves.
+        // Without an errcode it is our own queue that is full.
         let is_ours = matches!(error, E::Busy { .. }) && error.errcode().is_none();
         let limit = is_ours.then_some(Limit::UpstreamConcurrent);
         // The number of a misconfiguration says something about the server, not about the client.

@@ -16,7 +16,7 @@ pub(crate) struct OfLimit {
 }
 
 impl Default for LimitCounter {
-    /// All there are, so that the first time shows as a change.
+    /// Starts all of them at 0, so that the first event shows as a change.
     fn default() -> Self {
         let family = Family::default();
         for limit in Limit::ALL {

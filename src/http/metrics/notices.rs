@@ -1,4 +1,4 @@
-//! What operators should know although the server does what it can: reasons in `/readyz` that change nothing but the text.
+//! Reasons in `/readyz` that only inform: the status stays what it is.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use crate::keyring::KeyId;
 
 /// A kid that tickets named so often within [`FORGOTTEN_S`] is worth a line; a few may come from old clients.
 const OFTEN: u32 = 20;
-/// So many kids are watched at once. Strangers can make them up: more of them take each other's places.
+/// Most unknown kids that are watched at once. Strangers can forge kids; further ones replace each other.
 const WATCHED: usize = 256;
 /// A kid that nobody has named for so long is forgotten.
 const FORGOTTEN_S: u64 = 300;
@@ -51,7 +51,7 @@ impl Notices {
 
     /// A ticket named a kid that the ring does not hold. True when that is worth a warning: once for a kid that comes often.
     pub(crate) fn unknown_kid(&self, kid: KeyId, now: UnixSeconds) -> bool {
-        // Whoever would have to wait is not counted: nothing waits for what is for operators.
+        // Under contention the kid is not counted: no request waits for something that only informs.
         self.kids.try_lock().is_ok_and(|mut kids| kids.saw(kid, now))
     }
 

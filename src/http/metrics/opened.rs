@@ -28,7 +28,7 @@ pub(crate) struct Opened {
     outcome: &'static str,
 }
 
-/// What an attempt to open a ticket under a known key came to.
+/// The outcome of an attempt to open a ticket under a known key.
 #[derive(Clone, Copy, Debug)]
 enum Outcome {
     Ok,
@@ -58,7 +58,7 @@ impl Outcome {
     }
 }
 
-/// What tickets under the keys of one ring come to. A label is made when the first ticket comes to it.
+/// Counts the outcomes of opening tickets under the keys of one ring. A label is made when it is first needed.
 #[derive(Debug)]
 pub(crate) struct OpenedUnder {
     family: Family<Opened, ShardedCounter>,

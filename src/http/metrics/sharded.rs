@@ -1,4 +1,4 @@
-//! A count that many threads add to without getting into each other's way.
+//! A counter that many threads add to without contention.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::{Atomic, Counter};
 /// A counter for what happens at every check.
 pub(crate) type ShardedCounter = Counter<u64, Sharded>;
 
-/// One number in as many parts as there are processors. A thread always adds to the same part; only who reads adds them up.
+/// One counter in as many shards as there are processors. A thread always adds to the same shard; reading adds them up.
 #[derive(Debug)]
 pub(crate) struct Sharded(Box<[Part]>);
 

@@ -16,13 +16,13 @@ use crate::http::state::AppState;
 pub(crate) enum TokenClient<'a> {
     /// A configured service that has shown its secret.
     Service(&'a Service),
-    /// Somebody who says that he is this app, and need not prove it.
+    /// A public client (RFC 6749 section 2.1) that names this app and proves nothing.
     Public(&'a str),
 }
 
 const WRONG: &str = "the client is unknown or its secret is wrong";
 
-/// Finds out who asks, by `Authorization: Basic` or by `client_id` and `client_secret` in the form.
+/// Authenticates the client, by `Authorization: Basic` or by `client_id` and `client_secret` in the form.
 ///
 /// # Errors
 /// 401 for an unknown client or a wrong secret, 400 for both ways at once.

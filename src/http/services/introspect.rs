@@ -31,7 +31,7 @@ struct Introspection<'a> {
     identity: IdentityFields<'a>,
 }
 
-/// `token=TICKET` -> who it is; `{"active":false}` and nothing more for whatever is no live ticket of the service's apps.
+/// `token=TICKET` -> who it is; only `{"active":false}` for anything but a live ticket of the service's apps.
 pub(crate) async fn introspect(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {
     let headers = request.headers().clone();
     let form = Form::read(request, state.settings.body_timeout).await?;

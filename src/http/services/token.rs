@@ -54,7 +54,7 @@ pub(crate) async fn exchange(State(state): State<Arc<AppState>>, request: Reques
     Ok(json_answer(&token(&state, &ticket, audience, client_id)?))
 }
 
-/// A token that left out what was asked for would be taken for one that has it.
+/// Refuses what no token here has: one without it would be taken for one that has it.
 fn refuse_more_than_is_given(form: &Form) -> Result<(), ApiError> {
     for name in ["actor_token", "actor_token_type"] {
         if form.one(name)?.is_some() {

@@ -1,4 +1,4 @@
-//! Which connections are let in, and the count of those that are.
+//! Admission of connections, and their count.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use crate::http::labels::Limit;
 use crate::http::metrics::limits::LimitCounter;
 use crate::http::transport::peer::{ClientAddress, TrustedProxies};
 
-/// Lets connections in. Those of trusted proxies are not counted by address: they carry everybody's requests.
+/// Admits connections. Those of trusted proxies are not counted by address, since they carry everybody's requests.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission {
     pub(crate) proxies: Arc<TrustedProxies>,
@@ -21,7 +21,7 @@ impl Admission {
     /// Lets a connection from `peer` in, with what it holds for as long as it lives.
     ///
     /// # Errors
-    /// Its address has as many as it may have.
+    /// Its address has reached its limit.
     pub(crate) fn enter(&self, peer: IpAddr) -> Result<Option<Slot>, TooMany> {
         if self.proxies.trusts(peer) {
             return Ok(None);
@@ -30,7 +30,7 @@ impl Admission {
     }
 }
 
-/// An address has as many of something as it may have.
+/// An address has reached its limit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct TooMany;
 
@@ -83,7 +83,7 @@ impl Drop for Slot {
     }
 }
 
-/// The connections of one listener, counted; and what limits them by address, if anything does.
+/// Counts the connections of one listener, and limits them by address where that is configured.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionCount {
     open: Gauge,

@@ -1,4 +1,4 @@
-//! Connections: accept, watch over their time, end them in good order.
+//! Connections: accepted, given deadlines, shut down gracefully.
 //!
 //! Our own loop because `axum::serve` sets no timer: a half-sent request would stay open for ever. A connection is, in
 //! turn, waiting for a request, receiving a request's head, or being answered; each of the first two has a deadline.
@@ -37,7 +37,7 @@ const MAX_HEAD_LEN: usize = 24 << 10;
 /// What the system may hold of a connection in each direction, and doubles for its own needs. Left alone, it holds megabytes for
 /// a client that does not read, and counts them among the memory of a container.
 const SOCKET_BUFFER_LEN: usize = 32 << 10;
-/// How long to wait after `accept` failed, for want of file descriptors as a rule.
+/// How long to wait after `accept` failed, usually because file descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves `routes` on `listener` until `stop` turns true, then finishes the requests that run and returns.
@@ -54,7 +54,7 @@ pub async fn serve(
     let stopped = stop.clone();
     tokio::select! {
         () = accept(&listener, &routes, limits, &count, &room, &stopped) => {}
-        // An error means that the sender is gone, which is as good a reason to stop.
+        // An error means that the sender is gone: stop as well.
         _ = stop.wait_for(|stop| *stop) => {}
     }
     drop(listener);
@@ -64,7 +64,7 @@ pub async fn serve(
     }
 }
 
-/// Connections have the sizes of their listener.
+/// Connections inherit the buffer sizes of their listener.
 fn bound_buffers(listener: &TcpListener) {
     let set = sockopt::set_socket_send_buffer_size(listener, SOCKET_BUFFER_LEN)
         .and_then(|()| sockopt::set_socket_recv_buffer_size(listener, SOCKET_BUFFER_LEN));
@@ -140,7 +140,7 @@ async fn run(
     loop {
         tokio::select! {
             biased;
-            // A client that breaks off or sends no HTTP is its own affair.
+            // Nothing to do for a client that breaks off or sends no HTTP.
             _ = connection.as_mut() => return,
             () = &mut stopping, if !asked_to_stop => {
                 asked_to_stop = true;

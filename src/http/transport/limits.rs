@@ -1,7 +1,6 @@
 //! What one client, and one app, may ask of this process.
 //!
-//! Nothing here outlives the process or is told to another: each replica counts for itself. Checks and probes never come
-//! here.
+//! Each replica counts for itself. Checks and probes are not limited here.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Once};
@@ -46,7 +45,7 @@ impl Limits {
         }
     }
 
-    /// Whose request it is: the connection's other end, or whom trusted proxies name. Nobody's if it came over no network.
+    /// The client's address: the peer's, or the one that trusted proxies name. `None` if the request came over no network.
     pub(crate) fn client(&self, request: &Request) -> Option<IpAddr> {
         let Peer(peer) = request.extensions().get()?;
         Some(self.sender(*peer, request.headers()))
@@ -57,18 +56,18 @@ impl Limits {
         self.proxies.sender(peer, headers).to_canonical()
     }
 
-    /// What decides whether a new connection of clients is one too many; nothing if none ever is.
+    /// What limits connections by address, if anything does.
     pub(crate) fn admission(&self) -> Option<Admission> {
         let connections = self.connections.clone()?;
         Some(Admission { proxies: Arc::clone(&self.proxies), connections })
     }
 
-    /// Whether requests of some addresses may be too many while their connections are not.
+    /// Whether requests in flight are limited by address: behind a trusted proxy connections cannot be.
     pub(crate) const fn limit_requests(&self) -> bool {
         self.requests.is_some()
     }
 
-    /// Whom a login counts for; nobody, if logins are not limited by address.
+    /// The address that a login counts for; `None` if logins are not limited by address.
     pub(crate) fn address_of(&self, request: &Request) -> Option<ClientAddress> {
         self.logins_by_address.as_ref()?;
         let Peer(peer) = request.extensions().get()?;
@@ -97,7 +96,7 @@ impl Limits {
         const BY_APP: ApiError =
             ApiError::new(ErrorCode::RateLimited, "too many logins at this app; the code was not spent, try later")
                 .at(Limit::LoginRatePerApp);
-        // In this order, so that one address does not use up what all have together.
+        // In this order, so that one address cannot use up the budget that all share.
         if let (Some(rates), Some(address)) = (&self.logins_by_address, address) {
             rates.admit(&address).map_err(|wait_s| BY_ADDRESS.after_s(wait_s))?;
         }

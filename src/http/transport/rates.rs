@@ -1,4 +1,4 @@
-//! So many of something in so much time, for each key; kept by this process alone.
+//! A rate limit for each key, within this process.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -34,7 +34,7 @@ impl<K: Clone + Eq + Hash> Rates<K> {
     /// Counts one for `key`.
     ///
     /// # Errors
-    /// It was one too many, and does not count. Another has a chance after so many seconds, at least one.
+    /// It was one too many, and does not count. The value is after how many seconds, at least one, to try again.
     pub(crate) fn admit(&self, key: &K) -> Result<(), u64> {
         self.0.check_key(key).map_err(|not_until| {
             let wait = not_until.wait_time_from(self.0.clock().now());
@@ -61,11 +61,10 @@ impl Clock for RuntimeClock {
     }
 }
 
-/// What is known of keys that were let through lately.
+/// The keys that were let through lately, with what is left of their bursts.
 ///
-/// A key that stayed away for `forgiven_after` may do whatever one may that was never seen, so it is forgotten. Of too
-/// many, those are forgotten that were let through longest ago. Whoever has so many addresses gains nothing by that: no
-/// limit by address holds him.
+/// A key idle for `forgiven_after` has regained its full burst and is dropped. When there are too many keys, those let through
+/// longest ago are dropped; an attacker with so many addresses gains nothing by that, since no limit by address holds them.
 struct RecentlyUsed<K> {
     clock: RuntimeClock,
     forgiven_after: Duration,

@@ -1,4 +1,4 @@
-//! The same code twice at once is one exchange: whoever comes second waits for the first one's result.
+//! Single flight: of two requests with the same code at once, the second waits for the result of the first.
 //!
 //! A code works once, so a double tap or an impatient proxy would otherwise turn a good login into `code_used`. Nothing
 //! is remembered once the exchange is over; then the platform refuses the code.
@@ -14,7 +14,7 @@ use crate::http::error::ApiError;
 use crate::keyring::AppId;
 use crate::platform::{Code, FailedReason, PlatformError};
 
-/// App, user where the code counts only for one (empty otherwise), digest of the code.
+/// App, the user for whom the code counts (empty if for any), digest of the code.
 type FlightKey = (AppId, String, [u8; 32]);
 type Flight<T> = Shared<BoxFuture<'static, Result<T, ApiError>>>;
 type Running<T> = Arc<Mutex<HashMap<FlightKey, Flight<T>>>>;
@@ -23,8 +23,8 @@ type Running<T> = Arc<Mutex<HashMap<FlightKey, Flight<T>>>>;
 pub(crate) struct Flights<T>(Running<T>);
 
 impl<T: Clone + Send + Sync + 'static> Flights<T> {
-    /// Joins the exchange of `code` at `app` that runs, or starts `exchange`. With `user`, the openid for whom the code is
-    /// exchanged, only exchanges for the same user are one: another user's result must not be handed out.
+    /// Joins the running exchange of `code` at `app`, or starts `exchange`. Exchanges are shared only for the same `user` (an
+    /// openid), so that one user never gets another's result.
     ///
     /// It runs to its end whether or not the client is still there: the code is spent by then, and others may wait.
     pub(crate) async fn join(

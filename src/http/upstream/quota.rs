@@ -1,7 +1,7 @@
-//! Quotas: how often one login may cause calls of others, and how often all logins of its app may.
+//! Quotas for calls of platforms and of the owner's service: for each login, and for all logins of an app.
 //!
-//! A client decides how many such calls there are, and others pay: the platform's daily quota is the app's, and the owner's
-//! service is everybody's. Counted by this replica alone. Codes of the login itself have limits of their own (`limits`).
+//! Clients cause these calls and others pay for them: the platform's daily quota is the app's, and the owner's service is
+//! everybody's. Each replica counts for itself. Login codes have limits of their own (`limits`).
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -48,7 +48,7 @@ impl Quota {
     /// 429 with the time to wait: it is one too many. Nothing was sent.
     pub(crate) fn admit(&self, app: &AppId, login: LoginId) -> Result<(), ApiError> {
         let refused = |wait_s| self.refusal.clone().after_s(wait_s);
-        // In this order, so that one login does not use up what all have together.
+        // In this order, so that one login cannot use up the budget that all share.
         self.by_login.admit(&login).map_err(refused)?;
         self.by_app.as_ref().map_or(Ok(()), |rates| rates.admit(app)).map_err(refused)
     }

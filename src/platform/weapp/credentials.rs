@@ -1,4 +1,4 @@
-//! An app's credentials, and what an operator is told of them.
+//! An app's credentials, and the log lines about calls made with them.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Encrypted and signed user data, and who made it: `POST /wxa/business/checkencryptedmsg`.
 //!
-//! AES-128 in CBC mode without a MAC, under an initialisation vector that comes with the data. So whoever has genuine data
-//! can cut it into other data; only the platform can tell, and only of phone numbers of the last three days.
+//! AES-128 in CBC mode without a MAC, under an initialisation vector that comes with the data. So the holder of genuine
+//! data can cut it into other data; only the platform can tell, and only for phone numbers of the last three days.
 //! <https://developers.weixin.qq.com/miniprogram/dev/framework/open-ability/signature>,
 //! <https://developers.weixin.qq.com/miniprogram/dev/server/API/user-info/basic-info/api_checkencrypteddata>
 
