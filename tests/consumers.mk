@@ -1,4 +1,4 @@
-# Other people's programs and libraries that tests/it/consumers.rs runs; included by the Makefile. Packages go to the target
+# Other people's programs and libraries that tests/site/consumers.rs runs; included by the Makefile. Packages go to the target
 # directory, pinned by the files in tests/consumers/; only apt-get installs for the whole machine.
 
 CONSUMERS := $(or $(CARGO_TARGET_DIR),target)/consumers
@@ -9,7 +9,7 @@ export PATH := $(abspath $(CONSUMERS))/bin:$(PATH)
 
 .PHONY: consumers-tools
 
-consumers-tools: ## Install what tests/it/consumers needs: Go, Java, PHP, and packages for Node and Python
+consumers-tools: ## Install what tests/site/consumers needs: Go, Java, PHP, and packages for Node and Python
 	@missing=; \
 	for tool in $(CONSUMERS_PACKAGES); do \
 	    command -v $${tool%%:*} >/dev/null || missing="$$missing $${tool#*:}"; \

@@ -4,7 +4,7 @@ CARGO ?= cargo
 .PHONY: drill drill-tools
 
 drill: drill-tools ## Take five replicas through rotations, a leak and crashes, with tables
-	DRILL=full $(CARGO) test --test it drill:: -- --nocapture --test-threads=1
+	DRILL=full $(CARGO) test --test site drill:: -- --nocapture --test-threads=1
 
 drill-tools: ## Install nginx and libfaketime where they are missing (Debian, as root)
 	@if [ -n "$$(PATH="$$PATH:/usr/sbin"; command -v nginx)" ] && ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1; then \

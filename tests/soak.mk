@@ -11,20 +11,20 @@ SOAK_IS_PINNED := $(and $(filter-out 0,$(SOAK_LAST_CORE)),$(wildcard /usr/bin/ta
 
 soak: ## Abuse a server for ten minutes, with tables (SOAK_SEED=1 repeats a run's choices)
 	$(CARGO) build --release --locked
-	$(CARGO) test --test it --locked --no-run
+	$(CARGO) test --test site --locked --no-run
 	SOAK=full SOAK_BINARY=$(SOAK_BINARY) SOAK_REPORT=$(SOAK_REPORT) $(if $(SOAK_IS_PINNED),SOAK_SERVER_CORE=0 taskset -c 1-$(SOAK_LAST_CORE)) \
-	    $(CARGO) test --quiet --test it --locked soak:: -- --nocapture
+	    $(CARGO) test --quiet --test site --locked soak:: -- --nocapture
 	@$(MAKE) --no-print-directory soak-log soak-memory
 
 soak-log: ## Stop the reader of a server's log for a minute: p99 of checks, lines lost
 	$(CARGO) build --release --locked
 	SOAK=full SOAK_BINARY=$(SOAK_BINARY) \
-	    $(CARGO) test --quiet --test it --locked a_reader_that_is_stopped -- --nocapture
+	    $(CARGO) test --quiet --test site --locked a_reader_that_is_stopped -- --nocapture
 
 soak-memory: ## Abuse a server within the limits of deploy/kubernetes: its memory
 	$(CARGO) build --release --locked
 	SOAK=full SOAK_BINARY=$(SOAK_BINARY) \
-	    $(CARGO) test --quiet --test it --locked process::manifest -- --nocapture --test-threads 1
+	    $(CARGO) test --quiet --test site --locked process::manifest -- --nocapture --test-threads 1
 
 soak-docs: ## Put the tables of the last soak into docs/PERFORMANCE.md
 	@awk -v report=$(SOAK_REPORT) '\

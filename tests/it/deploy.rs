@@ -1,13 +1,6 @@
-//! What an operator copies from `deploy/` works with this very program.
+//! What operators copy from `deploy/` names commands, settings and numbers that this very program has.
 
 #![cfg(test)]
 
 mod commands;
-mod completions;
-mod debian;
-mod fail2ban;
-mod kubernetes;
 mod monitoring;
-mod nginx;
-mod one_host;
-pub(crate) mod program;

@@ -1,4 +1,7 @@
-//! Promises to the user, shown from outside.
+//! Promises to the user, shown from outside: by the library, and by the binary in processes of its own.
+//!
+//! A machine with Rust, a C compiler and a Unix shell is enough: nothing here starts another program or leaves the machine.
+//! What needs other programs, or more than a moment, is in `tests/site`.
 
 #![expect(
     clippy::disallowed_methods,
@@ -8,16 +11,16 @@
     reason = "a panic is how a test fails"
 )]
 
+#[expect(dead_code, unused_imports, reason = "some of it is for tests/site")]
+#[path = "../support/support.rs"]
+mod support;
+
 mod assertion;
 mod claims;
 mod clocks;
 mod compat;
-mod consumers;
 mod cors;
 mod deploy;
-mod documents;
-mod drill;
-mod gateways;
 mod input;
 mod layers;
 mod library;
@@ -35,11 +38,7 @@ mod rotation;
 mod security;
 mod session;
 mod session_key;
-mod soak;
-mod support;
 mod tokens;
-mod toy;
-mod trouble;
 mod unread;
 mod user_data;
 mod verify;

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::program::{auth_ticket, read, shipped, succeed, told, write};
+use crate::support::bare;
+use crate::support::system::{read, shipped, succeed, told, write};
 
 const FILES: &[&str] = &[
     "deploy/README.md",
@@ -45,7 +46,7 @@ fn command_lines(text: &str) -> Vec<Vec<String>> {
 fn help_of(words: &[String]) -> (String, String) {
     let depth = if ["keys", "cutoff", "ticket"].contains(&words[0].as_str()) { 2 } else { 1 };
     let command = words.get(..depth).unwrap_or(words);
-    let output = auth_ticket().args(command).arg("--help").output().unwrap();
+    let output = bare(&[]).args(command).arg("--help").output().unwrap();
     assert!(output.status.success(), "there is no {command:?}: {}", told(&output));
     (command.join(" "), String::from_utf8(output.stdout).unwrap())
 }
@@ -70,7 +71,7 @@ fn commands_and_flags_exist() {
 /// Replaces what depends on the machine, and starts the server with a shipped configuration until it says so.
 fn starts_with(config: &str, replace: &[(&str, &str)], at: &Path) {
     let keys = at.join("keys");
-    succeed(auth_ticket().args(["keys", "init", "--keys"]).arg(&keys));
+    succeed(bare(&[]).args(["keys", "init", "--keys"]).arg(&keys));
     let mut text = read(&shipped(config));
     for (from, to) in replace {
         assert!(text.contains(from), "{config} has no {from}");
@@ -78,9 +79,9 @@ fn starts_with(config: &str, replace: &[(&str, &str)], at: &Path) {
     }
     let file = at.join("auth-ticket.toml");
     write(&file, &text);
-    let mut command = auth_ticket();
+    let mut command = bare(&[]);
     command.args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--config"]).arg(&file);
-    let (_server, lines) = super::program::start(command.arg("--keys-dir").arg(&keys).env("WX_SECRET", "x"), 2);
+    let (_server, lines) = crate::support::system::start(command.arg("--keys-dir").arg(&keys).env("WX_SECRET", "x"), 2);
     assert!(lines[1].starts_with("operators on "), "{lines:?}");
 }
 
@@ -91,7 +92,7 @@ fn the_server_starts_with_each_shipped_configuration() {
 
     let directory = tempfile::tempdir().unwrap();
     let secret = directory.path().join("wx-secret");
-    super::program::write_script(&secret, "x");
+    crate::support::system::write_script(&secret, "x");
     std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o440)).unwrap();
     let credential = ("/run/credentials/auth-ticket.service/wx-secret", secret.to_str().unwrap());
     starts_with("deploy/systemd/auth-ticket.toml", &[credential], directory.path());
@@ -101,7 +102,7 @@ fn the_server_starts_with_each_shipped_configuration() {
 #[test]
 fn service_links_would_stop_the_server_and_are_turned_off() {
     let directory = tempfile::tempdir().unwrap();
-    let mut command = auth_ticket();
+    let mut command = bare(&[]);
     command.args(["serve", "--config"]).arg(shipped("deploy/kubernetes/auth-ticket.toml")).env("WX_SECRET", "x");
     command.arg("--keys-dir").arg(directory.path()).env("AUTH_TICKET_PORT", "tcp://10.0.0.1:80");
     assert!(told(&command.output().unwrap()).contains("AUTH_TICKET_PORT"));

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use auth_ticket::hook::{Hook, HookOptions};
 
-use super::program::{auth_ticket, read, shipped, start, succeed, url};
-use crate::support::{Call, TestServer};
+use crate::support::system::{read, shipped, start, succeed, url};
+use crate::support::{Call, TestServer, bare};
 
 const ALERTS: &str = include_str!("../../../deploy/prometheus/alerts.yml");
 const ALERT_TESTS: &str = include_str!("../../../deploy/prometheus/alerts.test.yml");
@@ -28,7 +28,7 @@ fn label_names(selector: &str) -> Vec<&str> {
 async fn exported() -> String {
     // It is killed and clears nothing away.
     let temporary = tempfile::tempdir().unwrap();
-    let mut demo = auth_ticket();
+    let mut demo = bare(&[]);
     demo.args(["demo", "--listen", "127.0.0.1:0"]).env("TMPDIR", temporary.path());
     let (_demo, lines) = start(&mut demo, 13);
     let (clients, operators) = (url(&lines[0]), url(lines[1].split("operators on").nth(1).unwrap()));
@@ -46,7 +46,7 @@ async fn exported() -> String {
 
     let keys =
         lines.iter().find_map(|line| Some(line.split_once("--keys ")?.1)).expect("the demo tells where its keys are");
-    succeed(auth_ticket().args(["keys", "rotate", "--keys", keys]));
+    succeed(bare(&[]).args(["keys", "rotate", "--keys", keys]));
     loop {
         let text = client.get(format!("{operators}/metrics")).send().await.unwrap().text().await.unwrap();
         if text.contains("auth_ticket_ring_reloads_total") {

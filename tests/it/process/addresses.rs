@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use regex::Regex;
 use serde_json::{Value, json};
 
-use super::support::{DEADLINE, Server, Site, address_in, call, simulator, until};
+use crate::support::{DEADLINE, Server, Site, address_in, call, simulator, until};
 
 const SERVICE: &str = "\n[[service]]\nid = \"orders\"\nsecret_env = \"ORDERS_SECRET\"\n";
 

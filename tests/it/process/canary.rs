@@ -10,7 +10,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::support::{APPID, Answer, Outcome, Reply, Server, Site, Upstream, address_in, call, until};
+use crate::support::{APPID, Answer, Outcome, Reply, Server, Site, Upstream, address_in, call, until};
 
 const APP_SECRET: &str = "canary/secret+of%the=app";
 /// Canonical base64 of 16 bytes, with both characters that encodings differ in.
@@ -313,12 +313,12 @@ fn no_secret_comes_out_of_a_server_whatever_happens() {
     assert_eq!(tickets.len(), 6);
     for ticket in tickets.clone() {
         let used = use_ticket(&server, &ticket);
-        let renewed = used.iter().filter(|answer| answer.raw.contains("\"ticket\":\""));
+        let renewed = used.iter().filter(|answer| answer.whole().contains("\"ticket\":\""));
         tickets.extend(renewed.map(|answer| answer.json()["ticket"].as_str().unwrap().to_owned()));
         answers.extend(used);
         answers.extend(use_session_key(&server, &ticket));
     }
-    let succeeded = |route: &str| answers.iter().any(|answer| answer.status == 200 && answer.raw.contains(route));
+    let succeeded = |route: &str| answers.iter().any(|answer| answer.status == 200 && answer.whole().contains(route));
     assert!(succeeded("\"phone_number\":\"+86") && succeeded(NICKNAME) && succeeded("session_key_valid"));
     answers.extend(mistakes(&server, "canarycode-wrong"));
     codes.push("canarycode-wrong".to_owned());
@@ -351,7 +351,7 @@ fn no_secret_comes_out_of_a_server_whatever_happens() {
     let mut forbidden = secrets(&site);
     forbidden.add("access token", ACCESS_TOKEN.as_bytes());
     for answer in &answers {
-        forbidden.is_not_in("an answer", &answer.raw);
+        forbidden.is_not_in("an answer", &answer.whole());
     }
     for code in &codes {
         forbidden.add("login code", code.as_bytes());
@@ -393,8 +393,8 @@ fn no_secret_comes_out_when_the_platform_cannot_be_reached() {
     until("the log is complete", || server.stderr().contains("stopped\n"));
     let mut forbidden = secrets(&site);
     forbidden.add("login code", b"canarycode");
-    for text in answers.iter().map(|answer| &answer.raw).chain([&server.stderr(), &server.stdout()]) {
-        forbidden.is_not_in("an answer or the log", text);
+    for text in answers.iter().map(Answer::whole).chain([server.stderr(), server.stdout()]) {
+        forbidden.is_not_in("an answer or the log", &text);
     }
 }
 

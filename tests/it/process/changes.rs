@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use auth_ticket::keyring::KeyUse;
 use serde_json::{Value, json};
 
-use super::support::{Keys, Outcome, auth_ticket};
+use crate::support::{Keys, Outcome, auth_ticket};
 
 const LISTS: [&str; 6] = ["made", "revoked", "deleted", "would_delete", "cut_off", "removed"];
 const DAY_S: u64 = 86400;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use super::support::{Outcome, Reply, Server, Site, Upstream, auth_ticket, simulator, until};
+use crate::support::{Outcome, Reply, Server, Site, Upstream, auth_ticket, simulator, until};
 
 const PUBLIC_URL: (&str, &str) = ("AUTH_TICKET_PUBLIC_URL", "https://login.example.com");
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use auth_ticket::keyring::KeyUse;
 
-use super::support::{Keys, Seen};
+use crate::support::{Keys, Seen};
 
 /// How many moments of each command are tried.
 const MOMENTS: u32 = 60;

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
-use super::support::{Keys, Outcome, auth_ticket};
+use crate::support::{Keys, Outcome, auth_ticket};
 
 const LOGIN: &str = r#"{"scope":"login","login_id":"0a51b3991569cedc","created":"2026-11-22T21:00:00Z"}"#;
 const ALICE: &str = r#"{"scope":"openid","appid":"wx1","openid":"alice","before":"2026-11-22T21:00:00Z","created":"2026-11-22T21:00:00Z"}"#;

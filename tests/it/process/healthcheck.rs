@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Instant;
 
-use super::support::{Outcome, Reply, Server, Site, Upstream, address_in, auth_ticket, simulator};
+use crate::support::{Outcome, Reply, Server, Site, Upstream, address_in, auth_ticket, simulator};
 
 /// Where nobody listens.
 const NOBODY: &str = "127.0.0.1:1";
@@ -28,7 +28,7 @@ fn a_server_that_is_ready_is_found_where_its_configuration_says() {
     let site = Site::new(platform.address, "");
     let server = Server::start(site.command().args(["--admin-listen", "127.0.0.1:0"]));
     let listen = server.address;
-    super::support::until("both addresses are told", || server.stdout().lines().count() == 2);
+    crate::support::until("both addresses are told", || server.stdout().lines().count() == 2);
     let admin = address_in(server.stdout().lines().nth(1).unwrap());
 
     let told = at(NOBODY, &admin.to_string()).done();
@@ -108,7 +108,7 @@ fn every_server_listens_on_localhost_by_its_name() {
     let site = Site::new(platform.address, "");
     let server = Server::start(site.command().args(["--listen", "localhost:0", "--admin-listen", "localhost:0"]));
     is_reached(server.address);
-    super::support::until("both addresses are told", || server.stdout().lines().count() == 2);
+    crate::support::until("both addresses are told", || server.stdout().lines().count() == 2);
     let admin = address_in(server.stdout().lines().nth(1).unwrap());
     is_reached(admin);
     at(NOBODY, &format!("localhost:{}", admin.port())).done();

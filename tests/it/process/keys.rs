@@ -6,13 +6,13 @@ use std::io::pipe;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use auth_ticket::clock::{Clock, SystemClock, UnixSeconds};
 use auth_ticket::keyring::KeyUse;
 use serde_json::{Value, json};
 
-use super::support::{BINARY, Keys, Outcome, auth_ticket, until};
+use crate::support::{Keys, Outcome, auth_ticket, until};
 
 const DAY_S: u64 = 86400;
 
@@ -498,29 +498,6 @@ fn forced_rotations_at_once_add_a_key_for_each_that_was_done() {
     let done = codes.iter().filter(|code| **code == Some(0)).count();
     assert!(done >= 1 && codes.iter().all(|code| matches!(code, Some(0 | 1))), "{codes:?}");
     assert_eq!(keys.list()["keys"].as_array().unwrap().len(), 2 + done);
-}
-
-#[test]
-fn all_that_is_written_is_for_its_owner_alone_whatever_the_umask() {
-    for umask in ["000", "077"] {
-        let keys = Keys::missing();
-        let under = |args: &[&str]| {
-            let mut command = Command::new("sh");
-            command.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\""), BINARY, "keys"]);
-            command.args(args).arg("--keys").arg(keys.path()).env_clear();
-            keys.watch(args, &mut command).done()
-        };
-        under(&["init"]);
-        under(&["rotate"]);
-        under(&["revoke", &keys.kid("ticket", "active")]);
-        assert_eq!(fs::metadata(keys.path()).unwrap().permissions().mode() & 0o7777, 0o700);
-        assert_eq!(fs::metadata(keys.file(".lock")).unwrap().permissions().mode() & 0o7777, 0o600);
-        let files = keys.files();
-        assert_eq!(files.len(), 6, "{:?}", files.keys());
-        for (name, seen) in files {
-            assert_eq!(seen.mode, 0o600, "{name} under umask {umask}");
-        }
-    }
 }
 
 /// Runs `keys ARGS` with a standard output that nobody reads.

@@ -1,17 +1,9 @@
 //! Memory follows from the limits: what clients send and never finish has a bound for each connection.
 
-use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
 
-use super::support::{Site, simulator};
-
-/// The most memory that process `pid` has had, in KiB.
-pub(super) fn peak_kib(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    peak.trim().trim_end_matches(" kB").parse().unwrap()
-}
+use crate::support::{Site, simulator};
 
 #[test]
 fn heads_and_bodies_that_never_end_take_so_much_and_no_more() {
@@ -20,7 +12,7 @@ fn heads_and_bodies_that_never_end_take_so_much_and_no_more() {
     let site = Site::new(platform.address, "");
     let server = site.start();
     let ticket = server.ticket("demo-alice-1");
-    let before = peak_kib(server.pid());
+    let before = server.peak_kib();
     let head = |len: usize| format!("GET /v1/verify HTTP/1.1\r\nhost: x\r\nx-long: {}", "x".repeat(len));
     let body = "POST /v1/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 65536\r\n\r\n";
     let unfinished = [head(22_000), head(125_000), format!("{body}{}", " ".repeat(65_000))];
@@ -38,7 +30,7 @@ fn heads_and_bodies_that_never_end_take_so_much_and_no_more() {
         assert_eq!(server.verify(&ticket).status, 200);
     }
     server.ticket("demo-bob-1");
-    let taken = peak_kib(server.pid()) - before;
+    let taken = server.peak_kib() - before;
     assert!(taken < u64::from(CONNECTIONS) * 144, "{taken} KiB for {CONNECTIONS} connections");
     drop(held);
 }

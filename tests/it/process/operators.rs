@@ -1,7 +1,6 @@
 //! What operators do while servers run: rotate, revoke, cut off, look, listen.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,66 +11,9 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::support::{
-    APPID, Answer, Keys, Outcome, Reply, Server, Site, Upstream, auth_ticket, call, simulator, until,
+use crate::support::{
+    APPID, Keys, Outcome, Replica, Reply, Server, Site, Upstream, auth_ticket, call, simulator, until,
 };
-
-/// A server with an address for operators, its platform, and its keys.
-pub(super) struct Replica {
-    pub(super) site: Site,
-    pub(super) server: Server,
-    admin: SocketAddr,
-    _platform: Server,
-}
-
-impl Replica {
-    /// Looks at its keys every `poll`.
-    pub(super) fn start(poll: &str) -> Self {
-        let platform = simulator();
-        let site = Site::new(platform.address, "");
-        let (server, admin) = start(&site, poll);
-        Self { site, server, admin, _platform: platform }
-    }
-
-    pub(super) fn keys(&self) -> &Keys {
-        &self.site.keys
-    }
-
-    pub(super) fn get(&self, path: &str) -> Answer {
-        call(self.admin, "GET", path, &[], "")
-    }
-
-    fn fingerprint(&self) -> Value {
-        self.get("/keys").json()["fingerprint"].clone()
-    }
-
-    /// `cutoff ARGS` on its keys directory.
-    pub(super) fn cutoff(&self, args: &[&str]) -> Outcome {
-        Outcome::of(auth_ticket(&["cutoff"]).args(args).arg("--keys").arg(self.keys().path()))
-    }
-
-    #[track_caller]
-    pub(super) fn metric(&self, sample: &str) -> f64 {
-        let text = self.get("/metrics").raw;
-        let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
-        line.unwrap_or_else(|| panic!("no {sample} in {text}")).trim().parse().unwrap()
-    }
-
-    #[track_caller]
-    pub(super) fn refuses(&self, ticket: &str, error: &str) {
-        until("the ticket is refused", || self.server.verify(ticket).status == 401);
-        assert_eq!(self.server.verify(ticket).json()["error"], error);
-    }
-}
-
-fn start(site: &Site, poll: &str) -> (Server, SocketAddr) {
-    let mut command = site.command();
-    command.env("AUTH_TICKET_ADMIN_LISTEN", "127.0.0.1:0").env("AUTH_TICKET_KEYS_POLL", poll);
-    let server = Server::start(&mut command);
-    until("the address for operators is told", || server.stdout().lines().count() == 2);
-    let admin = super::support::address_in(server.stdout().lines().nth(1).unwrap());
-    (server, admin)
-}
 
 #[test]
 fn a_running_server_takes_a_new_key_by_itself() {
@@ -102,7 +44,7 @@ fn sighup_makes_a_server_look_at_once() {
 fn a_ticket_under_an_unknown_key_makes_a_server_look() {
     let replica = Replica::start("10m");
     replica.keys().run(&["rotate", "--now"]);
-    let (other, _) = start(&replica.site, "10m");
+    let (other, _) = replica.site.start_for_operators("10m");
     let ticket = other.ticket("demo-alice-1");
     // The server looked when it started; the next look is allowed a second later.
     until("the key is found", || replica.server.verify(&ticket).status == 200);
@@ -263,7 +205,7 @@ fn a_server_tells_its_keys_and_numbers_to_operators_and_to_nobody_else() {
     assert_eq!(served["ticket_version"], 1);
     let metrics = replica.get("/metrics");
     assert_eq!(metrics.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
-    assert!(metrics.raw.ends_with("# EOF\n"), "{}", metrics.raw);
+    assert!(metrics.whole().ends_with("# EOF\n"), "{}", metrics.whole());
     let kid = replica.keys().kid("ticket", "active");
     for (sample, value) in [
         (format!("auth_ticket_tickets_sealed_total{{kid=\"{kid}\",purpose=\"ticket\"}}"), 1.0),
@@ -275,10 +217,10 @@ fn a_server_tells_its_keys_and_numbers_to_operators_and_to_nobody_else() {
         ("auth_ticket_can_seal{key_use=\"ticket\"}".to_owned(), 1.0),
         ("auth_ticket_keys{key_use=\"ticket\",state=\"active\"}".to_owned(), 1.0),
     ] {
-        assert!((replica.metric(&sample) - value).abs() < f64::EPSILON, "{sample}: {}", metrics.raw);
+        assert!((replica.metric(&sample) - value).abs() < f64::EPSILON, "{sample}: {}", metrics.whole());
     }
     for secret in replica.keys().secrets() {
-        assert!(!told.raw.contains(&secret) && !metrics.raw.contains(&secret));
+        assert!(!told.whole().contains(&secret) && !metrics.whole().contains(&secret));
     }
     for path in ["/keys", "/metrics", "/log"] {
         assert_eq!(replica.server.get(path, &[]).status, 404, "{path} is not for clients");
@@ -311,7 +253,7 @@ fn log_lines_are_json_where_that_is_asked_for_and_hide_who_logged_in() {
     assert!(!log.contains(openid) && !log.contains(&ticket), "{log}");
     assert!(!log.contains("\"DEBUG\""), "{log}");
 
-    let admin = super::support::address_in(server.stdout().lines().nth(1).unwrap());
+    let admin = crate::support::address_in(server.stdout().lines().nth(1).unwrap());
     assert_eq!(call(admin, "PUT", "/log", &[("Content-Length", "5")], "debug").status, 200);
     let refused = server.get("/v1/verify", &[("X-Request-Id", "now seen")]);
     let request_id = refused.json()["request_id"].as_str().unwrap().to_owned();
@@ -431,7 +373,7 @@ fn a_replica_without_a_key_says_which_once() {
     // Another installation's keys: here nobody ever has them.
     let platform = simulator();
     let site = Site::new(platform.address, "");
-    let (other, _) = start(&site, "10m");
+    let (other, _) = site.start_for_operators("10m");
     let ticket = other.ticket("demo-alice-1");
     for _ in 0..100 {
         assert_eq!(replica.server.verify(&ticket).status, 401);
@@ -464,7 +406,7 @@ fn a_refused_secret_is_told_with_where_it_came_from_until_it_works_again() {
         Reply::Http("200 OK", answer.to_owned())
     });
     let site = Site::new(platform.address, "");
-    let (server, admin) = start(&site, "10m");
+    let (server, admin) = site.start_for_operators("10m");
     let ready = || call(admin, "GET", "/readyz", &[], "").json();
     assert_eq!(ready(), json!({ "status": "ok", "reasons": [] }));
     assert_eq!(server.login("a-code").status, 500);

@@ -1,15 +1,13 @@
 //! Taking power away reaches a running server, whatever is wrong with its keys directory or scarce in its process.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
-use super::operators::Replica;
-use super::support::{DEADLINE, until};
+use crate::support::{Held, Replica, until};
 
 fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -49,32 +47,6 @@ fn a_cut_off_in_a_list_with_another_mode_and_a_strange_entry_is_in_force() {
     other.refuses(&others_ticket, "ticket_revoked");
     replica.refuses(&ticket, "ticket_revoked");
     assert!(other.server.stderr().contains("is open to others (mode 0644)"));
-}
-
-/// A connection that stays open, and the status of one check after the other on it.
-pub(super) struct Held(TcpStream);
-
-impl Held {
-    pub(super) fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        Self(stream)
-    }
-
-    pub(super) fn verify(&mut self, ticket: &str) -> u16 {
-        write!(self.0, "GET /v1/verify HTTP/1.1\r\nHost: a\r\nweixinauth: {ticket}\r\n\r\n").unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            self.0.read_exact(&mut byte).unwrap();
-            head.extend(byte);
-        }
-        let head = String::from_utf8(head).unwrap().to_lowercase();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-        let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
-        self.0.read_exact(&mut body).unwrap();
-        head.split(' ').nth(1).unwrap().parse().unwrap()
-    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-use super::support::{Keys, Reply, Upstream};
+use crate::support::{Keys, Reply, Upstream};
 
 /// Somewhere that answers each request with `head` and then with `piece`, again and again until nobody listens.
 fn endless(head: &'static str, piece: &'static [u8]) -> SocketAddr {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::support::{APPID, Outcome, Reply, Server, Site, Upstream, address_in, auth_ticket, call, simulator, until};
+use crate::support::{APPID, Outcome, Reply, Server, Site, Upstream, address_in, auth_ticket, call, simulator, until};
 
 #[test]
 fn a_user_logs_in_is_checked_and_renews() {
@@ -27,7 +27,7 @@ fn a_user_logs_in_is_checked_and_renews() {
     let ticket = object["ticket"].as_str().unwrap();
 
     let checked = server.verify(ticket);
-    assert_eq!((checked.status, checked.body()), (200, ""));
+    assert_eq!((checked.status, &*checked.body_text()), (200, ""));
     assert_eq!(checked.header("x-auth-appid"), Some(APPID));
     let openid = checked.header("x-auth-openid").unwrap();
     assert_eq!(openid.len(), 28);
@@ -262,7 +262,7 @@ fn a_half_sent_request_is_closed_in_time() {
 fn the_operators_address_can_be_turned_off() {
     let site = Site::new("127.0.0.1:1".parse().unwrap(), "");
     let mut server = site.start();
-    assert_eq!(server.get("/readyz", &[]).body(), "", "clients get a status alone");
+    assert_eq!(server.get("/readyz", &[]).body_text(), "", "clients get a status alone");
     server.stop();
     assert_eq!(server.stdout(), format!("listening on http://{}\n", server.address));
 

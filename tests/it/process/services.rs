@@ -7,7 +7,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::support::{APPID, Answer, Server, Site, simulator, until};
+use crate::support::{APPID, Answer, Server, Site, simulator, until};
 
 const ISSUER: &str = "https://login.example.com";
 const OTHER_APPID: &str = "wxfedcba9876543210";
@@ -59,7 +59,7 @@ impl Services {
     }
 
     fn jwks(&self) -> JwkSet {
-        serde_json::from_str(self.server.get("/.well-known/jwks.json", &[]).body()).unwrap()
+        serde_json::from_value(self.server.get("/.well-known/jwks.json", &[]).json()).unwrap()
     }
 
     /// `POST /v1/token` by the service `orders`, with `change` made to an exchange that is right.
@@ -280,7 +280,7 @@ fn introspection_tells_of_live_tickets_of_the_services_own_apps_and_of_nothing_e
     assert_eq!(told["exp"].as_u64().unwrap() - told["iat"].as_u64().unwrap(), 7200);
 
     let inactive = |answer: Answer| {
-        assert_eq!((answer.status, answer.body()), (200, "{\"active\":false}"), "{answer:?}");
+        assert_eq!((answer.status, &*answer.body_text()), (200, "{\"active\":false}"), "{answer:?}");
     };
     inactive(services.introspect("mails", "mails-secret", &ticket));
     for bad in ["x", &ticket[1..], &"A".repeat(2000), "%ff%00"] {
@@ -294,7 +294,7 @@ fn introspection_tells_of_live_tickets_of_the_services_own_apps_and_of_nothing_e
     services.server.signal(Signal::HUP);
     until("the ticket is dead", || services.server.verify(&ticket).status != 200);
     until("the key is dead", || {
-        services.introspect("orders", "orders_secret%26%3D", &ticket).body() == "{\"active\":false}"
+        services.introspect("orders", "orders_secret%26%3D", &ticket).body_text() == "{\"active\":false}"
     });
     let public = services.server.post("/v1/introspect", &[FORM], &format!("client_id={APPID}&token={ticket}"));
     assert_eq!((public.status, &public.json()["error"]), (401, &json!("invalid_client")));
@@ -335,7 +335,7 @@ fn the_public_keys_may_be_cached_and_read_by_anybody() {
         assert_eq!(answer.header("content-type"), Some("application/json"));
         let etag = answer.header("etag").unwrap();
         let known = services.server.get(path, &[("If-None-Match", etag)]);
-        assert_eq!((known.status, known.body(), known.header("etag")), (304, "", Some(etag)));
+        assert_eq!((known.status, &*known.body_text(), known.header("etag")), (304, "", Some(etag)));
         assert_eq!(services.server.get(path, &[("If-None-Match", "\"other\"")]).status, 200);
     }
     let jwks = services.server.get("/.well-known/jwks.json", &[]).json();

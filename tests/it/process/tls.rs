@@ -14,7 +14,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
-use super::support::{Outcome, Reply, Server, Site, Upstream, auth_ticket, call, simulator, until};
+use crate::support::{Outcome, Reply, Server, Site, Upstream, auth_ticket, call, simulator, until};
 
 const NOT_TRUSTED: &str = "cannot be reached: its TLS certificate is not trusted";
 
@@ -135,7 +135,7 @@ fn a_platform_that_is_left_alone_is_told_with_the_cause() {
     let mut command = site.command();
     let server = Server::start(command.env("AUTH_TICKET_ADMIN_LISTEN", "127.0.0.1:0"));
     until("the address for operators is told", || server.stdout().lines().count() == 2);
-    let admin = super::support::address_in(server.stdout().lines().nth(1).unwrap());
+    let admin = crate::support::address_in(server.stdout().lines().nth(1).unwrap());
     let cause = "the platform cannot be reached: the connection is refused";
     let mut number = 0;
     until("the platform is left alone", || {
