@@ -67,7 +67,8 @@ fn questions_need_a_key_to_sign_with_and_an_issuer() {
 #[test]
 fn why_the_owner_cannot_be_reached_is_in_the_log() {
     let platform = simulator();
-    let server = Server::start(&mut serve(&site(&platform, "http://127.0.0.1:1/canary")));
+    let site = site(&platform, "http://127.0.0.1:1/canary");
+    let server = Server::start(&mut serve(&site));
     assert_eq!(server.login("demo-alice-1").status, 503);
     until("the log says why", || server.stderr().contains("cannot be reached: the connection is refused"));
     assert!(!server.stderr().contains("canary"), "{}", server.stderr());
