@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use auth_ticket::clock::FixedClock;
-use auth_ticket::http::{self, App, AppState, ClientLimits, CompatSettings, JwtSettings, Routes, Settings, Subject};
+use auth_ticket::http::{self, App, AppState, Routes, Settings, Subject};
 use auth_ticket::keyring::Purpose;
 use auth_ticket::platform::PlatformOptions;
 use auth_ticket::platform::weapp::Weapp;
@@ -122,19 +122,7 @@ fn routes(ring: auth_ticket::keyring::KeyRing) -> anyhow::Result<Routes> {
         timeout: Duration::from_secs(5),
         max_concurrent: 64,
     })?;
-    let settings = Settings {
-        policy: POLICY,
-        any_app: false,
-        assertion_audience: None,
-        phone_check_origin: true,
-        compat: CompatSettings::default(),
-        cors_origins: Vec::new(),
-        body_timeout: Duration::from_secs(10),
-        limits: ClientLimits::default(),
-        issuer: None,
-        jwt: JwtSettings::default(),
-        hook: None,
-    };
+    let settings = Settings { policy: POLICY, ..Settings::default() };
     let app = App { id: app(), platform: Box::new(platform), subject: Subject::Openid };
     Ok(http::routes(AppState::new(settings, vec![app], Vec::new(), ring, Arc::new(FixedClock::new(NOW)))?))
 }

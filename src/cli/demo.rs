@@ -8,16 +8,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use auth_ticket::clock::{Clock, SystemClock};
-use auth_ticket::http::{
-    self, App, AppState, ClientLimits, CompatSettings, ConnectionCount, JwtSettings, Settings, Subject,
-};
+use auth_ticket::http::{self, App, AppState, CompatSettings, ConnectionCount, Settings, Subject};
 use auth_ticket::keyring::{AppId, KeySpec, KeyUse};
 use auth_ticket::keystore::{Directory, Reloader};
 use auth_ticket::platform::PlatformOptions;
 use auth_ticket::platform::weapp::Weapp;
 use auth_ticket::secret::SecretText;
 use auth_ticket::simulator::Simulator;
-use auth_ticket::ticket::Policy;
 use clap::Args;
 use nix::sys::signal::Signal;
 use tokio::net::TcpListener;
@@ -78,19 +75,8 @@ impl Demo {
             timeout: Duration::from_secs(5),
             max_concurrent: 64,
         })?;
-        let settings = Settings {
-            policy: Policy { ttl_s: 2 * 3600, max_session_s: 30 * 86400 },
-            any_app: false,
-            assertion_audience: None,
-            phone_check_origin: true,
-            compat: CompatSettings { enabled: true, require_phone: false },
-            cors_origins: Vec::new(),
-            body_timeout: Duration::from_secs(10),
-            limits: ClientLimits::default(),
-            issuer: None,
-            jwt: JwtSettings::default(),
-            hook: None,
-        };
+        let settings =
+            Settings { compat: CompatSettings { enabled: true, require_phone: false }, ..Settings::default() };
         let apps = vec![App { id, platform: Box::new(weapp), subject: Subject::Openid }];
         let state = AppState::new(settings, apps, Vec::new(), ring, Arc::new(SystemClock))?;
 

@@ -50,7 +50,7 @@ pub struct Service {
 }
 
 /// JWTs for services.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "settings that callers fill in")]
 pub struct JwtSettings {
     /// A JWT's life, in seconds; its key's `max_ttl_s` may shorten it.
@@ -61,6 +61,13 @@ pub struct JwtSettings {
     pub public_audiences: Vec<String>,
     /// Whether the phone number goes into JWTs.
     pub phone: bool,
+}
+
+/// Five minutes, for nobody.
+impl Default for JwtSettings {
+    fn default() -> Self {
+        Self { ttl_s: 300, audiences: Vec::new(), public_audiences: Vec::new(), phone: false }
+    }
 }
 
 /// The routes of `[compat]`.
@@ -99,6 +106,25 @@ pub struct Settings {
     pub jwt: JwtSettings,
     /// Whom to ask for the owner's own claims; needs `issuer`.
     pub hook: Option<Arc<Hook>>,
+}
+
+/// Tickets of two hours, sessions of thirty days, and nothing that has to be turned on.
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            policy: Policy { ttl_s: 2 * 3600, max_session_s: 30 * 86400 },
+            any_app: false,
+            assertion_audience: None,
+            phone_check_origin: true,
+            compat: CompatSettings::default(),
+            cors_origins: Vec::new(),
+            body_timeout: Duration::from_secs(10),
+            limits: ClientLimits::default(),
+            issuer: None,
+            jwt: JwtSettings::default(),
+            hook: None,
+        }
+    }
 }
 
 impl Settings {

@@ -25,10 +25,7 @@ use std::time::Duration;
 use auth_ticket::claims::{PlatformId, SessionKey};
 use auth_ticket::clock::{Clock, FixedClock, UnixSeconds};
 use auth_ticket::hook::Hook;
-use auth_ticket::http::{
-    self, App, AppState, ClientLimits, CompatSettings, ConnectionCount, ConnectionLimits, JwtSettings, Routes, Service,
-    Settings, Subject,
-};
+use auth_ticket::http::{self, App, AppState, ConnectionCount, ConnectionLimits, Routes, Service, Settings, Subject};
 use auth_ticket::keyring::{AppId, LoginId, Purpose};
 use auth_ticket::platform::weapp::Weapp;
 use auth_ticket::platform::{Platform, PlatformOptions};
@@ -115,16 +112,8 @@ impl TestServer {
             service: None,
             settings: Settings {
                 policy: Policy { ttl_s: TTL_S, max_session_s: MAX_SESSION_S },
-                any_app: false,
-                phone_check_origin: true,
-                assertion_audience: None,
-                compat: CompatSettings::default(),
-                cors_origins: Vec::new(),
                 body_timeout: Duration::from_secs(20),
-                limits: ClientLimits::default(),
-                issuer: None,
-                jwt: JwtSettings::default(),
-                hook: None,
+                ..Settings::default()
             },
             limits: LIMITS,
             own_platform: None,
