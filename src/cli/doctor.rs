@@ -6,14 +6,15 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use auth_ticket::clock::{Clock, LEEWAY_S, SystemClock, UnixSeconds};
-use auth_ticket::hook::CallError;
+use auth_ticket::hook::{CallError, HookOptions};
 use auth_ticket::http::App;
 use auth_ticket::keystore::Directory;
 use auth_ticket::platform::{Code, PlatformError, Unreachable};
 use clap::{Args, ValueHint};
+use url::Url;
 
 use super::address::Address;
-use super::config::{self, ClaimsConfig, Config, Overrides};
+use super::config::{self, Config};
 use super::findings::{Findings, Level};
 use super::keys::check::check_opened;
 use super::keys::owner::{self, Access};
@@ -41,7 +42,7 @@ pub(crate) struct Doctor {
 impl Doctor {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let mut findings = Findings::default();
-        let mut config = match Config::load(&self.config, config::environment(), &Overrides::default()) {
+        let mut config = match Config::load(&self.config, config::environment(), &[]) {
             Ok(config) => config,
             // Whoever asked for JSON gets it, whatever is wrong.
             Err(error) if self.json => {
@@ -60,16 +61,16 @@ impl Doctor {
         let apps = std::mem::take(&mut config.apps);
         serve::runtime(0)?.block_on(async {
             for app in apps {
-                let base_url = app.base_url.clone().unwrap_or_else(|| app.platform.default_base_url.to_owned());
-                let subject = format!("app {}", app.appid);
-                check_clock(&mut findings, &subject, &base_url).await;
-                match serve::make_app(app, &config.upstream) {
+                let base_url = app.platform.base_url.as_ref().map_or(app.kind.default_base_url, Url::as_str);
+                let subject = format!("app {}", app.id);
+                check_clock(&mut findings, &subject, base_url).await;
+                match serve::make_app(app) {
                     Ok(app) => check_platform(&mut findings, &subject, &app).await,
                     Err(error) => findings.add(Level::Fail, subject, format!("{error:#}"), None),
                 }
             }
-            if let Some(claims) = config.claims {
-                check_hook(&mut findings, claims).await;
+            if let Some(options) = config.hook {
+                check_hook(&mut findings, options).await;
             }
             check_address(&mut findings, "listen", config.listen);
             if let Some(address) = config.admin_listen {
@@ -86,7 +87,7 @@ impl Doctor {
     fn check_keys(&self, findings: &mut Findings, config: &Config) {
         let directory = Directory::new(&config.keys_dir, config.allow_group_read);
         if !owner::is_for_another(&directory) {
-            check_opened(findings, owner::open(directory, Access::Read), Some(config.ticket.ttl_s));
+            check_opened(findings, owner::open(directory, Access::Read), Some(config.settings.policy.ttl_s));
             return;
         }
         let run = || {
@@ -105,10 +106,10 @@ impl Doctor {
 }
 
 /// Whether the owner's service can be reached. Asks nothing: a question is about a user, and here there is none.
-async fn check_hook(findings: &mut Findings, claims: ClaimsConfig) {
-    let host = claims.url.host_str().unwrap_or_default().to_owned();
+async fn check_hook(findings: &mut Findings, options: HookOptions) {
+    let host = options.url.host_str().unwrap_or_default().to_owned();
     let subject = "claims.url";
-    let hook = match serve::make_hook(claims) {
+    let hook = match serve::make_hook(options) {
         Ok(hook) => hook,
         Err(error) => return findings.add(Level::Fail, subject, format!("{error:#}"), None),
     };

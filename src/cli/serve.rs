@@ -10,13 +10,9 @@ use std::time::Duration;
 use anyhow::Context;
 use auth_ticket::clock::{Clock, SystemClock, UnixSeconds};
 use auth_ticket::hook::{Hook, HookOptions};
-use auth_ticket::http::{
-    self, App, AppState, CompatSettings, ConnectionCount, ConnectionLimits, JwtSettings, Routes, Service, Settings,
-};
-use auth_ticket::keyring::{AppId, KeyRing, KeyUse};
+use auth_ticket::http::{self, App, AppState, ConnectionCount, ConnectionLimits, Routes, Settings};
+use auth_ticket::keyring::{KeyRing, KeyUse};
 use auth_ticket::keystore::{Directory, Reloader};
-use auth_ticket::platform::PlatformOptions;
-use auth_ticket::ticket::Policy;
 use clap::{Args, ValueHint};
 use nix::sys::signal::Signal;
 use tokio::net::TcpListener;
@@ -27,7 +23,7 @@ use tokio::time::sleep;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::address::Address;
-use super::config::{self, AppConfig, ClaimsConfig, Config, Overrides, ServiceConfig, UpstreamConfig};
+use super::config::{self, AppOptions, Config};
 use super::log::Control;
 use super::output::say;
 use super::process::{self, Shares};
@@ -69,16 +65,16 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let Some(path) = self.config.as_deref().filter(|_| !self.print_example_config) else {
-            return Ok(io::stdout().write_all(config::EXAMPLE.as_bytes())?);
+            return Ok(io::stdout().write_all(config::example().as_bytes())?);
         };
-        let overrides = Overrides {
-            listen: self.listen.clone(),
-            admin_listen: self.admin_listen.clone(),
-            public_url: self.public_url.clone(),
-            keys_dir: self.keys_dir.clone(),
-            allow_group_read: self.allow_group_read.then(|| "true".to_owned()),
-        };
-        let config = Config::load(path, config::environment(), &overrides)
+        let flags = [
+            ("listen", self.listen),
+            ("admin_listen", self.admin_listen),
+            ("public_url", self.public_url),
+            ("keys_dir", self.keys_dir),
+            ("allow_group_read", self.allow_group_read.then(|| "true".to_owned())),
+        ];
+        let config = Config::load(path, config::environment(), &flags)
             .hint("see every setting and its default: auth-ticket serve --print-example-config")?;
         let log = log::start(config::log_directives().as_deref(), LevelFilter::INFO, config.log_format)?;
         for warning in &config.warnings {
@@ -120,60 +116,26 @@ fn try_threads(count: usize) -> io::Result<()> {
 
 async fn serve(config: Config, log: Control) -> anyhow::Result<()> {
     let now = SystemClock.now();
-    let policy = Policy { ttl_s: config.ticket.ttl_s, max_session_s: config.ticket.max_session_s };
-    let apps: Vec<App> =
-        config.apps.into_iter().map(|app| make_app(app, &config.upstream)).collect::<Result<_, _>>()?;
+    let outbound = config.apps.iter().map(|app| app.platform.max_concurrent);
+    let outbound = outbound.chain(config.hook.iter().map(|hook| hook.max_concurrent)).fold(0, usize::saturating_add);
+    let apps: Vec<App> = config.apps.into_iter().map(make_app).collect::<Result<_, _>>()?;
     let directory = Directory::new(&config.keys_dir, config.allow_group_read);
-    let services = config.services.into_iter().map(make_service).collect::<Result<_, _>>()?;
     let appids = apps.iter().map(|app| app.id.clone()).collect();
     let (reloader, ring, passed_over) = Reloader::start(directory, appids, now).map_err(report::load_failed)?;
     for file in &passed_over {
         tracing::warn!("{file}");
     }
-    warn_of_ring(&ring, &policy, now);
-    let signs_for = match (config.jwt.audiences.as_slice(), &config.verify.assertion_audience) {
-        (_, Some(_)) => Some("verify.assertion_audience"),
-        ([], None) => None,
-        _ => Some("jwt.audiences"),
-    };
-    if let (Some(setting), None) = (signs_for, ring.sealing_key(KeyUse::Jwt, now)) {
-        tracing::warn!("{setting} is set, but no jwt key can sign; see auth-ticket keys rotate --use jwt");
-    }
-
-    let asks_owner = config.claims.as_ref().map_or(0, |claims| claims.max_concurrent);
-    let outbound = apps.len().saturating_mul(config.upstream.max_concurrent).saturating_add(asks_owner);
-    let hook = config.claims.map(make_hook).transpose()?;
+    warn_of_ring(&ring, &config.settings, now);
+    let hook = config.hook.map(make_hook).transpose()?;
     if hook.is_some() {
         check_signing(&ring, now)?;
     }
 
-    let settings = Settings {
-        policy,
-        any_app: config.verify.any_app,
-        assertion_audience: config.verify.assertion_audience,
-        phone_check_origin: config.phone.check_origin,
-        compat: CompatSettings { enabled: config.compat.enabled, require_phone: config.compat.require_phone },
-        cors_origins: config.cors.origins,
-        body_timeout: config.limits.body_timeout,
-        limits: config.limits.clients,
-        issuer: config.public_url,
-        jwt: JwtSettings {
-            ttl_s: config.jwt.ttl_s,
-            audiences: config.jwt.audiences,
-            public_audiences: config.jwt.public_audiences,
-            phone: config.jwt.phone,
-        },
-        hook,
-    };
-    let shares = share_descriptors(config.limits.max_connections, outbound)?;
-    let limits = ConnectionLimits {
-        max_connections: shares.clients,
-        header_timeout: config.limits.header_timeout,
-        idle_timeout: config.limits.idle_timeout,
-        shutdown_grace: config.limits.shutdown_grace,
-    };
-    let state =
-        AppState::new(settings, apps, services, ring, Arc::new(SystemClock)).context("the JWT keys cannot be used")?;
+    let shares = share_descriptors(config.connections.max_connections, outbound)?;
+    let limits = ConnectionLimits { max_connections: shares.clients, ..config.connections };
+    let settings = Settings { hook, ..config.settings };
+    let state = AppState::new(settings, apps, config.services, ring, Arc::new(SystemClock))
+        .context("the JWT keys cannot be used")?;
     state.files_passed_over(passed_over.len());
     state.set_log(log);
     let listeners = bind(config.listen, "--listen")?;
@@ -216,24 +178,14 @@ async fn give_memory_back() {
 }
 
 /// An app with its platform, ready to be asked.
-pub(crate) fn make_app(config: AppConfig, upstream: &UpstreamConfig) -> anyhow::Result<App> {
-    let id = config.appid;
-    let options = PlatformOptions {
-        appid: id.to_string(),
-        secret: config.secret,
-        base_url: config.base_url.map(|url| url.parse()).transpose().context("base_url")?,
-        timeout: upstream.timeout,
-        max_concurrent: upstream.max_concurrent,
-    };
-    let platform =
-        (config.platform.build)(options).with_context(|| format!("cannot set up the platform of app {id}"))?;
-    Ok(App { id, platform, subject: config.subject })
+pub(crate) fn make_app(options: AppOptions) -> anyhow::Result<App> {
+    let AppOptions { id, kind, subject, platform } = options;
+    let platform = (kind.build)(platform).with_context(|| format!("cannot set up the platform of app {id}"))?;
+    Ok(App { id, platform, subject })
 }
 
-pub(super) fn make_hook(config: ClaimsConfig) -> anyhow::Result<Arc<Hook>> {
-    let ClaimsConfig { url, audience, timeout, max_concurrent } = config;
-    let hook = Hook::new(HookOptions { url, audience, timeout, max_concurrent }).context("cannot set up claims.url")?;
-    Ok(Arc::new(hook))
+pub(super) fn make_hook(options: HookOptions) -> anyhow::Result<Arc<Hook>> {
+    Ok(Arc::new(Hook::new(options).context("cannot set up claims.url")?))
 }
 
 /// Questions to the owner's service are signed. A key that no longer signs stops logins and renewals, but not the checks.
@@ -248,26 +200,24 @@ fn check_signing(ring: &KeyRing, now: UnixSeconds) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn make_service(config: ServiceConfig) -> anyhow::Result<Service> {
-    let apps = config.apps.iter().map(|appid| AppId::parse(appid)).collect::<Result<_, _>>();
-    let apps = apps.with_context(|| format!("service {}", config.id))?;
-    Ok(Service { id: config.id, secret: config.secret, apps })
-}
-
-fn warn_of_ring(ring: &KeyRing, policy: &Policy, now: UnixSeconds) {
+fn warn_of_ring(ring: &KeyRing, settings: &Settings, now: UnixSeconds) {
     for concern in ring.concerns(now) {
         tracing::warn!("{concern}; see auth-ticket keys plan");
     }
-    if let Some(key) = ring.sealing_key(KeyUse::Ticket, now) {
-        let max_ttl_s = key.key().spec().max_ttl_s;
-        if policy.ttl_s > max_ttl_s {
-            tracing::warn!(
-                "ticket.ttl is {}, but {} allows {}: tickets live that long",
-                text::duration(policy.ttl_s),
-                key.key().name(),
-                text::duration(max_ttl_s)
-            );
-        }
+    let ttl_s = settings.policy.ttl_s;
+    if let Some(key) = ring.sealing_key(KeyUse::Ticket, now).map(|key| key.key())
+        && ttl_s > key.spec().max_ttl_s
+    {
+        let (ttl, max_ttl) = (text::duration(ttl_s), text::duration(key.spec().max_ttl_s));
+        tracing::warn!("ticket.ttl is {ttl}, but {} allows {max_ttl}: tickets live that long", key.name());
+    }
+    let signs_for = match (settings.jwt.audiences.as_slice(), &settings.assertion_audience) {
+        (_, Some(_)) => "verify.assertion_audience",
+        ([], None) => return,
+        _ => "jwt.audiences",
+    };
+    if ring.sealing_key(KeyUse::Jwt, now).is_none() {
+        tracing::warn!("{signs_for} is set, but no jwt key can sign; see auth-ticket keys rotate --use jwt");
     }
 }
 

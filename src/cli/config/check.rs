@@ -211,26 +211,30 @@ pub(super) fn public_url(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Where a platform's interface is, without the slash at the end, and whether what is sent there can be read on the way.
-pub(super) fn base_url(text: &str) -> Result<(String, bool), String> {
+/// Where a platform's interface is, without the slash at the end.
+pub(super) fn base_url(text: &str) -> Result<Url, String> {
     let wrong = |why: &str| Err(format!("{why}; write for example \"http://127.0.0.1:9999\""));
-    let Some((scheme, url, host)) = http_url(text) else { return wrong(&not_a_url(text)) };
+    let Some((_, mut url, _)) = http_url(text) else { return wrong(&not_a_url(text)) };
     if url.query().is_some() || url.fragment().is_some() {
         return wrong("neither a query nor a fragment belongs here");
     }
-    let in_clear = scheme == "http" && !is_loopback(&host);
-    Ok((url.as_str().trim_end_matches('/').to_owned(), in_clear))
+    url.set_path(&url.path().trim_end_matches('/').to_owned());
+    Ok(url)
 }
 
-/// Where the owner's service is, as a URL and byte for byte, and whether what is sent there can be read on the way.
-pub(super) fn claims_url(text: &str) -> Result<(Url, String, bool), String> {
+/// Where the owner's service is.
+pub(super) fn claims_url(text: &str) -> Result<Url, String> {
     let hint = "write for example \"https://users.internal/auth-ticket\"";
-    let Some((scheme, url, host)) = http_url(text) else { return Err(format!("{}; {hint}", not_a_url(text))) };
+    let Some((_, url, _)) = http_url(text) else { return Err(format!("{}; {hint}", not_a_url(text))) };
     if url.fragment().is_some() {
         return Err(format!("no fragment belongs here; {hint}"));
     }
-    let in_clear = scheme == "http" && !is_loopback(&host);
-    Ok((url, text.to_owned(), in_clear))
+    Ok(url)
+}
+
+/// Whether what is sent there can be read on the way.
+pub(super) fn is_in_clear(url: &Url) -> bool {
+    url.scheme() == "http" && !url.host().is_some_and(|host| is_loopback(&host.to_owned()))
 }
 
 /// A page's origin as browsers send it, or `*`.

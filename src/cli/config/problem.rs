@@ -12,18 +12,18 @@ pub(crate) enum Origin {
     },
     /// An environment variable.
     Variable(String),
-    /// A flag, with its dashes.
+    /// The flag of the setting of this name.
     Flag(&'static str),
 }
 
 impl Origin {
     /// `login.toml:7`, `AUTH_TICKET_LISTEN` or `--listen`.
-    pub(super) fn shown(&self, file: &str) -> String {
+    fn shown(&self, file: &str) -> String {
         match self {
             Self::File { line: 0 } => file.to_owned(),
             Self::File { line } => format!("{file}:{line}"),
             Self::Variable(name) => name.clone(),
-            Self::Flag(name) => (*name).to_owned(),
+            Self::Flag(name) => format!("--{}", name.replace('_', "-")),
         }
     }
 }
@@ -43,6 +43,12 @@ impl Problem {
     pub(super) fn new(origin: Origin, key: impl Into<String>, message: impl Into<String>) -> Self {
         Self { origin, key: key.into(), message: message.into() }
     }
+
+    /// Where it stands, the key, what is wrong and what to write.
+    pub(super) fn line(&self, file: &str) -> String {
+        let separator = if self.key.is_empty() { "" } else { ": " };
+        format!("{}: {}{separator}{}", self.origin.shown(file), self.key, self.message)
+    }
 }
 
 /// Everything that is wrong with a configuration, at once.
@@ -60,12 +66,9 @@ impl ConfigError {
         Self { file: file.to_owned(), problems }
     }
 
-    /// One line for each mistake: where it stands, the key, what is wrong and what to write.
+    /// One line for each mistake.
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
-        self.problems.iter().map(|Problem { origin, key, message }| {
-            let separator = if key.is_empty() { "" } else { ": " };
-            format!("{}: {key}{separator}{message}", origin.shown(&self.file))
-        })
+        self.problems.iter().map(|problem| problem.line(&self.file))
     }
 }
 

@@ -1,20 +1,16 @@
 //! Reads values out of the tree: each has its type and its check, and every mistake is noted on the way.
+//!
+//! A value that is wrong is read as if it were left out, so that reading goes on and no mistake hides another;
+//! [`Tree::problems`] decides in the end.
 
 use std::fmt::Display;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::check;
 use super::problem::{Origin, Problem, quoted};
-use super::schema::{self, join};
+use super::schema;
+use super::setting::{ValueType, join};
 use super::tree::{Leaf, Tree, Value};
-
-/// The mistake is in [`Tree::problems`]; there is no value to go on with.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Reported;
-
-/// A value, or the knowledge that its mistake is noted.
-pub(super) type Read<T> = Result<T, Reported>;
 
 /// An element of a list and where it stands.
 pub(super) struct Item<T> {
@@ -24,9 +20,20 @@ pub(super) struct Item<T> {
 }
 
 impl Tree {
-    pub(super) fn report(&mut self, origin: Origin, key: impl Into<String>, message: impl Into<String>) -> Reported {
+    pub(super) fn report(&mut self, origin: Origin, key: impl Into<String>, message: impl Into<String>) {
         self.problems.push(Problem::new(origin, key, message));
-        Reported
+    }
+
+    /// The same where the value at `path` stands.
+    pub(super) fn report_at(&mut self, path: &str, message: impl Into<String>) {
+        self.report(self.given_or_file(path), path, message);
+    }
+
+    /// Whether a mistake is noted in the value at `path`.
+    pub(super) fn is_wrong(&self, path: &str) -> bool {
+        let rest_of =
+            |problem: &Problem| problem.key.strip_prefix(path).map(|rest| rest.is_empty() || rest.starts_with('['));
+        self.problems.iter().any(|problem| rest_of(problem) == Some(true))
     }
 
     /// Where the value at `path` stands, if it was given.
@@ -63,22 +70,24 @@ impl Tree {
         origin.cloned().unwrap_or(Origin::File { line: 0 })
     }
 
+    /// How many tables `[[name]]` there are.
+    pub(super) fn count(&self, name: &str) -> usize {
+        self.tables.get(name).map_or(0, Vec::len)
+    }
+
     /// A text that may be left out.
-    pub(super) fn optional<T>(&mut self, path: &str, check: impl FnOnce(&str) -> Result<T, String>) -> Read<Option<T>> {
-        let Some(Leaf { origin, value }) = self.leaves.get(path).cloned() else { return Ok(None) };
+    pub(super) fn optional<T>(&mut self, path: &str, check: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let Leaf { origin, value } = self.leaves.get(path).cloned()?;
         let checked = match &value {
             Value::Text(text) | Value::Words(text) => check(text),
             other => Err(mistyped(path, &origin, other, "text in quotes")),
         };
-        checked.map(Some).map_err(|message| self.report(origin, path, message))
+        checked.map_err(|message| self.report(origin, path, message)).ok()
     }
 
-    /// A text that stands for `default` when it is left out.
-    pub(super) fn text<T>(&mut self, path: &str, default: &str, check: impl Fn(&str) -> Result<T, String>) -> Read<T> {
-        match self.optional(path, &check)? {
-            Some(value) => Ok(value),
-            None => check(default).map_err(|message| self.report(Origin::File { line: 0 }, path, message)),
-        }
+    /// A text with a default.
+    pub(super) fn text<T>(&mut self, path: &str, check: impl Fn(&str) -> Result<T, String>) -> T {
+        self.optional(path, &check).unwrap_or_else(|| check(default(path)).expect(DEFAULTS))
     }
 
     /// A text that must be there, in table number `index` of `[[name]]`.
@@ -87,85 +96,88 @@ impl Tree {
         (name, index): (&str, usize),
         key: &str,
         check: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Read<T> {
+    ) -> Option<T> {
         let table = format!("{name}[{index}]");
         let path = join(&table, key);
-        if let Some(value) = self.optional(&path, check)? {
-            return Ok(value);
+        if self.leaves.contains_key(&path) {
+            return self.optional(&path, check);
         }
-        if self.refused.contains(&table) || self.refused.contains(&path) {
-            return Err(Reported);
+        if !self.refused.contains(&table) && !self.refused.contains(&path) {
+            let origin = self.table_origin(name, index);
+            let message = match origin {
+                Origin::Variable(_) => format!("is missing; set {}", schema::variable_name(&path)),
+                _ => format!("is missing; write for example {}", schema::example(&path)),
+            };
+            self.report(origin, path, message);
         }
-        let origin = self.table_origin(name, index);
-        let message = match origin {
-            Origin::Variable(_) => format!("is missing; set {}", schema::variable_name(&path)),
-            _ => format!("is missing; write for example {}", schema::example(&path)),
-        };
-        Err(self.report(origin, path, message))
+        None
     }
 
-    /// A duration between the two bounds, which are written as a user would write them.
-    pub(super) fn duration(&mut self, path: &str, default: &str, bounds: (&str, &str)) -> Read<Duration> {
+    /// A duration within its bounds.
+    pub(super) fn duration(&mut self, path: &str) -> Duration {
         if let Some(leaf) = self.leaves.get_mut(path)
             && let Value::Integer(Some(number)) = leaf.value
         {
             leaf.value = Value::Text(number.to_string()); // the check has the right words for a number without unit
         }
-        self.text(path, default, |text| check::duration(text, bounds))
+        let ValueType::Duration(least, most) = schema::at(path).value else { unreachable!("{path} is a duration") };
+        self.text(path, |text| check::duration(text, (least, most)))
     }
 
     /// A duration of whole seconds.
-    pub(super) fn seconds(&mut self, path: &str, default: &str, bounds: (&str, &str)) -> Read<u64> {
-        let duration = self.duration(path, default, bounds)?;
-        if duration.subsec_nanos() == 0 {
-            return Ok(duration.as_secs());
+    pub(super) fn seconds(&mut self, path: &str) -> u64 {
+        let duration = self.duration(path);
+        if duration.subsec_nanos() != 0 {
+            self.report_at(path, format!("has a fraction of a second; write for example \"{}s\"", duration.as_secs()));
         }
-        let origin = self.given_or_file(path);
-        Err(self.report(
-            origin,
-            path,
-            format!("has a fraction of a second; write for example \"{}s\"", duration.as_secs()),
-        ))
+        duration.as_secs()
     }
 
     /// `true` or `false`.
-    pub(super) fn boolean(&mut self, path: &str, default: bool) -> Read<bool> {
-        let Some(Leaf { origin, value }) = self.leaves.get(path).cloned() else { return Ok(default) };
+    pub(super) fn boolean(&mut self, path: &str) -> bool {
+        let default = default(path).parse().expect(DEFAULTS);
+        let Some(Leaf { origin, value }) = self.leaves.get(path).cloned() else { return default };
         let message = match &value {
-            Value::Boolean(value) => return Ok(*value),
+            Value::Boolean(value) => return *value,
             Value::Words(text) => match text.parse() {
-                Ok(value) => return Ok(value),
+                Ok(value) => return value,
                 Err(_) => format!("{} is not a boolean; write true or false", quoted(text)),
             },
             other => mistyped(path, &origin, other, "true or false, without quotes"),
         };
-        Err(self.report(origin, path, message))
+        self.report(origin, path, message);
+        default
     }
 
-    /// A whole number in `range`.
-    pub(super) fn integer(&mut self, path: &str, default: usize, range: RangeInclusive<usize>) -> Read<usize> {
-        let Some(Leaf { origin, value }) = self.leaves.get(path).cloned() else { return Ok(default) };
+    /// A whole number within its bounds.
+    pub(super) fn integer(&mut self, path: &str) -> usize {
+        let ValueType::Integer(least, most) = schema::at(path).value else { unreachable!("{path} is a number") };
+        let default = default(path).parse().expect(DEFAULTS);
+        let Some(Leaf { origin, value }) = self.leaves.get(path).cloned() else { return default };
+        let fits = |number: &usize| (least..=most).contains(number);
+        let out_of_range = |shown: &dyn Display| format!("{shown} is not a whole number from {least} to {most}");
         let message = match &value {
-            Value::Integer(number) => match number.and_then(|number| usize::try_from(number).ok()) {
-                Some(number) if range.contains(&number) => return Ok(number),
-                _ => out_of_range(number.map_or_else(|| "this".to_owned(), |number| number.to_string()), &range),
+            Value::Integer(number) => match number.and_then(|number| usize::try_from(number).ok()).filter(fits) {
+                Some(number) => return number,
+                None => out_of_range(&number.map_or_else(|| "this".to_owned(), |number| number.to_string())),
             },
-            Value::Words(text) => match text.parse() {
-                Ok(number) if range.contains(&number) => return Ok(number),
-                _ => out_of_range(quoted(text), &range),
+            Value::Words(text) => match text.parse().ok().filter(fits) {
+                Some(number) => return number,
+                None => out_of_range(&quoted(text)),
             },
             other => mistyped(path, &origin, other, "a whole number without quotes"),
         };
-        Err(self.report(origin, path, message))
+        self.report(origin, path, message);
+        default
     }
 
-    /// A list of different texts; in a variable they are separated by commas. `None` when it is left out.
-    pub(super) fn list<T: PartialEq>(
+    /// A list of different texts, with where each stands; in a variable they are separated by commas.
+    pub(super) fn items<T: PartialEq>(
         &mut self,
         path: &str,
         check: impl Fn(&str) -> Result<T, String>,
-    ) -> Read<Option<Vec<Item<T>>>> {
-        let Some(Leaf { origin, value }) = self.leaves.get(path).cloned() else { return Ok(None) };
+    ) -> Vec<Item<T>> {
+        let Some(Leaf { origin, value }) = self.leaves.get(path).cloned() else { return Vec::new() };
         let leaves = match value {
             Value::List(leaves) => leaves,
             Value::Words(text) if text.trim().is_empty() => Vec::new(),
@@ -174,8 +186,8 @@ impl Tree {
                 .map(|word| Leaf { origin: origin.clone(), value: Value::Words(word.trim().to_owned()) })
                 .collect(),
             other => {
-                let message = mistyped(path, &origin, &other, "a list");
-                return Err(self.report(origin, path, message));
+                self.report(origin.clone(), path, mistyped(path, &origin, &other, "a list"));
+                return Vec::new();
             }
         };
         let count = leaves.len();
@@ -191,17 +203,27 @@ impl Tree {
                     self.report(origin, key, "stands in the list twice; remove one");
                 }
                 Ok(value) => items.push(Item { origin, key, value }),
-                Err(message) => {
-                    self.report(origin, key, message);
-                }
+                Err(message) => self.report(origin, key, message),
             }
         }
-        if items.len() == count { Ok(Some(items)) } else { Err(Reported) }
+        if items.len() == count { items } else { Vec::new() }
+    }
+
+    /// The same where nobody asks where each stands.
+    pub(super) fn list<T: PartialEq>(&mut self, path: &str, check: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+        values(self.items(path, check))
     }
 }
 
-fn out_of_range(shown: impl Display, range: &RangeInclusive<usize>) -> String {
-    format!("{shown} is not a whole number from {} to {}", range.start(), range.end())
+/// The items without where they stand.
+pub(super) fn values<T>(items: Vec<Item<T>>) -> Vec<T> {
+    items.into_iter().map(|item| item.value).collect()
+}
+
+const DEFAULTS: &str = "the defaults of the table are right";
+
+fn default(path: &str) -> &'static str {
+    schema::at(path).default.unwrap_or_default()
 }
 
 fn mistyped(path: &str, origin: &Origin, value: &Value, wanted: &str) -> String {

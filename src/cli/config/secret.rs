@@ -10,8 +10,8 @@ use rustix::fs::{OFlags, StatVfsMountFlags, fstatvfs};
 
 use super::check::SHARED;
 use super::problem::Origin;
-use super::reader::{Read, Reported};
-use super::schema::{join, variable_name};
+use super::schema::variable_name;
+use super::setting::join;
 use super::tree::Tree;
 
 /// A secret file's largest size in bytes.
@@ -23,29 +23,35 @@ impl Tree {
         &mut self,
         (name, index): (&str, usize),
         check: impl Fn(&str) -> Result<(), String>,
-    ) -> Read<SecretText> {
+    ) -> Option<SecretText> {
         let table = format!("{name}[{index}]");
         let (by_env, by_file) = (join(&table, "secret_env"), join(&table, "secret_file"));
         let variable = self.optional(&by_env, |text| Ok(text.to_owned()));
         let file = self.optional(&by_file, |text| Ok(text.to_owned()));
+        if self.is_wrong(&by_env) || self.is_wrong(&by_file) {
+            return None;
+        }
         let are_shared = self.shown_text("secret_files").as_deref() == Some(SHARED);
-        let (path, source, secret) = match (variable?, file?) {
+        let (path, source, secret) = match (variable, file) {
             (Some(name), None) => (by_env, format!("the variable {name}"), from_variable(&name, self.variable(&name))),
             (None, Some(file)) => (by_file, format!("the file {file:?}"), from_file(&file, are_shared)),
             (Some(_), Some(_)) => {
-                let message = "secret_env is given, too; keep one of the two";
-                return Err(self.report(self.given_or_file(&by_file), by_file, message));
+                self.report_at(&by_file, "secret_env is given, too; keep one of the two");
+                return None;
             }
-            (None, None) => return Err(self.report_missing_secret(name, index, &table)),
+            (None, None) => {
+                self.report_missing_secret(name, index, &table);
+                return None;
+            }
         };
         let secret = secret.and_then(|text| check(&text).map(|()| SecretText::new(text).read_from(source)));
-        secret.map_err(|message| self.report(self.given_or_file(&path), path, message))
+        secret.map_err(|message| self.report_at(&path, message)).ok()
     }
 
-    fn report_missing_secret(&mut self, name: &str, index: usize, table: &str) -> Reported {
+    fn report_missing_secret(&mut self, name: &str, index: usize, table: &str) {
         let keys = ["secret", "secret_env", "secret_file"].map(|key| join(table, key));
         if self.refused.contains(table) || keys.iter().any(|key| self.refused.contains(key)) {
-            return Reported;
+            return;
         }
         let origin = self.table_origin(name, index);
         let path = join(table, "secret_env");
@@ -55,7 +61,7 @@ impl Tree {
             }
             _ => "write secret_env = \"NAME_OF_A_VARIABLE\" or secret_file = \"path/of/a/file\"".to_owned(),
         };
-        self.report(origin, path, format!("is missing, and so is secret_file; {hint}"))
+        self.report(origin, path, format!("is missing, and so is secret_file; {hint}"));
     }
 }
 

@@ -11,7 +11,7 @@ mod secrets;
 
 use std::ffi::OsString;
 
-use super::{Config, ConfigError, Overrides};
+use super::{Config, ConfigError};
 
 /// The least that a configuration needs: four lines.
 const APP: &str = "[[app]]\nappid = \"wx1\"\nplatform = \"weapp\"\nsecret_env = \"WX_SECRET\"\n";
@@ -24,7 +24,7 @@ const TWO_APPS: &str = "[[app]]\nappid = \"wx1\"\nplatform = \"weapp\"\nsecret_e
                         [[app]]\nappid = \"wx2\"\nplatform = \"weapp\"\nsecret_env = \"WX_SECRET\"\n\n";
 
 fn parse(text: &str, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
-    Config::parse("login.toml", text, with_secrets(env), &Overrides::default())
+    Config::parse("login.toml", text, with_secrets(env), &[])
 }
 
 fn with_secrets(env: &[(&str, &str)]) -> Vec<(OsString, OsString)> {

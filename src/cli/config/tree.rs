@@ -7,7 +7,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{Origin, Problem, nearest, quoted};
-use super::schema::{self, Key, Shape, Variable, join};
+use super::schema::{self, Variable};
+use super::setting::{Table, join};
+use super::table::TOP;
 
 /// The environment, or a test's idea of it. Holds secrets: no `Debug`.
 pub(super) type Environment = BTreeMap<OsString, OsString>;
@@ -51,6 +53,8 @@ pub(super) struct Tree {
     /// Paths about which a mistake is reported already, so that nobody calls them missing.
     pub(super) refused: BTreeSet<String>,
     pub(super) problems: Vec<Problem>,
+    /// What is allowed and yet deserves a word at start.
+    pub(super) warnings: Vec<Problem>,
     pub(super) env: Environment,
 }
 
@@ -79,67 +83,64 @@ impl Tree {
         if !only_twice {
             return Err(problems);
         }
-        let mut tree =
-            Self { leaves: BTreeMap::new(), tables: BTreeMap::new(), refused: BTreeSet::new(), problems, env };
-        tree.flatten(&lines, "", schema::ROOT, table.get_ref());
+        let mut tree = Self {
+            leaves: BTreeMap::new(),
+            tables: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            problems,
+            warnings: Vec::new(),
+            env,
+        };
+        tree.flatten(&lines, "", &TOP, table.get_ref());
         Ok(tree)
     }
 
-    fn flatten(&mut self, lines: &Lines<'_>, prefix: &str, keys: &'static [Key], table: &DeTable<'_>) {
-        for (name, value) in table {
+    /// Takes what stands below `table`, whose path is `prefix`.
+    fn flatten(&mut self, lines: &Lines<'_>, prefix: &str, table: &'static Table, values: &DeTable<'_>) {
+        for (name, value) in values {
             let origin = lines.origin(name);
-            let Some(key) = schema::find(keys, name.get_ref()) else {
-                self.refuse_unknown(origin, prefix, name.get_ref(), keys);
-                continue;
-            };
-            let path = join(prefix, key.name);
-            match (&key.shape, value.get_ref()) {
-                (Shape::Value(_), value) => {
-                    let leaf = lines.leaf(origin, value);
-                    self.leaves.insert(path, leaf);
-                }
-                (Shape::Table(inner), DeValue::Table(table)) => self.flatten(lines, &path, inner, table),
-                (Shape::Table(_), other) => {
-                    let message = match other {
-                        DeValue::Array(_) => format!("there is one such table; write [{path}], with single brackets"),
-                        _ => format!("is {}; write [{path}] and its keys in the lines below", article(other)),
-                    };
-                    self.problems.push(Problem::new(origin, path, message));
-                }
-                (Shape::Tables(inner), value) => self.flatten_tables(lines, origin, key.name, inner, value),
+            if let Some(setting) = table.setting(name.get_ref()) {
+                let leaf = lines.leaf(origin, value.get_ref());
+                self.leaves.insert(join(prefix, setting.name), leaf);
+            } else if let Some(inner) = schema::table(name.get_ref()).filter(|_| prefix.is_empty()) {
+                self.flatten_table(lines, origin, inner, value.get_ref());
+            } else {
+                self.refuse_unknown(origin, prefix, name.get_ref(), table);
             }
         }
     }
 
-    fn flatten_tables(
-        &mut self,
-        lines: &Lines<'_>,
-        origin: Origin,
-        name: &'static str,
-        keys: &'static [Key],
-        value: &DeValue<'_>,
-    ) {
-        match value {
-            DeValue::Array(items) => {
+    fn flatten_table(&mut self, lines: &Lines<'_>, origin: Origin, table: &'static Table, value: &DeValue<'_>) {
+        let name = table.name;
+        match (table.is_repeated(), value) {
+            (false, DeValue::Table(values)) => self.flatten(lines, name, table, values),
+            (false, other) => {
+                let message = match other {
+                    DeValue::Array(_) => format!("there is one such table; write [{name}], with single brackets"),
+                    _ => format!("is {}; write [{name}] and its keys in the lines below", article(other)),
+                };
+                self.problems.push(Problem::new(origin, name, message));
+            }
+            (true, DeValue::Array(items)) => {
                 for (index, item) in items.iter().enumerate() {
                     // An array of tables has a span for each header; the key's own span is that of the first.
                     let origin = lines.origin(item);
                     let path = format!("{name}[{index}]");
                     self.tables.entry(name).or_default().push(origin.clone());
-                    if let DeValue::Table(table) = item.get_ref() {
-                        self.flatten(lines, &path, keys, table);
+                    if let DeValue::Table(values) = item.get_ref() {
+                        self.flatten(lines, &path, table, values);
                     } else {
                         self.refuse_table(origin, path, name, article(item.get_ref()));
                     }
                 }
             }
-            DeValue::Table(table) => {
+            (true, DeValue::Table(values)) => {
                 self.tables.entry(name).or_default().push(origin.clone());
                 let message = format!("there may be several; write [[{name}]], with double brackets");
                 self.problems.push(Problem::new(origin, name, message));
-                self.flatten(lines, &format!("{name}[0]"), keys, table);
+                self.flatten(lines, &format!("{name}[0]"), table, values);
             }
-            other => self.refuse_table(origin, name.to_owned(), name, article(other)),
+            (true, other) => self.refuse_table(origin, name.to_owned(), name, article(other)),
         }
     }
 
@@ -149,19 +150,18 @@ impl Tree {
         self.refused.insert(path);
     }
 
-    fn refuse_unknown(&mut self, origin: Origin, prefix: &str, name: &str, keys: &'static [Key]) {
+    fn refuse_unknown(&mut self, origin: Origin, prefix: &str, name: &str, table: &'static Table) {
         let shown = if is_bare(name) { name.to_owned() } else { quoted(name) };
         let path = join(prefix, &shown);
-        let names = || keys.iter().map(|key| key.name);
-        let message = if let Some(near) = nearest(name, names()) {
+        let message = if let Some(near) = nearest(name, schema::names(table)) {
             self.refused.insert(join(prefix, near));
             format!("there is no such key; did you mean {near}?")
-        } else if schema::find(keys, "secret_env").is_some() && name.to_ascii_lowercase().contains("secret") {
+        } else if table.setting("secret_env").is_some() && name.to_ascii_lowercase().contains("secret") {
             return self.refuse_literal_secret(origin, prefix, path);
-        } else if schema::find(schema::ROOT, name).is_some() {
+        } else if schema::names(&TOP).any(|other| other == name) {
             format!("there is no such key here; {name} belongs at the top level, above the first [table]")
         } else {
-            format!("there is no such key; here are: {}", names().collect::<Vec<_>>().join(", "))
+            format!("there is no such key; here are: {}", schema::names(table).collect::<Vec<_>>().join(", "))
         };
         self.problems.push(Problem::new(origin, path, message));
     }
@@ -235,11 +235,9 @@ impl Tree {
     }
 
     /// Lays one flag over everything else.
-    pub(super) fn apply_flag(&mut self, flag: &'static str, path: &str, value: Option<&String>) {
-        if let Some(text) = value {
-            let leaf = Leaf { origin: Origin::Flag(flag), value: Value::Words(text.clone()) };
-            self.leaves.insert(path.to_owned(), leaf);
-        }
+    pub(super) fn apply_flag(&mut self, path: &'static str, text: &str) {
+        let leaf = Leaf { origin: Origin::Flag(path), value: Value::Words(text.to_owned()) };
+        self.leaves.insert(path.to_owned(), leaf);
     }
 
     /// The value of a variable.
@@ -254,7 +252,8 @@ const SYNTAX_HINT: &str =
 fn unknown_variable(name: &str) -> String {
     let word = name.strip_prefix(schema::PREFIX).unwrap_or(name);
     let number = word.split("__").nth(1).filter(|part| part.parse::<usize>().is_ok());
-    let all = schema::variables(number.unwrap_or("0"));
+    let all = schema::all(number.unwrap_or("0")).map(|(path, _)| schema::variable_name(&path));
+    let all: Vec<String> = all.chain([schema::CONFIG_VARIABLE.to_owned()]).collect();
     let words = all.iter().filter_map(|known| known.strip_prefix(schema::PREFIX));
     let below = format!("{word}__");
     let hint = if let Some(near) = nearest(word, words.clone()) {

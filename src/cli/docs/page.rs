@@ -6,6 +6,8 @@ use clap::{Arg, ArgAction, Command};
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
+use crate::cli::config;
+
 /// User commands.
 pub(super) const SECTION: &str = "1";
 
@@ -58,7 +60,13 @@ pub(super) fn render(program: &Command, command: &Command) -> io::Result<Vec<u8>
     if command.has_subcommands() {
         man.render_subcommands_section(&mut page)?;
     }
-    let lists = [("FILES", files(command)), ("ENVIRONMENT", variables(command)), ("EXIT STATUS", exit_status())];
+    let settings = if command.get_name() == "serve" { config::settings() } else { Vec::new() };
+    let lists = [
+        ("SETTINGS", settings),
+        ("FILES", files(command)),
+        ("ENVIRONMENT", variables(command)),
+        ("EXIT STATUS", owned(EXIT_STATUS)),
+    ];
     for (title, entries) in lists.into_iter().filter(|(_, entries)| !entries.is_empty()) {
         section(title, |roff| entries.iter().fold(roff, |roff, (term, text)| definition(roff, term, text)))
             .to_writer(&mut page)?;
@@ -141,10 +149,6 @@ fn variables(command: &Command) -> Vec<(String, String)> {
         variables.extend(owned([LOG_VARIABLE]));
     }
     variables
-}
-
-fn exit_status() -> Vec<(String, String)> {
-    owned(EXIT_STATUS)
 }
 
 fn owned<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<(String, String)> {

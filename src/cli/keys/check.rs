@@ -1,6 +1,6 @@
 //! `keys check`: is the ring as it should be, and is it the same everywhere?
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -16,7 +16,7 @@ use super::change::SAFE_LEAD_S;
 use super::options::KeysOptions;
 use super::owner::Access;
 use super::replica::{Told, clocks_differ};
-use crate::cli::config::{self, Config, ConfigError, Overrides};
+use crate::cli::config::{self, Config};
 use crate::cli::findings::{Findings, Level};
 use crate::cli::report::{self, WithHint};
 use crate::cli::{serve, text};
@@ -58,7 +58,8 @@ pub(crate) struct Check {
 impl Check {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let mut findings = Findings::default();
-        let config = match self.config.as_deref().map(load_config).transpose() {
+        let config = match self.config.as_deref().map(|path| Config::load(path, config::environment(), &[])).transpose()
+        {
             Ok(config) => config,
             Err(error) if self.json => {
                 findings.mistakes(&error);
@@ -68,7 +69,7 @@ impl Check {
                 return Err(error).hint("see every setting and its default: auth-ticket serve --print-example-config");
             }
         };
-        let ttl_s = config.as_ref().map(|config| config.ticket.ttl_s);
+        let ttl_s = config.as_ref().map(|config| config.settings.policy.ttl_s);
         let ring = check_opened(&mut findings, self.keys.open(Access::Read), ttl_s);
         if !self.replicas.is_empty() {
             let poll = config.map_or(DEFAULT_POLL, |config| config.keys_poll);
@@ -77,10 +78,6 @@ impl Check {
         }
         findings.conclude(self.json)
     }
-}
-
-fn load_config(path: &Path) -> Result<Config, ConfigError> {
-    Config::load(path, config::environment(), &Overrides::default())
 }
 
 /// As [`check_directory`], and why it is not `opened`.

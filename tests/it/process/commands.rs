@@ -235,6 +235,8 @@ fn every_command_has_a_manual_page() {
         let page = pages.get(&format!("auth-ticket{command}.1"));
         assert!(page.is_some_and(|page| page.contains(".SH SYNOPSIS")), "{command}: {:?}", pages.keys());
     }
+    let serve = &pages["auth-ticket-serve.1"];
+    assert!(serve.contains(".SH SETTINGS") && serve.contains("\\fBticket.ttl\\fR"), "{serve}");
     Outcome::of(auth_ticket(&["man", "--out"]).arg(root.path().join("missing"))).refused();
 }
 

@@ -1,5 +1,7 @@
 //! Apps and services: what they need, and what must not be the same.
 
+use auth_ticket::keyring::AppId;
+
 use super::{APP, TWO_APPS, good, mistakes};
 
 #[test]
@@ -75,7 +77,7 @@ fn two_apps_differ_in_appid_and_tag() {
 fn a_service_names_its_apps_when_there_are_several() {
     let service = "[[service]]\nid = \"orders\"\nsecret_env = \"ORDERS_SECRET\"\n";
     let with = |line: &str| format!("{TWO_APPS}{service}{line}");
-    assert_eq!(good(&with("apps = [\"wx2\"]")).services[0].apps, ["wx2"]);
+    assert_eq!(good(&with("apps = [\"wx2\"]")).services[0].apps, [AppId::parse("wx2").unwrap()]);
     for (line, expected) in [
         (
             "",

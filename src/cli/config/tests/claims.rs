@@ -12,18 +12,18 @@ fn with(table: &str) -> String {
 
 #[test]
 fn nobody_is_asked_without_a_url() {
-    assert!(good(APP).claims.is_none());
-    assert!(good(&format!("{APP}[claims]\ntimeout = \"1s\"\naudience = \"users\"\n")).claims.is_none());
+    assert!(good(APP).hook.is_none());
+    assert!(good(&format!("{APP}[claims]\ntimeout = \"1s\"\naudience = \"users\"\n")).hook.is_none());
 }
 
 #[test]
 fn the_audience_is_the_url_byte_for_byte_unless_it_is_set() {
     let url = "https://Users.internal:443/a/../auth?tenant=1";
-    let claims = good(&with(&format!("url = \"{url}\""))).claims.unwrap();
+    let claims = good(&with(&format!("url = \"{url}\""))).hook.unwrap();
     assert_eq!((claims.audience.as_str(), claims.timeout, claims.max_concurrent), (url, Duration::from_secs(2), 64));
     assert_eq!(claims.url.as_str(), "https://users.internal/auth?tenant=1");
     let table = format!("url = \"{url}\"\naudience = \"users\"\ntimeout = \"300ms\"\nmax_concurrent = 1");
-    let claims = good(&with(&table)).claims.unwrap();
+    let claims = good(&with(&table)).hook.unwrap();
     assert_eq!((claims.audience.as_str(), claims.timeout.as_millis(), claims.max_concurrent), ("users", 300, 1));
 }
 

@@ -4,11 +4,11 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use super::super::{Config, Overrides};
+use super::super::Config;
 use super::{APP, mistakes, with_secrets};
 
 fn load(path: &Path) -> Result<Config, String> {
-    Config::load(path, with_secrets(&[]), &Overrides::default()).map_err(|error| error.to_string())
+    Config::load(path, with_secrets(&[]), &[]).map_err(|error| error.to_string())
 }
 
 fn report(path: &Path, line: &str) -> String {

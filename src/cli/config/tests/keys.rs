@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::Subject;
+use auth_ticket::http::{Settings, Subject};
+use url::Url;
+
 use super::{APP, good, mistakes, mistakes_with};
 
 #[test]
@@ -11,25 +13,28 @@ fn everything_but_one_app_may_be_left_out() {
     let config = good(APP);
     assert_eq!(config.listen.to_string(), "[::]:8080");
     assert_eq!(config.admin_listen.unwrap().to_string(), "127.0.0.1:9090");
-    assert_eq!(config.public_url, None);
+    assert_eq!(config.settings.issuer, None);
     assert_eq!(config.keys_dir, Path::new("keys"));
     assert!(!config.allow_group_read);
     assert_eq!(config.workers, 0);
-    assert_eq!((config.ticket.ttl_s, config.ticket.max_session_s), (7200, 30 * 86400));
+    assert_eq!((config.settings.policy.ttl_s, config.settings.policy.max_session_s), (7200, 30 * 86400));
     let [app] = config.apps.as_slice() else { panic!("one app") };
-    assert_eq!((app.appid.as_str(), app.platform.name, app.subject), ("wx1", "weapp", Subject::Openid));
-    assert_eq!(app.base_url, None);
+    assert_eq!((app.id.as_str(), app.kind.name, app.subject), ("wx1", "weapp", Subject::Openid));
+    assert_eq!(app.platform.base_url, None);
     assert!(config.services.is_empty());
-    assert_eq!((config.jwt.ttl_s, config.jwt.phone), (300, false));
-    assert!(config.jwt.audiences.is_empty() && config.jwt.public_audiences.is_empty());
-    assert_eq!((config.upstream.timeout, config.upstream.max_concurrent), (Duration::from_secs(5), 64));
-    assert!(!config.verify.any_app && !config.compat.enabled && config.cors.origins.is_empty());
-    assert_eq!(config.verify.assertion_audience, None);
-    let limits = config.limits;
+    assert_eq!((config.settings.jwt.ttl_s, config.settings.jwt.phone), (300, false));
+    assert!(config.settings.jwt.audiences.is_empty() && config.settings.jwt.public_audiences.is_empty());
+    assert_eq!((config.apps[0].platform.timeout, config.apps[0].platform.max_concurrent), (Duration::from_secs(5), 64));
+    assert!(!config.settings.any_app && !config.settings.compat.enabled && config.settings.cors_origins.is_empty());
+    assert_eq!(config.settings.assertion_audience, None);
+    let limits = config.connections;
     assert_eq!(limits.max_connections, 10_000);
-    assert_eq!([limits.header_timeout, limits.body_timeout, limits.shutdown_grace], [Duration::from_secs(10); 3]);
+    let timeouts = [limits.header_timeout, config.settings.body_timeout, limits.shutdown_grace];
+    assert_eq!(timeouts, [Duration::from_secs(10); 3]);
     assert_eq!(limits.idle_timeout, Duration::from_secs(75));
     assert!(config.warnings.is_empty());
+    let library = Settings::default();
+    assert_eq!(format!("{:?}", config.settings), format!("{library:?}"), "the library has the same defaults");
 }
 
 #[test]
@@ -76,17 +81,23 @@ fn every_key_can_be_set() {
         "#,
     );
     assert_eq!((config.listen.to_string().as_str(), config.admin_listen), ("[::]:80", None));
-    assert_eq!(config.public_url.as_deref(), Some("http://localhost:8080"));
-    assert_eq!((config.ticket.ttl_s, config.ticket.max_session_s), (5400, 5400));
+    assert_eq!(config.settings.issuer.as_deref(), Some("http://localhost:8080"));
+    assert_eq!((config.settings.policy.ttl_s, config.settings.policy.max_session_s), (5400, 5400));
     assert_eq!(config.apps[0].subject, Subject::Unionid);
-    assert_eq!(config.apps[0].base_url.as_deref(), Some("https://api.example.com/wx"));
-    assert_eq!((config.services[0].id.as_str(), &config.services[0].apps), ("orders", &vec!["wx1".to_owned()]));
-    assert_eq!(config.jwt.public_audiences, ["orders"]);
-    assert_eq!(config.verify.assertion_audience.as_deref(), Some("gateway"));
-    assert_eq!(config.cors.origins, ["https://h5.example.com", "http://127.0.0.1:10086"]);
-    assert_eq!(config.limits.body_timeout, Duration::from_millis(1500));
+    assert_eq!(config.apps[0].platform.base_url.as_ref().map(Url::as_str), Some("https://api.example.com/wx"));
+    let [service] = config.services.as_slice() else { panic!("one service") };
+    assert_eq!((service.id.as_str(), service.apps[0].as_str(), service.apps.len()), ("orders", "wx1", 1));
+    assert_eq!(config.settings.jwt.public_audiences, ["orders"]);
+    assert_eq!(config.settings.assertion_audience.as_deref(), Some("gateway"));
+    assert_eq!(config.settings.cors_origins, ["https://h5.example.com", "http://127.0.0.1:10086"]);
+    assert_eq!(config.settings.body_timeout, Duration::from_millis(1500));
     assert_eq!(config.workers, 4);
-    assert!(config.allow_group_read && config.jwt.phone && config.verify.any_app && config.compat.enabled);
+    assert!(
+        config.allow_group_read
+            && config.settings.jwt.phone
+            && config.settings.any_app
+            && config.settings.compat.enabled
+    );
 }
 
 /// Each text is the first line of a file that is good but for it.

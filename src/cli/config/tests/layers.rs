@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
-use super::super::{Config, Overrides};
+use super::super::Config;
 use super::{APP, TWO_APPS, lines, mistakes_with, parse, with_secrets};
 
 #[test]
@@ -12,20 +12,20 @@ fn the_environment_wins_over_the_file_and_a_flag_over_both() {
     let text =
         format!("listen = \"1.1.1.1:1\"\nkeys_dir = \"file\"\nallow_group_read = true\n{APP}[ticket]\nttl = \"1h\"\n");
     let env = [("AUTH_TICKET_LISTEN", "2.2.2.2:2"), ("AUTH_TICKET_KEYS_DIR", "env"), ("AUTH_TICKET_TICKET__TTL", "3h")];
-    let overrides = Overrides {
-        listen: Some("3.3.3.3:3".to_owned()),
-        admin_listen: Some(String::new()),
-        public_url: Some("https://a.example".to_owned()),
-        allow_group_read: Some("false".to_owned()),
-        ..Overrides::default()
-    };
-    let config = Config::parse("login.toml", &text, with_secrets(&env), &overrides).unwrap();
+    let flags = [
+        ("listen", Some("3.3.3.3:3".to_owned())),
+        ("admin_listen", Some(String::new())),
+        ("public_url", Some("https://a.example".to_owned())),
+        ("keys_dir", None),
+        ("allow_group_read", Some("false".to_owned())),
+    ];
+    let config = Config::parse("login.toml", &text, with_secrets(&env), &flags).unwrap();
     assert_eq!(config.listen.to_string(), "3.3.3.3:3");
     assert_eq!(config.admin_listen, None);
-    assert_eq!(config.public_url.as_deref(), Some("https://a.example"));
+    assert_eq!(config.settings.issuer.as_deref(), Some("https://a.example"));
     assert_eq!(config.keys_dir, Path::new("env"));
     assert!(!config.allow_group_read);
-    assert_eq!(config.ticket.ttl_s, 3 * 3600);
+    assert_eq!(config.settings.policy.ttl_s, 3 * 3600);
 }
 
 #[test]
@@ -42,12 +42,12 @@ fn numbers_switches_and_lists_are_read_from_variables() {
     ];
     let tables = "[jwt]\npublic_audiences = [\"stock\"]\n[limits]\nlogin_rate_per_app = \"10/m\"\n";
     let config = parse(&format!("{APP}{tables}"), &env).unwrap();
-    assert_eq!(config.upstream.max_concurrent, 7);
-    assert!(config.compat.enabled);
-    assert_eq!(config.cors.origins, ["https://a.example", "https://b.example"]);
-    assert_eq!((config.jwt.audiences.len(), config.jwt.public_audiences.len()), (1, 0));
-    assert_eq!(config.limits.clients.login_rate_per_app, None);
-    assert_eq!(config.limits.clients.trusted_proxies.len(), 2);
+    assert_eq!(config.apps[0].platform.max_concurrent, 7);
+    assert!(config.settings.compat.enabled);
+    assert_eq!(config.settings.cors_origins, ["https://a.example", "https://b.example"]);
+    assert_eq!((config.settings.jwt.audiences.len(), config.settings.jwt.public_audiences.len()), (1, 0));
+    assert_eq!(config.settings.limits.login_rate_per_app, None);
+    assert_eq!(config.settings.limits.trusted_proxies.len(), 2);
 }
 
 #[test]
@@ -59,12 +59,12 @@ fn one_app_can_come_from_the_environment_alone() {
         ("AUTH_TICKET_WX", "canary"),
     ];
     let config = parse("", &env).unwrap();
-    assert_eq!((config.apps.len(), config.apps[0].appid.as_str()), (1, "wx9"));
+    assert_eq!((config.apps.len(), config.apps[0].id.as_str()), (1, "wx9"));
     // The same variables change the first app of a file, and a further number adds one.
-    assert_eq!(parse(APP, &env).unwrap().apps[0].appid.as_str(), "wx9");
+    assert_eq!(parse(APP, &env).unwrap().apps[0].id.as_str(), "wx9");
     let second = env.map(|(name, value)| (name.replace("__0__", "__1__"), value));
     let second: Vec<(&str, &str)> = second.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-    assert_eq!(parse(APP, &second).unwrap().apps[1].appid.as_str(), "wx9");
+    assert_eq!(parse(APP, &second).unwrap().apps[1].id.as_str(), "wx9");
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_variable_that_is_not_utf_8_is_told_by_its_name() {
     env.push((bytes(b"AUTH_TICKET_LISTEN"), bytes(b"canary\xff")));
     env.push((bytes(b"AUTH_TICKET_\xff"), bytes(b"canary")));
     env.push((bytes(b"OTHER\xff"), bytes(b"canary\xff")));
-    let error = Config::parse("login.toml", APP, env, &Overrides::default()).unwrap_err();
+    let error = Config::parse("login.toml", APP, env, &[]).unwrap_err();
     assert_eq!(
         error.to_string(),
         "the configuration has 2 mistakes\n  \
@@ -161,14 +161,14 @@ fn a_variable_that_is_not_utf_8_is_told_by_its_name() {
 #[test]
 fn a_mistake_in_a_flag_is_told_by_the_flag() {
     let bad = || Some("a b".to_owned());
-    let overrides = Overrides {
-        listen: bad(),
-        admin_listen: bad(),
-        public_url: bad(),
-        keys_dir: Some(String::new()),
-        allow_group_read: bad(),
-    };
-    let error = Config::parse("login.toml", APP, with_secrets(&[]), &overrides).unwrap_err();
+    let flags = [
+        ("listen", bad()),
+        ("admin_listen", bad()),
+        ("public_url", bad()),
+        ("keys_dir", Some(String::new())),
+        ("allow_group_read", bad()),
+    ];
+    let error = Config::parse("login.toml", APP, with_secrets(&[]), &flags).unwrap_err();
     let starts: Vec<String> = lines(&error).iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
     assert_eq!(starts, ["--admin-listen:", "--allow-group-read:", "--keys-dir:", "--listen:", "--public-url:"]);
 }
@@ -176,9 +176,9 @@ fn a_mistake_in_a_flag_is_told_by_the_flag() {
 #[test]
 fn all_mistakes_are_told_at_once_and_in_order() {
     let text = TWO_APPS.replace("weapp", "tt") + "[ticket]\nttl = \"2 hourz\"\ntll = 1\n[limits]\nidle_timeout = 75\n";
-    let overrides = Overrides { listen: Some("x".to_owned()), ..Overrides::default() };
+    let flags = [("listen", Some("x".to_owned()))];
     let env = with_secrets(&[("AUTH_TICKET_JWT__PHONE", "x"), ("AUTH_TICKET_ADMIN_LISTEN", "x")]);
-    let error = Config::parse("login.toml", &text, env, &overrides).unwrap_err();
+    let error = Config::parse("login.toml", &text, env, &flags).unwrap_err();
     let heads: Vec<String> = error.to_string().lines().map(|l| l.split_inclusive(": ").take(2).collect()).collect();
     assert_eq!(
         heads,

@@ -8,7 +8,7 @@ use auth_ticket::http::{ClientLimits, Rate};
 use super::{APP, good, mistakes};
 
 fn limits(lines: &str) -> ClientLimits {
-    good(&format!("{APP}[limits]\n{lines}\n")).limits.clients
+    good(&format!("{APP}[limits]\n{lines}\n")).settings.limits
 }
 
 fn rate(count: u32, per_s: u64) -> Rate {
