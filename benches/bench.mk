@@ -43,7 +43,7 @@ bench-profile: bench-tools ## Show where the instructions of one check go
 	    $(CARGO) bench --quiet --locked --target-dir $(BENCH_TARGET)/bench/profile --bench instructions
 	@$(BENCH_ENV) callgrind_annotate --auto=no --threshold=95 $(BENCH_TARGET)/bench/profile/tmp/callgrind/callgrind.verify
 
-bench-docs: ## Put the last figures of all the above into docs/PERFORMANCE.md
+bench-docs: ## Put the last figures of all the above into docs/
 	@$(BENCH_TARGET)/bench/build/release/http-comparison docs
 
 bench-lint: ## Check format and lints of benches/http, which `make lint` leaves out: it would build its contenders

@@ -1,4 +1,4 @@
-# Included by the Makefile, and explained in docs/PERFORMANCE.md. The short form is part of the tests. With two cores and
+# Included by the Makefile, and explained in docs/performance/soak.md. The short form is part of the tests. With two cores and
 # taskset, the server has one core and everybody else the others.
 
 CARGO ?= cargo
@@ -26,9 +26,9 @@ soak-memory: ## Abuse a server within the limits of deploy/kubernetes: its memor
 	SOAK=full SOAK_BINARY=$(SOAK_BINARY) \
 	    $(CARGO) test --quiet --test site --locked process::manifest -- --nocapture --test-threads 1
 
-soak-docs: ## Put the tables of the last soak into docs/PERFORMANCE.md
+soak-docs: ## Put the tables of the last soak into docs/performance/soak.md
 	@awk -v report=$(SOAK_REPORT) '\
 	    /^<!-- end of make soak -->/ { while ((getline line < report) > 0) print line; print ""; inside = 0 } \
 	    !inside { print } \
-	    /^<!-- from make soak -->/ { print ""; inside = 1 }' docs/PERFORMANCE.md >$(SOAK_REPORT).new
-	@mv $(SOAK_REPORT).new docs/PERFORMANCE.md
+	    /^<!-- from make soak -->/ { print ""; inside = 1 }' docs/performance/soak.md >$(SOAK_REPORT).new
+	@mv $(SOAK_REPORT).new docs/performance/soak.md

@@ -1,10 +1,10 @@
-//! `docs/PERFORMANCE.md`: its tables are what the last runs left in the target directory and in `benches/instructions.txt`.
-//! The rest of the page is written by hand and stays.
+//! `docs/PERFORMANCE.md` and `docs/performance/`: their tables are what the last runs left in the target directory and in
+//! `benches/instructions.txt`. The rest of the pages is written by hand and stays.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::Deserialize;
@@ -15,6 +15,7 @@ use crate::results::{self, target};
 use crate::{figures, flood, layout, logins, memory, outage, plot, requests, start};
 
 const PAGE: &str = "docs/PERFORMANCE.md";
+const PAGES: &str = "docs/performance";
 const PLOT: &str = "docs/performance.svg";
 const LOGINS_PLOT: &str = "docs/performance-logins.svg";
 const INSTRUCTIONS: &str = "benches/instructions.txt";
@@ -44,7 +45,7 @@ const TIMES: [(&str, Option<&str>); 21] = [
     ("raw/base64url decode", None),
 ];
 
-/// The sections of the page: the command that each is from, and its text, if the command has been run.
+/// The sections of the pages: the command that each is from, and its text, if the command has been run.
 type Section = (&'static str, fn() -> anyhow::Result<Option<String>>);
 
 const SECTIONS: [Section; 10] = [
@@ -63,37 +64,50 @@ const SECTIONS: [Section; 10] = [
     ("make bench-layout", || tables("layout", layout::tables)),
 ];
 
-/// Puts the last figures of every command into the page. Those of a command that has not been run since stay as they are.
+/// Puts the last figures of every command into the page that has its marks. Those of a command that has not been run since
+/// stay as they are.
 pub(crate) fn write() -> anyhow::Result<()> {
-    let mut page =
-        fs::read_to_string(PAGE).with_context(|| format!("{PAGE}: run it from the root of the repository"))?;
+    let mut pages = pages()?;
     for (command, text) in SECTIONS {
-        match text()? {
-            Some(text) => page = replaced(&page, command, &text)?,
-            None => println!("left as it is: {command}"),
-        }
+        let Some(text) = text()? else {
+            println!("left as it is: {command}");
+            continue;
+        };
+        let (begin, end) = (format!("<!-- from {command} -->\n"), format!("<!-- end of {command} -->"));
+        let page = pages.iter_mut().find(|(_, page)| page.contains(&begin) && page.contains(&end));
+        let (_, page) = page.with_context(|| format!("no page has {begin}"))?;
+        *page = replaced(page, &begin, &end, &text);
     }
-    fs::write(PAGE, page)?;
+    for (path, page) in pages {
+        fs::write(path, page)?;
+    }
     if let Some(results) = results::load("results")? {
         plot::draw(&results, Path::new(PLOT))?;
     }
     if let Some(results) = results::load("logins")? {
         logins::draw(&results, Path::new(LOGINS_PLOT))?;
     }
-    println!("{PAGE}, {PLOT}, {LOGINS_PLOT}");
+    println!("{PAGE}, {PAGES}, {PLOT}, {LOGINS_PLOT}");
     Ok(())
+}
+
+fn pages() -> anyhow::Result<Vec<(PathBuf, String)>> {
+    let entries = fs::read_dir(PAGES).with_context(|| format!("{PAGES}: run it from the root of the repository"))?;
+    let paths = entries.map(|entry| Ok(entry?.path())).chain([Ok(PathBuf::from(PAGE))]);
+    paths
+        .map(|path| path.and_then(|path| fs::read_to_string(&path).map(|page| (path, page)).map_err(Into::into)))
+        .collect()
 }
 
 fn tables<T: DeserializeOwned>(name: &str, tables: fn(&T) -> anyhow::Result<String>) -> anyhow::Result<Option<String>> {
     results::load(name)?.as_ref().map(tables).transpose()
 }
 
-/// `page` with `text` between the two comments that name `source`.
-fn replaced(page: &str, source: &str, text: &str) -> anyhow::Result<String> {
-    let (begin, end) = (format!("<!-- from {source} -->\n"), format!("<!-- end of {source} -->"));
-    let (head, rest) = page.split_once(&begin).with_context(|| format!("{PAGE} has no {begin}"))?;
-    let (_, tail) = rest.split_once(&end).with_context(|| format!("{PAGE} has no {end}"))?;
-    Ok(format!("{head}{begin}\n{}\n\n{end}{tail}", text.trim()))
+/// `page` with `text` between the two marks, which it has.
+fn replaced(page: &str, begin: &str, end: &str, text: &str) -> String {
+    let (head, rest) = page.split_once(begin).unwrap_or((page, ""));
+    let tail = rest.split_once(end).map_or("", |(_, tail)| tail);
+    format!("{head}{begin}\n{}\n\n{end}{tail}", text.trim())
 }
 
 #[derive(Deserialize)]

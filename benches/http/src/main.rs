@@ -9,7 +9,7 @@
 //! http-comparison flood            the same of memory after many logins at once
 //! http-comparison requests         count the instructions of a request: requests.json, requests.md
 //! http-comparison outage           the same of checks while the platform hangs
-//! http-comparison docs             put the last results into docs/PERFORMANCE.md
+//! http-comparison docs             put the last results into docs/
 //! http-comparison contender NAME   be one of the servers that are measured
 //! http-comparison layout-server LAYOUT WORKERS
 //! ```

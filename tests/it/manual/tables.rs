@@ -1,12 +1,13 @@
 //! Each table lists what the program has, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use auth_ticket::platform::kind;
 use hyper::StatusCode;
 use serde_json::Value;
 
-use super::{auth_ticket, read, text_of};
+use super::{ROOT, auth_ticket, read, text_of};
 
 /// The cells of the rows of all tables below the heading `## section` of `page`, without heads.
 fn rows(page: &str, section: &str) -> Vec<Vec<String>> {
@@ -191,4 +192,19 @@ fn the_table_of_platforms_is_the_programs_list() {
     for name in head.iter().skip(2) {
         assert!(capabilities.contains(&format!("\n| {name} | ")), "{name} has no route");
     }
+}
+
+#[test]
+fn the_map_of_the_sources_has_every_module_and_no_other() {
+    let rows = rows("docs/ARCHITECTURE.md", "1. Map");
+    let named: BTreeSet<&str> = rows.iter().filter_map(|row| codes(&row[0]).next()).collect();
+    let root = Path::new(ROOT).join("src");
+    for name in &named {
+        assert!(root.join(format!("{name}.rs")).exists(), "there is no src/{name}.rs");
+    }
+    let library = read("src/lib.rs");
+    let modules = library.lines().filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod "));
+    let modules: BTreeSet<&str> = modules.map(|name| name.trim_end_matches(';')).chain(["cli"]).collect();
+    let on_top: BTreeSet<&str> = named.iter().copied().filter(|name| !name.contains('/')).collect();
+    assert_eq!(on_top, modules);
 }
