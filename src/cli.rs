@@ -27,7 +27,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 /// Stateless login for mini-programs: a platform's login code becomes a sealed, expiring ticket
 ///
-/// Replicas share a keys directory and nothing else: no database, no cache, no talk between them.
+/// Replicas share a keys directory and nothing else: no database, no cache, no communication between them.
 #[derive(Debug, Parser)]
 #[command(name = "auth-ticket", version = env!("BUILD_VERSION"), propagate_version = true)]
 #[command(after_help = "Exit status: 0 done, 1 refused or failed, 2 wrong usage.")]

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 /// How to tell it.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct TellOptions {
-    /// Print what was changed as JSON; docs/OPERATING.md has its shape
+    /// Print the changes as JSON; its format is in docs/OPERATING.md
     #[arg(long)]
     json: bool,
 }

@@ -6,10 +6,10 @@ mod options;
 
 use clap::Subcommand;
 
-/// Refuse tickets of somebody before they expire
+/// Sign out users: refuse their tickets before they expire
 ///
-/// A cut-off stands in the keys directory and reaches replicas as keys do. It refuses tickets, not people: who logs in
-/// again, after the minute in which clocks may differ, is let in.
+/// Cut-offs are stored in the keys directory and reach replicas as keys do. They refuse existing logins, not users: a user
+/// can log in again after one minute, the tolerated difference between clocks.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Add(change::Add),

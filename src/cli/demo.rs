@@ -32,12 +32,12 @@ const STOP_SIGNALS: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGH
 const KEYS_POLL: Duration = Duration::from_secs(1);
 const FREE_PORT: Address = Address::Ip(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
 
-/// Try it out: the server, a simulated platform and throw-away keys, on this machine
+/// Try it out: a server with a simulated platform and throw-away keys
 ///
-/// Nothing to configure, nothing is kept. The same server as serve runs; only the platform behind it is simulated.
+/// Needs no configuration and keeps nothing. The server is the same as that of serve; only the platform is simulated.
 #[derive(Args, Debug)]
 pub(crate) struct Demo {
-    /// Address, IP:PORT or localhost:PORT; port 0 picks a free one, 0.0.0.0:8080 lets phones in the same network in
+    /// Address, IP:PORT or localhost:PORT; port 0 picks a free one, 0.0.0.0:8080 admits phones in the same network
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: Address,
 }

@@ -14,14 +14,15 @@ use super::report::WithHint;
 
 const PROGRAM: &str = "auth-ticket";
 
-/// Print the completion script of a shell
+/// Print the completion script for a shell
 ///
 /// For bash: auth-ticket completions bash > /etc/bash_completion.d/auth-ticket
 ///
-/// For zsh, a file _auth-ticket in a directory of $fpath; for fish, ~/.config/fish/completions/auth-ticket.fish.
+/// For zsh, write it to a file _auth-ticket in a directory of $fpath; for fish, to
+/// ~/.config/fish/completions/auth-ticket.fish.
 #[derive(Debug, Args)]
 pub(crate) struct Completions {
-    /// Which shell
+    /// The shell
     #[arg(value_enum)]
     shell: Shell,
 }
@@ -63,12 +64,12 @@ fn argument_values(program: &Command) -> String {
     program.get_subcommands().map(line).collect()
 }
 
-/// Print the manual page, or write those of all commands into a directory
+/// Print the manual page, or write the pages of all commands to a directory
 ///
 /// To read it: auth-ticket man | man -l -
 #[derive(Debug, Args)]
 pub(crate) struct Man {
-    /// Write one page for each command into this directory
+    /// Write one page for each command to this directory
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     out: Option<PathBuf>,
 }

@@ -25,10 +25,10 @@ use super::serve;
 const NO_CODE: &str = "auth-ticket-doctor";
 const CLOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Check everything a server needs, and say what to do
+/// Check everything that a server needs, and say what to do
 ///
-/// Configuration and secrets, keys, the clock, whether each platform can be reached and accepts the app's secret (asked
-/// with a code that does not exist), and the addresses to listen on. Changes nothing.
+/// Checks the configuration and its secrets, the keys, the clock, whether each platform can be reached and accepts the app's
+/// secret (with a code that does not exist), and the addresses to listen on. Changes nothing.
 #[derive(Args, Debug)]
 pub(crate) struct Doctor {
     /// Configuration file

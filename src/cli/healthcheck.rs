@@ -17,17 +17,17 @@ use super::serve;
 /// For everything; containers give up after a few seconds, too.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Ask whether the server on this machine is ready
+/// Check whether the server on this machine is ready
 ///
-/// Exits 0 when it is, 1 otherwise. Asks /readyz at the address for operators, or at that for clients where nobody listens
-/// at the first. Both are read from the configuration file and AUTH_TICKET_* variables, like those of serve; no secret is.
+/// Exits with 0 if it is, otherwise with 1. Requests /readyz at the operators' address, or at the clients' address if nothing
+/// listens there. Reads both from the configuration file and AUTH_TICKET_* variables, as serve does, but reads no secrets.
 #[derive(Args, Debug)]
 #[expect(clippy::doc_markdown, reason = "help is shown as it stands here")]
 pub(crate) struct Healthcheck {
-    /// Configuration file; without one, the defaults
+    /// Configuration file [default: none, the default settings]
     #[arg(long, value_name = "FILE", env = "AUTH_TICKET_CONFIG", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
-    /// Ask here and read no configuration; without a path, /readyz is meant
+    /// Request this URL and read no configuration; without a path, /readyz
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     url: Option<Url>,
 }

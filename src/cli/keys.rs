@@ -11,9 +11,10 @@ mod show;
 
 use clap::Subcommand;
 
-/// Make, rotate and look after the keys that tickets are sealed with
+/// Create, rotate, inspect and revoke keys
 ///
-/// Every key file says from when to when it seals. Replicas that hold the same files decide alike, by the clock alone.
+/// Each key file states when its key seals tickets or signs JWTs. Replicas with the same files therefore agree, without
+/// communicating.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Init(change::Init),

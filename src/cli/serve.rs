@@ -33,8 +33,8 @@ use super::{log, signals, text};
 
 /// Run the login server
 ///
-/// Settings come from the file, AUTH_TICKET_* variables win over it, flags win over both. SIGTERM finishes the requests
-/// that run, and ends it.
+/// AUTH_TICKET_* environment variables override the configuration file, and flags override both. On SIGTERM, the server
+/// finishes running requests and exits.
 #[derive(Args, Debug)]
 #[expect(clippy::doc_markdown, reason = "help is shown as it stands here")]
 pub(crate) struct Serve {
@@ -48,16 +48,16 @@ pub(crate) struct Serve {
     /// Address for operators, IP:PORT or localhost:PORT; "" turns it off
     #[arg(long, value_name = "ADDR")]
     admin_listen: Option<String>,
-    /// How clients reach this server; issuer of its JWTs
+    /// URL by which clients reach this server; the issuer of its JWTs
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     public_url: Option<String>,
     /// Keys directory
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     keys_dir: Option<String>,
-    /// Accept key files that their group can read
+    /// Accept key files that are readable by their group
     #[arg(long)]
     allow_group_read: bool,
-    /// Print a configuration file with every setting and its default, and do nothing else
+    /// Print a configuration file with every setting and its default, and exit
     #[arg(long)]
     print_example_config: bool,
 }

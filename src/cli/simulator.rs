@@ -13,12 +13,12 @@ use super::address::Address;
 use super::log::Format;
 use super::{config, log, output, process, serve};
 
-/// Run a stand-in for WeChat's servers, for tests without a phone
+/// Run a simulator of WeChat's servers, for tests without a phone
 ///
-/// Answers logins, calls for access tokens and phone numbers, session checks and checks of encrypted data as the platform
-/// does, quirks included. It lives in memory: when it ends, it forgets. Codes: demo-NAME-ANYTHING logs in as NAME, each
-/// once; err-40029 and other numbers, slow-1000-NAME, http-500, garbage, hang and cut fail in their way; POST /_sim/code
-/// {"appid","name"} mints one that lives five minutes. docs/SIMULATOR.md has all routes.
+/// Answers logins, session checks and requests for access tokens, phone numbers and encrypted data as the platform does,
+/// quirks included. It keeps everything in memory until it ends. Codes: demo-NAME-ANYTHING logs NAME in, each code once;
+/// err-40029 and other numbers, slow-1000-NAME, http-500, garbage, hang and cut simulate failures; POST /_sim/code
+/// {"appid","name"} creates a code that is valid for five minutes. All routes: docs/SIMULATOR.md.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     /// Address, IP:PORT or localhost:PORT; port 0 picks a free one

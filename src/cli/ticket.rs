@@ -17,7 +17,7 @@ use super::keys::owner::{self, Access};
 use super::report::{self, WithHint};
 use super::text;
 
-/// Look into tickets
+/// Inspect tickets
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Inspect(Inspect),
@@ -31,21 +31,21 @@ impl Command {
     }
 }
 
-/// Show what a ticket says of itself and, with its keys, what is inside
+/// Show the header of a ticket and, with its keys, the claims inside
 ///
-/// Without keys: version, kid, app tag and size, none of it proven. With --keys and --appid: the claims, also of an
-/// expired ticket. What is secret stays inside.
+/// Without keys: version, kid, app tag and size, all unverified. With --keys and --appid: the claims, even of an expired
+/// ticket. The session_key is never shown.
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
     /// The ticket, or - to read it from standard input
     ticket: String,
-    /// Keys directory, to look inside
+    /// Keys directory, to open the ticket
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, requires = "appid")]
     keys: Option<PathBuf>,
     /// The app that the ticket is for
     #[arg(long, requires = "keys")]
     appid: Option<String>,
-    /// Accept key files that their group can read
+    /// Accept key files that are readable by their group
     #[arg(long)]
     allow_group_read: bool,
     /// Print JSON

@@ -19,16 +19,16 @@ const KEPT_S: u64 = 3600;
 const NOT_CUT_OFF: &str = "NOT CUT OFF";
 const NOTHING_REMOVED: &str = "NOTHING REMOVED";
 
-/// Cut somebody off: everybody, an app, one of its users, or one login
+/// Add a cut-off for everybody, an app, one of its users, or one login
 ///
-/// Works in a directory that is otherwise broken.
+/// Works even if the rest of the directory is faulty.
 #[derive(Args, Debug)]
 pub(crate) struct Add {
     #[command(flatten)]
     keys: KeysOptions,
     #[command(flatten)]
     who: WhoOptions,
-    /// Refuse logins before this time, RFC 3339 [default: in a minute, for clocks that are ahead]
+    /// Refuse logins before this time, RFC 3339 [default: in one minute, because clocks may be ahead]
     #[arg(long, value_name = "TIME", value_parser = parse_before, conflicts_with = "login_id")]
     before: Option<UnixSeconds>,
     #[command(flatten)]
@@ -55,17 +55,17 @@ impl Add {
     }
 }
 
-/// Take cut-offs back
+/// Remove cut-offs
 ///
-/// Removes every cut-off of exactly those who are named, whenever they logged in: `--appid` alone removes those of the
-/// app, and leaves those of its users.
+/// Removes every cut-off of exactly this scope, whatever its time: `--appid` alone removes those of the app and keeps those
+/// of its users.
 #[derive(Args, Debug)]
 pub(crate) struct Remove {
     #[command(flatten)]
     keys: KeysOptions,
     #[command(flatten)]
     who: WhoOptions,
-    /// Only the one of logins before this time, as `cutoff list` shows it [default: whatever the time]
+    /// Only the cut-off with this time, as `cutoff list` shows it [default: any time]
     #[arg(long, value_name = "TIME", value_parser = parse_before, conflicts_with = "login_id")]
     before: Option<UnixSeconds>,
     #[command(flatten)]
@@ -99,9 +99,9 @@ impl Remove {
     }
 }
 
-/// Remove cut-offs that can refuse nothing any more
+/// Remove cut-offs that no longer have an effect
 ///
-/// One goes when it is older than the longest ticket that any key seals, and an hour.
+/// A cut-off is removed once it is older than the longest ticket that any key seals, plus one hour.
 #[derive(Args, Debug)]
 pub(crate) struct Prune {
     #[command(flatten)]

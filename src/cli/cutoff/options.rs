@@ -11,16 +11,16 @@ use clap::Args;
 #[derive(Args, Debug)]
 #[group(required = true, multiple = true)]
 pub(super) struct WhoOptions {
-    /// Everybody
+    /// All users of all apps
     #[arg(long, conflicts_with_all = ["appid", "openid", "login_id"])]
     all: bool,
-    /// Everybody at this app
+    /// All users of this app
     #[arg(long, conflicts_with = "login_id")]
     appid: Option<AppIdArgument>,
-    /// One user of the app
+    /// This user of the app
     #[arg(long, requires = "appid", value_parser = parse_openid)]
     openid: Option<String>,
-    /// One login and all its renewals
+    /// This login and all its renewals
     #[arg(long, value_parser = parse_login_id)]
     login_id: Option<LoginId>,
 }

@@ -60,25 +60,25 @@ fn parse_life_s(text: &str) -> Result<u64, String> {
     parse_duration_s(text).and_then(|seconds| if seconds == 0 { Err("longer than 0".to_owned()) } else { Ok(seconds) })
 }
 
-/// Make the keys directory and its first keys, one for each use
+/// Create the keys directory and its first keys, one for each use
 ///
-/// The first keys seal at once: there is nothing to hand over from.
+/// The first keys become active at once, because there are no keys before them.
 #[derive(Args, Debug)]
 pub(crate) struct Init {
     #[command(flatten)]
     keys: KeysOptions,
-    /// Longest life of a ticket that the keys will seal
+    /// Longest lifetime of the tickets that the keys will seal
     #[arg(long, value_name = "DURATION", value_parser = parse_max_ttl_s, default_value = "1d")]
     max_ttl: u64,
-    /// How long the keys may seal, should nobody rotate them
+    /// How long the keys may seal if nobody rotates them
     #[arg(long, value_name = "DURATION", value_parser = parse_life_s, default_value = "90d")]
     life: u64,
     /// Algorithm of the key that signs JWTs
     #[arg(long, value_name = "ALG", value_parser = jwt_alg_parser(), default_value = "ES256")]
     jwt_alg: Alg,
-    /// Make the directory for this user, by name or number [default: who runs this]
+    /// Create the directory for this user, by name or number [default: the current user]
     ///
-    /// For a directory that is missing. Its parent has to be there, and only root may be able to write in it.
+    /// Only for a directory that does not exist. Its parent must exist, and be writable by root only.
     #[arg(long, value_name = "USER", value_parser = owner::parse_owner)]
     owner: Option<Owner>,
     #[command(flatten)]
@@ -153,27 +153,27 @@ fn make_failed(error: MakeError, directory: &Directory, owner: Owner) -> anyhow:
     report::with_hint(anyhow::Error::new(error).context(what), hint)
 }
 
-/// Add a key that takes over after a lead; nobody is logged out
+/// Add a key that takes over after a lead time; nobody is logged out
 ///
-/// Nothing but new files is written: the key that seals now loses its turn when the new one's begins, and opens what it
-/// has sealed for as long as that lives. Copy the directory to all replicas within the lead.
+/// Adds files and changes none. When the new key takes over, the current one stops sealing, but still opens its tickets
+/// until they expire. Copy the directory to all replicas within the lead time.
 #[derive(Args, Debug)]
 pub(crate) struct Rotate {
     #[command(flatten)]
     keys: KeysOptions,
-    /// Only this use [default: every use that has a key]
+    /// Only rotate keys of this use [default: every use that has a key]
     #[arg(long = "use", value_name = "USE", value_parser = key_use_parser())]
     key_use: Option<KeyUse>,
-    /// How long until the new key takes over [default: 15m, 1h for jwt]
+    /// Lead time until the new key takes over [default: 15m, 1h for jwt]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration_s)]
     lead: Option<u64>,
-    /// Take over at once, for emergencies; says what that breaks
+    /// Take over at once, for emergencies; prints what that breaks
     #[arg(long, conflicts_with = "lead")]
     now: bool,
-    /// Do nothing unless the newest key was made longer ago than this; for cron
+    /// Do nothing unless the newest key is older than this; for cron
     #[arg(long, value_name = "DURATION", value_parser = parse_duration_s)]
     if_older_than: Option<u64>,
-    /// Add a key even if one is waiting to take over
+    /// Add a key even if another one is pending
     #[arg(long)]
     force: bool,
     #[command(flatten)]

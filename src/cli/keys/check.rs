@@ -32,22 +32,22 @@ const LOOK_TAKES: Duration = Duration::from_secs(1);
 /// Between two questions to a replica that may be about to see a change.
 const LOOK_AGAIN: Duration = Duration::from_millis(300);
 
-/// Check the keys, and whether replicas hold the same ones; for cron and CI
+/// Check the keys, and whether replicas have the same ones; for cron and CI
 ///
-/// Exits 1 when somebody has to act: a file is not right, no key can seal, the last one is in the last fifth of its life,
-/// a gap lies ahead, a replica holds another ring for longer than it may take to see a change, or its clock is more than a
-/// minute off.
+/// Exits with 1 if somebody must act: a file is faulty, no key can seal, the last key is in the last fifth of its life, there
+/// will be a time without a key, a replica still has other keys after the time that it needs to see a change, or its clock
+/// is more than a minute off.
 #[derive(Args, Debug)]
 pub(crate) struct Check {
     #[command(flatten)]
     keys: KeysOptions,
-    /// Check against this server configuration, too: a ttl that the keys do not allow
+    /// Also check this server configuration: whether the keys allow its ttl
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
-    /// A running replica's address for operators, http://HOST:PORT; may be given several times
+    /// A running replica's address for operators, http://HOST:PORT; may be repeated
     #[arg(long = "replica", value_name = "URL", value_hint = ValueHint::Url)]
     replicas: Vec<Url>,
-    /// How long a replica may take to see a change [default: the configured poll or 5s, and a second]
+    /// How long a replica may take to see a change [default: keys_poll, or 5s, plus one second]
     #[arg(long, value_name = "DURATION", value_parser = text::parse_duration_s)]
     wait: Option<u64>,
     /// Print JSON

@@ -17,7 +17,7 @@ pub(crate) struct KeysOptions {
     /// Keys directory
     #[arg(long, value_name = "DIR", default_value = "keys", env = "AUTH_TICKET_KEYS_DIR", value_hint = ValueHint::DirPath)]
     keys: PathBuf,
-    /// Accept key files that their group can read
+    /// Accept key files that are readable by their group
     #[arg(long, env = "AUTH_TICKET_ALLOW_GROUP_READ")]
     allow_group_read: bool,
 }

@@ -14,13 +14,13 @@ use crate::cli::text;
 
 /// Delete the files of keys that have been dead for an hour
 ///
-/// A key is dead when nothing that it sealed can still be alive. The last key of a use and all revocations stay. A revoked
-/// key whose file says that it was made in the future goes as well: a clock was ahead.
+/// A key is dead once everything that it sealed has expired. The last key of each use and all revocations are kept. Revoked
+/// keys that were created in the future, by a clock that was ahead, are deleted as well.
 #[derive(Args, Debug)]
 pub(crate) struct Prune {
     #[command(flatten)]
     keys: KeysOptions,
-    /// Say what would be deleted, and delete nothing
+    /// Print what would be deleted, and delete nothing
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]

@@ -18,9 +18,9 @@ use crate::cli::text::parse_duration_s;
 
 const NOT_REVOKED: &str = "NOT REVOKED";
 
-/// Kill a key at once, with every ticket that it sealed
+/// Revoke a key and every ticket that it sealed, at once
 ///
-/// If it is the key that seals, or one that waits for its turn, a successor is added first. Works in a directory that is otherwise broken.
+/// If the key is active or pending, adds a successor first. Works even if the rest of the directory is faulty.
 #[derive(Args, Debug)]
 pub(crate) struct Revoke {
     /// The key's kid (a1b2c3d4), or its name (ticket-a1b2c3d4)
@@ -28,7 +28,7 @@ pub(crate) struct Revoke {
     key: KeyArgument,
     #[command(flatten)]
     keys: KeysOptions,
-    /// How long until the successor of a sealing key takes over
+    /// Lead time until the successor of an active key takes over
     #[arg(long, value_name = "DURATION", value_parser = parse_duration_s, default_value = "0s")]
     lead: u64,
     #[command(flatten)]

@@ -14,7 +14,7 @@ use super::owner::Access;
 use crate::cli::report;
 use crate::cli::text::{self, Table};
 
-/// List the keys: state, dates, what happens next
+/// List the keys with their states and dates, and what happens next
 #[derive(Args, Debug)]
 pub(crate) struct List {
     #[command(flatten)]
@@ -24,7 +24,7 @@ pub(crate) struct List {
     json: bool,
 }
 
-/// Tell everything that will happen to the keys if nobody touches them
+/// List everything that will happen to the keys if nobody changes them
 #[derive(Args, Debug)]
 pub(crate) struct Plan {
     #[command(flatten)]
