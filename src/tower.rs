@@ -78,9 +78,9 @@ use crate::ticket::{OpenError, Policy};
 
 /// Checks tickets against the keys of a directory. Cheap to clone; all clones share the keys.
 #[derive(Clone)]
-pub struct Verifier(Arc<Shared>);
+pub struct Verifier(Arc<VerifierInner>);
 
-struct Shared {
+struct VerifierInner {
     opener: Opener<KeyRing>,
     watched: AtomicBool,
     /// Whether the last ticket was refused because nobody looks at the keys.
@@ -96,7 +96,7 @@ const USUAL_POLL: Duration = Duration::from_secs(5);
 /// runs this, that its runtime has ended or that the disk hangs: it would not learn of a revocation.
 #[must_use = "without it the verifier refuses everything; spawn `watch.run(..)`"]
 pub struct Watch {
-    shared: Arc<Shared>,
+    shared: Arc<VerifierInner>,
     reloader: Option<Reloader>,
 }
 
@@ -125,7 +125,7 @@ impl Verifier {
         for file in &passed_over {
             tracing::warn!("{file}");
         }
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(VerifierInner {
             // A service seals nothing, so the life of new tickets is not its business.
             opener: Opener::new(ring, Policy { ttl_s: 0, max_session_s: max_session.as_secs() }, clock),
             watched: AtomicBool::new(true),
@@ -172,7 +172,7 @@ impl Verifier {
     }
 }
 
-impl Shared {
+impl VerifierInner {
     /// Whether revocations arrive: the keys are looked at, and were so lately. The change is logged, not each refusal.
     fn is_watched(&self) -> bool {
         let is_late = || matches!(self.opener.rescans().trouble(), Some(LookTrouble::Late { .. }));

@@ -36,19 +36,19 @@ impl TellOptions {
 pub(crate) struct Changes {
     #[serde(skip)]
     is_for_people: bool,
-    made: Vec<Made>,
-    revoked: Vec<Name>,
-    deleted: Vec<Name>,
-    would_delete: Vec<Name>,
+    made: Vec<MadeKey>,
+    revoked: Vec<ListedName>,
+    deleted: Vec<ListedName>,
+    would_delete: Vec<ListedName>,
     cut_off: Vec<Box<RawValue>>,
     removed: Vec<Box<RawValue>>,
 }
 
 /// A new key, in the words of `keys list --json`.
 #[derive(Debug, Serialize)]
-struct Made {
+struct MadeKey {
     #[serde(flatten)]
-    name: Name,
+    name: ListedName,
     alg: &'static str,
     created: String,
     seal_from: String,
@@ -57,13 +57,13 @@ struct Made {
 }
 
 #[derive(Debug, Serialize)]
-struct Name {
+struct ListedName {
     #[serde(rename = "use")]
     key_use: &'static str,
     kid: String,
 }
 
-impl Name {
+impl ListedName {
     fn of(name: KeyName) -> Self {
         Self { key_use: name.key_use.as_str(), kid: name.kid.to_string() }
     }
@@ -79,8 +79,8 @@ impl Changes {
 
     pub(crate) fn made(&mut self, key: &Key) {
         let spec = key.spec();
-        self.made.push(Made {
-            name: Name::of(key.name()),
+        self.made.push(MadeKey {
+            name: ListedName::of(key.name()),
             alg: spec.alg.as_str(),
             created: spec.created.to_string(),
             seal_from: spec.seal_from.to_string(),
@@ -90,15 +90,15 @@ impl Changes {
     }
 
     pub(crate) fn revoked(&mut self, name: KeyName) {
-        self.revoked.push(Name::of(name));
+        self.revoked.push(ListedName::of(name));
     }
 
     pub(crate) fn deleted(&mut self, name: KeyName) {
-        self.deleted.push(Name::of(name));
+        self.deleted.push(ListedName::of(name));
     }
 
     pub(crate) fn would_delete(&mut self, name: KeyName) {
-        self.would_delete.push(Name::of(name));
+        self.would_delete.push(ListedName::of(name));
     }
 
     pub(crate) fn cut_off(&mut self, cutoff: &Cutoff) {

@@ -6,7 +6,7 @@
 mod assemble;
 mod check;
 mod example;
-mod problem;
+mod mistake;
 mod reader;
 mod schema;
 mod secret;
@@ -29,7 +29,7 @@ use auth_ticket::platform::{Kind, PlatformOptions};
 use super::address::Address;
 use super::log::Format;
 pub(crate) use example::{example, settings};
-pub(crate) use problem::ConfigError;
+pub(crate) use mistake::ConfigError;
 use tree::Tree;
 
 /// What this process was started with, the program's name included.
@@ -103,7 +103,7 @@ impl Config {
         flags: Flags<'_>,
     ) -> Result<Self, ConfigError> {
         let file = path.display().to_string();
-        let text = source::load(path).map_err(|problem| ConfigError::new(&file, vec![problem]))?;
+        let text = source::load(path).map_err(|mistake| ConfigError::new(&file, vec![mistake]))?;
         Self::parse(&file, &text, env, flags)
     }
 
@@ -116,13 +116,13 @@ impl Config {
         env: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<(Address, Option<Address>), ConfigError> {
         let file = path.map_or_else(String::new, |path| path.display().to_string());
-        let failed = |problems| ConfigError::new(&file, problems);
-        let text = path.map(source::load).transpose().map_err(|problem| failed(vec![problem]))?.unwrap_or_default();
+        let failed = |mistakes| ConfigError::new(&file, mistakes);
+        let text = path.map(source::load).transpose().map_err(|mistake| failed(vec![mistake]))?.unwrap_or_default();
         let mut tree = Tree::parse(&text, env.into_iter().collect()).map_err(failed)?;
         tree.apply_variables();
-        tree.problems.clear();
+        tree.mistakes.clear();
         let addresses = tree.addresses();
-        if tree.problems.is_empty() { Ok(addresses) } else { Err(failed(tree.problems)) }
+        if tree.mistakes.is_empty() { Ok(addresses) } else { Err(failed(tree.mistakes)) }
     }
 
     /// As [`Self::load`], for a file whose text is known; `file` is what messages call it.
@@ -132,7 +132,7 @@ impl Config {
         env: impl IntoIterator<Item = (OsString, OsString)>,
         flags: Flags<'_>,
     ) -> Result<Self, ConfigError> {
-        let failed = |problems| ConfigError::new(file, problems);
+        let failed = |mistakes| ConfigError::new(file, mistakes);
         let mut tree = Tree::parse(text, env.into_iter().collect()).map_err(failed)?;
         tree.apply_variables();
         for (path, text) in flags {
@@ -141,7 +141,7 @@ impl Config {
             }
         }
         let config = tree.config(file);
-        if tree.problems.is_empty() { Ok(config) } else { Err(failed(tree.problems)) }
+        if tree.mistakes.is_empty() { Ok(config) } else { Err(failed(tree.mistakes)) }
     }
 }
 

@@ -22,7 +22,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::address::Address;
 use super::log::Format;
-use super::reload::Watch;
+use super::reload::ReloadTask;
 use super::{config, log, output, process, report, serve, simulator};
 
 const APPID: &str = "wx0123456789abcdef";
@@ -83,7 +83,7 @@ impl Demo {
         let welcome = welcome(address(&listener)?, address(&admin)?, &platform_url, keys.path());
         let simulated = Simulator::for_devtools(Arc::new(SystemClock)).router();
         servers.add(platform, &simulated.into(), &ConnectionCount::default());
-        tokio::spawn(Watch::new(Arc::clone(&state), reloader, KEYS_POLL)?.run());
+        tokio::spawn(ReloadTask::new(Arc::clone(&state), reloader, KEYS_POLL)?.run());
         let operators = http::admin_routes(Arc::clone(&state), Vec::new());
         servers.add(admin, &operators, &state.connection_count("operators"));
         let count = state.client_connections();

@@ -43,12 +43,12 @@ pub(crate) enum Format {
 
 /// Changes what is logged while the program runs.
 #[derive(Clone, Debug)]
-pub(crate) struct Control {
+pub(crate) struct LogHandle {
     filter: reload::Handle<Targets, Registry>,
     queue: Queue,
 }
 
-impl LogControl for Control {
+impl LogControl for LogHandle {
     fn prepare(&self, directives: &str) -> Option<LogChange> {
         let targets = parse(directives)?;
         let filter = self.filter.clone();
@@ -62,7 +62,7 @@ impl LogControl for Control {
 }
 
 /// Starts to log. `directives` is the value of `RUST_LOG`; `otherwise` holds where that is missing or empty.
-pub(crate) fn start(directives: Option<&str>, otherwise: LevelFilter, format: Format) -> anyhow::Result<Control> {
+pub(crate) fn start(directives: Option<&str>, otherwise: LevelFilter, format: Format) -> anyhow::Result<LogHandle> {
     let understood = directives.filter(|text| !text.is_empty()).map(parse);
     let is_understood = !matches!(understood, Some(None));
     let targets = understood.flatten().unwrap_or_else(|| with_always_logged(Targets::new().with_default(otherwise)));
@@ -90,7 +90,7 @@ pub(crate) fn start(directives: Option<&str>, otherwise: LevelFilter, format: Fo
     if !is_understood {
         tracing::warn!("RUST_LOG is not understood; write levels and targets, for example info or auth_ticket=debug");
     }
-    Ok(Control { filter: handle, queue })
+    Ok(LogHandle { filter: handle, queue })
 }
 
 /// Logs what was held back until now, since the process ends.

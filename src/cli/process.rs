@@ -39,14 +39,14 @@ pub(super) fn raise_descriptor_limit() -> anyhow::Result<Option<u64>> {
 
 /// How descriptors are shared out.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Shares {
+pub(super) struct Descriptors {
     /// Connections of clients.
     pub(super) clients: usize,
     /// Connections of operators.
     pub(super) operators: usize,
 }
 
-impl Shares {
+impl Descriptors {
     /// Of `available` descriptors, when `clients` connections are configured and `outbound` go to platforms and the owner's
     /// service at most.
     ///
@@ -78,7 +78,7 @@ impl Shares {
 /// # Errors
 /// There are too few.
 pub(super) fn fit(limits: ConnectionLimits) -> anyhow::Result<ConnectionLimits> {
-    let shares = Shares::of(raise_descriptor_limit()?, limits.max_connections, 0);
+    let shares = Descriptors::of(raise_descriptor_limit()?, limits.max_connections, 0);
     Ok(ConnectionLimits { max_connections: shares.clients, ..limits })
 }
 
@@ -98,8 +98,8 @@ mod tests {
             (Some(128), 10_000, 64, 48, 16),
             (Some(LEAST_DESCRIPTORS), 10_000, 64, 8, 8),
         ] {
-            let shares = Shares::of(available, configured, outbound);
-            assert_eq!(shares, Shares { clients, operators }, "{available:?} {configured} {outbound}");
+            let shares = Descriptors::of(available, configured, outbound);
+            assert_eq!(shares, Descriptors { clients, operators }, "{available:?} {configured} {outbound}");
             if let Some(available) = available {
                 assert!(shares.clients + shares.operators < usize::try_from(available).unwrap());
             }
@@ -108,11 +108,11 @@ mod tests {
 
     #[test]
     fn the_warning_names_both_numbers_and_what_to_do() {
-        let told = Shares::of(Some(1024), 10_000, 64).warning(10_000, Some(1024)).unwrap();
+        let told = Descriptors::of(Some(1024), 10_000, 64).warning(10_000, Some(1024)).unwrap();
         for part in ["10000", "1024", "800", "LimitNOFILE", "max_connections"] {
             assert!(told.contains(part), "{told}");
         }
-        assert_eq!(Shares::of(Some(1024), 800, 64).warning(800, Some(1024)), None);
-        assert_eq!(Shares::of(None, 800, 64).warning(800, None), None);
+        assert_eq!(Descriptors::of(Some(1024), 800, 64).warning(800, Some(1024)), None);
+        assert_eq!(Descriptors::of(None, 800, 64).warning(800, None), None);
     }
 }

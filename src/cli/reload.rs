@@ -11,14 +11,14 @@ use auth_ticket::keystore::{self, Reload, Reloader};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What looks at the directory while the server runs.
-pub(crate) struct Watch {
+pub(crate) struct ReloadTask {
     state: Arc<AppState>,
     reloader: Reloader,
     every: Duration,
     hangup: Signal,
 }
 
-impl Watch {
+impl ReloadTask {
     /// Begins to listen for SIGHUP, which would otherwise end the process.
     pub(crate) fn new(state: Arc<AppState>, reloader: Reloader, every: Duration) -> anyhow::Result<Self> {
         let hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;

@@ -24,10 +24,10 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::address::Address;
 use super::config::{self, AppOptions, Config};
-use super::log::Control;
+use super::log::LogHandle;
 use super::output::say;
-use super::process::{self, Shares};
-use super::reload::Watch;
+use super::process::{self, Descriptors};
+use super::reload::ReloadTask;
 use super::report::{self, WithHint};
 use super::{log, signals, text};
 
@@ -114,7 +114,7 @@ fn try_threads(count: usize) -> io::Result<()> {
     Ok(())
 }
 
-async fn serve(config: Config, log: Control) -> anyhow::Result<()> {
+async fn serve(config: Config, log: LogHandle) -> anyhow::Result<()> {
     let now = SystemClock.now();
     let outbound = config.apps.iter().map(|app| app.platform.max_concurrent);
     let outbound = outbound.chain(config.hook.iter().map(|hook| hook.max_concurrent)).fold(0, usize::saturating_add);
@@ -142,7 +142,7 @@ async fn serve(config: Config, log: Control) -> anyhow::Result<()> {
     let admin_listeners = config.admin_listen.map(|address| bind(address, "--admin-listen")).transpose()?;
     let mut servers = Servers::new(limits, &STOP_SIGNALS)?;
     // Before it is told that there is a server: a SIGHUP that nobody listens for would end it.
-    let watch = Watch::new(Arc::clone(&state), reloader, config.keys_poll)?;
+    let watch = ReloadTask::new(Arc::clone(&state), reloader, config.keys_poll)?;
     say(&format!("listening on {}", urls(&listeners)?));
     servers.add(listeners, &http::routes(Arc::clone(&state)), &state.client_connections());
     tokio::spawn(watch.run());
@@ -158,9 +158,9 @@ async fn serve(config: Config, log: Control) -> anyhow::Result<()> {
 }
 
 /// How many connections there may be. More than descriptors allow would keep operators out, and looks at the keys.
-fn share_descriptors(max_connections: usize, outbound: usize) -> anyhow::Result<Shares> {
+fn share_descriptors(max_connections: usize, outbound: usize) -> anyhow::Result<Descriptors> {
     let available = process::raise_descriptor_limit()?;
-    let shares = Shares::of(available, max_connections, outbound);
+    let shares = Descriptors::of(available, max_connections, outbound);
     if let Some(warning) = shares.warning(max_connections, available) {
         tracing::warn!("{warning}");
     }

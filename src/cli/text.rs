@@ -62,11 +62,11 @@ pub(crate) fn relative(at: UnixSeconds, now: UnixSeconds) -> String {
 
 /// Rows under aligned columns, two spaces apart, nothing after the last.
 #[derive(Debug)]
-pub(crate) struct Table {
+pub(crate) struct Columns {
     rows: Vec<Vec<String>>,
 }
 
-impl Table {
+impl Columns {
     /// A table with these headings.
     pub(crate) fn new(headings: &[&str]) -> Self {
         Self { rows: vec![headings.iter().map(ToString::to_string).collect()] }
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_and_lines_end_with_their_text() {
-        let mut table = Table::new(&["USE", "KID"]);
+        let mut table = Columns::new(&["USE", "KID"]);
         table.row(vec!["ticket".to_owned(), "a".to_owned()]);
         assert_eq!(table.render(), "USE     KID\nticket  a\n");
     }

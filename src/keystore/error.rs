@@ -57,7 +57,7 @@ pub enum LoadError {
         passed_over: usize,
     },
     /// The newest key or cut-off was made in what this clock takes for the future.
-    #[error("the clock says {now}, but {} was made at {created}: the clock is behind, or was ahead then", Made(path, *key))]
+    #[error("the clock says {now}, but {} was made at {created}: the clock is behind, or was ahead then", MadeIn(path, *key))]
     ClockBehind {
         /// The file.
         path: PathBuf,
@@ -114,9 +114,9 @@ pub(super) fn first_keys(directory: &Path) -> String {
 }
 
 /// A cut-off is one of several in its file, a key the only one.
-struct Made<'a>(&'a Path, Option<KeyName>);
+struct MadeIn<'a>(&'a Path, Option<KeyName>);
 
-impl fmt::Display for Made<'_> {
+impl fmt::Display for MadeIn<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.1.is_some() { "" } else { "a cut-off in " })?;
         write!(f, "{}", self.0.display())

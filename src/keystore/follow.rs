@@ -74,19 +74,19 @@ fn log(reload: &Reload) {
 /// Looks on a thread of its own: reading and deriving would hold up the requests of a shared one, and a thread that had to
 /// be started for each look could be refused when it matters.
 struct Looker {
-    shared: Arc<Shared>,
+    shared: Arc<LockedReloader>,
     /// `None` where no thread could be started.
     orders: Option<mpsc::Sender<oneshot::Sender<Option<Reload>>>>,
 }
 
-struct Shared {
+struct LockedReloader {
     reloader: Mutex<Reloader>,
     clock: Arc<dyn Clock>,
 }
 
 impl Looker {
     fn start(reloader: Reloader, clock: Arc<dyn Clock>) -> Self {
-        let shared = Arc::new(Shared { reloader: Mutex::new(reloader), clock });
+        let shared = Arc::new(LockedReloader { reloader: Mutex::new(reloader), clock });
         let (orders, taken) = mpsc::channel::<oneshot::Sender<Option<Reload>>>();
         let theirs = Arc::clone(&shared);
         // Ends when the last sender is dropped, and this with it.
@@ -116,7 +116,7 @@ impl Looker {
     }
 }
 
-impl Shared {
+impl LockedReloader {
     fn look(&self) -> Option<Reload> {
         let look = || self.reloader.lock().unwrap_or_else(PoisonError::into_inner).look(self.clock.now());
         catch_unwind(AssertUnwindSafe(look)).ok()

@@ -53,7 +53,7 @@ impl fmt::Display for PassedOver {
 }
 
 /// What a name in the directory stands for.
-enum Entry {
+enum FileKind {
     Key(KeyName),
     Revoked(KeyName),
     Cutoffs,
@@ -64,7 +64,7 @@ enum Entry {
     Other,
 }
 
-impl Entry {
+impl FileKind {
     fn of(name: &str) -> Self {
         if name.starts_with('.') {
             return Self::Other;
@@ -153,8 +153,8 @@ fn find(
         None => revocations.filter(|name| path.join(name).symlink_metadata().is_ok()).collect(),
     };
     names.sort();
-    let read = |name: &str, entry: &Entry| match (directory, entry) {
-        (Some(directory), Entry::Cutoffs) => read_entry(directory, name, entry, allow_group_read),
+    let read = |name: &str, entry: &FileKind| match (directory, entry) {
+        (Some(directory), FileKind::Cutoffs) => read_entry(directory, name, entry, allow_group_read),
         _ => (Some(Content::default()), None),
     };
     collect(path, names, read)
@@ -231,18 +231,18 @@ fn list_once(path: &Path, directory: &Handle, allow_group_read: bool) -> io::Res
 fn read_entry(
     directory: &Handle,
     name: &str,
-    entry: &Entry,
+    entry: &FileKind,
     allow_group_read: bool,
 ) -> (Option<Content>, Option<Problem>) {
     let demand = |max_len| Demand { max_len, allow_group_read };
     let read = match entry {
         // What is in a revocation does not count, and neither does what is in a file that is not one of ours.
-        Entry::Revoked(_) | Entry::Misnamed | Entry::Other => Ok((Content::default(), None)),
-        Entry::OfUnknownUse if name.ends_with(".revoked") => Ok((Content::default(), None)),
-        Entry::OfUnknownUse | Entry::Key(_) => {
+        FileKind::Revoked(_) | FileKind::Misnamed | FileKind::Other => Ok((Content::default(), None)),
+        FileKind::OfUnknownUse if name.ends_with(".revoked") => Ok((Content::default(), None)),
+        FileKind::OfUnknownUse | FileKind::Key(_) => {
             access::read_file(directory, name, demand(text::MAX_LEN)).map(|content| (content, None))
         }
-        Entry::Cutoffs => access::read_in_spite_of(directory, name, demand(MAX_CUTOFFS_LEN)),
+        FileKind::Cutoffs => access::read_in_spite_of(directory, name, demand(MAX_CUTOFFS_LEN)),
     };
     match read {
         Ok((content, problem)) => (Some(content), problem),
@@ -254,18 +254,18 @@ fn read_entry(
 fn collect(
     path: &Path,
     names: impl IntoIterator<Item = String>,
-    read: impl Fn(&str, &Entry) -> (Option<Content>, Option<Problem>),
+    read: impl Fn(&str, &FileKind) -> (Option<Content>, Option<Problem>),
 ) -> Listing {
     let mut files = Vec::new();
     let (mut fingerprint, mut digest) = (Sha256::new(), Sha256::new());
     for name in names {
-        let entry = Entry::of(&name);
-        if matches!(entry, Entry::Other) {
+        let entry = FileKind::of(&name);
+        if matches!(entry, FileKind::Other) {
             continue;
         }
         let (content, problem) = read(&name, &entry);
         let told = Sha256::digest(content.as_deref().map_or(&[][..], Vec::as_slice));
-        let counts = problem.is_none() && !matches!(entry, Entry::Misnamed);
+        let counts = problem.is_none() && !matches!(entry, FileKind::Misnamed);
         for sum in [&mut digest].into_iter().chain(counts.then_some(&mut fingerprint)) {
             sum.update(&name);
             sum.update([0]);
@@ -299,15 +299,17 @@ impl Listing {
 
 impl Scan {
     fn take_up(&mut self, name: &str, content: &[u8], now: UnixSeconds, ahead: &mut Ahead) -> Result<(), Problem> {
-        match Entry::of(name) {
-            Entry::Other => {}
-            Entry::Misnamed => self.pass_over(name, "it is not named like a key file, for example ticket-a1b2c3d4.key"),
-            Entry::OfUnknownUse => self.pass_over(name, "its use is unknown to this program"),
-            Entry::Revoked(key) => {
+        match FileKind::of(name) {
+            FileKind::Other => {}
+            FileKind::Misnamed => {
+                self.pass_over(name, "it is not named like a key file, for example ticket-a1b2c3d4.key")
+            }
+            FileKind::OfUnknownUse => self.pass_over(name, "its use is unknown to this program"),
+            FileKind::Revoked(key) => {
                 self.content.revoked.insert(key);
             }
-            Entry::Key(key) => self.take_key(key, content)?,
-            Entry::Cutoffs => {
+            FileKind::Key(key) => self.take_key(key, content)?,
+            FileKind::Cutoffs => {
                 let (cutoffs, fault) = Cutoffs::recover(content, now, ahead);
                 self.content.cutoffs = Some(Arc::new(cutoffs));
                 fault.map_or(Ok(()), Err)?;

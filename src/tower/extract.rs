@@ -16,7 +16,7 @@ use crate::ticket::Ticket;
 
 /// Says that a layer has looked for a ticket, whether or not there was one.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Passed;
+pub(super) struct Checked;
 
 /// Who sent the request, as a good ticket says. Cheap to clone; there is no `session_key` in it.
 ///
@@ -24,9 +24,9 @@ pub(super) struct Passed;
 /// `Option<AuthTicket>` is `None` there. Both answer 500 on a route that has no layer. Elsewhere it is among the request's
 /// extensions.
 #[derive(Clone)]
-pub struct AuthTicket(Arc<Told>);
+pub struct AuthTicket(Arc<TicketFacts>);
 
-struct Told {
+struct TicketFacts {
     app: AppId,
     openid: PlatformId,
     unionid: Option<PlatformId>,
@@ -41,7 +41,7 @@ struct Told {
 impl AuthTicket {
     pub(super) fn new(ticket: &Ticket) -> Self {
         let session = ticket.session();
-        Self(Arc::new(Told {
+        Self(Arc::new(TicketFacts {
             app: ticket.app().clone(),
             openid: session.openid,
             unionid: session.unionid,
@@ -134,7 +134,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for AuthTicket {
 
 #[expect(clippy::result_large_err, reason = "the framework wants the answer itself")]
 fn found(parts: &Parts) -> Result<Option<AuthTicket>, Response> {
-    if parts.extensions.get::<Passed>().is_none() {
+    if parts.extensions.get::<Checked>().is_none() {
         // Nobody has looked for a ticket, so that there is none means nothing.
         tracing::error!("a handler asks for a ticket on a route without a layer that checks tickets");
         return Err(answer::refusal(Refusal::NotSetUp, &parts.headers));

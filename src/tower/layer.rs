@@ -7,7 +7,7 @@ use ::http::{HeaderMap, Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::extract::{AuthTicket, Passed};
+use super::extract::{AuthTicket, Checked};
 use super::{Refusal, Verifier, answer};
 use crate::keyring::AppId;
 
@@ -86,7 +86,7 @@ where
             match checked {
                 Ok(ticket) => {
                     *request.headers_mut() = headers;
-                    request.extensions_mut().insert(Passed);
+                    request.extensions_mut().insert(Checked);
                     if let Some(ticket) = ticket {
                         request.extensions_mut().insert(ticket);
                     }

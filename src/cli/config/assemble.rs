@@ -8,13 +8,13 @@ use auth_ticket::keyring::AppId;
 use auth_ticket::platform::PlatformOptions;
 use auth_ticket::ticket::Policy;
 
-use super::problem::{Origin, Problem, quoted};
+use super::mistake::{Mistake, Origin, quoted};
 use super::reader::{Item, values};
 use super::tree::Tree;
 use super::{Address, AppOptions, Config, check};
 
 impl Tree {
-    /// Everything; it counts only if [`Tree::problems`] is empty then.
+    /// Everything; it counts only if [`Tree::mistakes`] is empty then.
     pub(super) fn config(&mut self, file: &str) -> Config {
         let (listen, admin_listen) = self.addresses();
         self.text("secret_files", check::secret_files);
@@ -279,6 +279,6 @@ impl Tree {
     }
 
     fn warn(&mut self, path: &str, message: &str) {
-        self.warnings.push(Problem::new(self.given_or_file(path), path, message));
+        self.warnings.push(Mistake::new(self.given_or_file(path), path, message));
     }
 }

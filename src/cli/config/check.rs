@@ -11,7 +11,7 @@ use auth_ticket::platform::{Kind, kind};
 use ipnet::IpNet;
 use url::{Host, Url};
 
-use super::problem::{nearest, quoted};
+use super::mistake::{nearest, quoted};
 use super::{Address, Format, Subject};
 
 /// The value of `secret_files` for files that every user may read.

@@ -1,13 +1,13 @@
 //! Reads values out of the tree: each has its type and its check, and every mistake is noted on the way.
 //!
 //! A value that is wrong is read as if it were left out, so that reading goes on and no mistake hides another;
-//! [`Tree::problems`] decides in the end.
+//! [`Tree::mistakes`] decides in the end.
 
 use std::fmt::Display;
 use std::time::Duration;
 
 use super::check;
-use super::problem::{Origin, Problem, quoted};
+use super::mistake::{Mistake, Origin, quoted};
 use super::schema;
 use super::setting::{ValueType, join};
 use super::tree::{Leaf, Tree, Value};
@@ -21,7 +21,7 @@ pub(super) struct Item<T> {
 
 impl Tree {
     pub(super) fn report(&mut self, origin: Origin, key: impl Into<String>, message: impl Into<String>) {
-        self.problems.push(Problem::new(origin, key, message));
+        self.mistakes.push(Mistake::new(origin, key, message));
     }
 
     /// The same where the value at `path` stands.
@@ -32,8 +32,8 @@ impl Tree {
     /// Whether a mistake is noted in the value at `path`.
     pub(super) fn is_wrong(&self, path: &str) -> bool {
         let rest_of =
-            |problem: &Problem| problem.key.strip_prefix(path).map(|rest| rest.is_empty() || rest.starts_with('['));
-        self.problems.iter().any(|problem| rest_of(problem) == Some(true))
+            |mistake: &Mistake| mistake.key.strip_prefix(path).map(|rest| rest.is_empty() || rest.starts_with('['));
+        self.mistakes.iter().any(|mistake| rest_of(mistake) == Some(true))
     }
 
     /// Where the value at `path` stands, if it was given.

@@ -9,7 +9,7 @@ use auth_ticket::secret::SecretText;
 use rustix::fs::{OFlags, StatVfsMountFlags, fstatvfs};
 
 use super::check::SHARED;
-use super::problem::Origin;
+use super::mistake::Origin;
 use super::schema::variable_name;
 use super::setting::join;
 use super::tree::Tree;

@@ -4,14 +4,14 @@ use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 
-use super::problem::{Origin, Problem};
+use super::mistake::{Mistake, Origin};
 
 /// The largest file that is read, in bytes.
 const MAX_LEN: u64 = 1 << 20;
 
 /// Reads the whole file.
-pub(super) fn load(path: &Path) -> Result<String, Problem> {
-    let whole = |message: String| Problem::new(Origin::File { line: 0 }, "", message);
+pub(super) fn load(path: &Path) -> Result<String, Mistake> {
+    let whole = |message: String| Mistake::new(Origin::File { line: 0 }, "", message);
     let unreadable = |error: std::io::Error| {
         whole(match error.kind() {
             ErrorKind::NotFound => {
@@ -31,6 +31,6 @@ pub(super) fn load(path: &Path) -> Result<String, Problem> {
         let good = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
         let line = good.filter(|byte| **byte == b'\n').count() + 1;
         let message = "the file is not UTF-8 from this line on; save it as UTF-8 text";
-        Problem::new(Origin::File { line }, "", message)
+        Mistake::new(Origin::File { line }, "", message)
     })
 }

@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::problem::{Origin, Problem, nearest, quoted};
+use super::mistake::{Mistake, Origin, nearest, quoted};
 use super::schema::{self, Variable};
 use super::setting::{Table, join};
 use super::table::TOP;
@@ -52,9 +52,9 @@ pub(super) struct Tree {
     pub(super) tables: BTreeMap<&'static str, Vec<Origin>>,
     /// Paths about which a mistake is reported already, so that nobody calls them missing.
     pub(super) refused: BTreeSet<String>,
-    pub(super) problems: Vec<Problem>,
+    pub(super) mistakes: Vec<Mistake>,
     /// What is allowed and yet deserves a word at start.
-    pub(super) warnings: Vec<Problem>,
+    pub(super) warnings: Vec<Mistake>,
     pub(super) env: Environment,
 }
 
@@ -63,11 +63,11 @@ impl Tree {
     ///
     /// # Errors
     /// The text is not TOML. A key that stands twice is a mistake like any other and hides none of the others.
-    pub(super) fn parse(source: &str, env: Environment) -> Result<Self, Vec<Problem>> {
+    pub(super) fn parse(source: &str, env: Environment) -> Result<Self, Vec<Mistake>> {
         let (table, errors) = DeTable::parse_recoverable(source);
         let lines = Lines(source);
         let mut only_twice = true;
-        let mut problems = Vec::new();
+        let mut mistakes = Vec::new();
         for error in errors {
             let span = error.span().unwrap_or_default();
             let (line, column) = lines.position(span.start);
@@ -78,16 +78,16 @@ impl Tree {
                 only_twice = false;
                 ("", format!("column {column}: {}; {SYNTAX_HINT}", error.message()))
             };
-            problems.push(Problem::new(Origin::File { line }, key, message));
+            mistakes.push(Mistake::new(Origin::File { line }, key, message));
         }
         if !only_twice {
-            return Err(problems);
+            return Err(mistakes);
         }
         let mut tree = Self {
             leaves: BTreeMap::new(),
             tables: BTreeMap::new(),
             refused: BTreeSet::new(),
-            problems,
+            mistakes,
             warnings: Vec::new(),
             env,
         };
@@ -119,7 +119,7 @@ impl Tree {
                     DeValue::Array(_) => format!("there is one such table; write [{name}], with single brackets"),
                     _ => format!("is {}; write [{name}] and its keys in the lines below", article(other)),
                 };
-                self.problems.push(Problem::new(origin, name, message));
+                self.mistakes.push(Mistake::new(origin, name, message));
             }
             (true, DeValue::Array(items)) => {
                 for (index, item) in items.iter().enumerate() {
@@ -137,7 +137,7 @@ impl Tree {
             (true, DeValue::Table(values)) => {
                 self.tables.entry(name).or_default().push(origin.clone());
                 let message = format!("there may be several; write [[{name}]], with double brackets");
-                self.problems.push(Problem::new(origin, name, message));
+                self.mistakes.push(Mistake::new(origin, name, message));
                 self.flatten(lines, &format!("{name}[0]"), table, values);
             }
             (true, other) => self.refuse_table(origin, name.to_owned(), name, article(other)),
@@ -146,7 +146,7 @@ impl Tree {
 
     fn refuse_table(&mut self, origin: Origin, path: String, name: &str, kind: &str) {
         let message = format!("is {kind}; write [[{name}]] and its keys in the lines below");
-        self.problems.push(Problem::new(origin, path.clone(), message));
+        self.mistakes.push(Mistake::new(origin, path.clone(), message));
         self.refused.insert(path);
     }
 
@@ -163,12 +163,12 @@ impl Tree {
         } else {
             format!("there is no such key; here are: {}", schema::names(table).collect::<Vec<_>>().join(", "))
         };
-        self.problems.push(Problem::new(origin, path, message));
+        self.mistakes.push(Mistake::new(origin, path, message));
     }
 
     fn refuse_literal_secret(&mut self, origin: Origin, table: &str, path: String) {
         let message = "never put the secret itself here; use secret_env or secret_file";
-        self.problems.push(Problem::new(origin, path, message));
+        self.mistakes.push(Mistake::new(origin, path, message));
         self.refused.insert(join(table, "secret"));
     }
 
@@ -184,10 +184,10 @@ impl Tree {
             let value = text.into_string().map_or(Value::Other("text that is not UTF-8"), Value::Words);
             let origin = Origin::Variable(name.to_string_lossy().into_owned());
             match name.to_str().map(schema::variable) {
-                None => self.problems.push(Problem::new(origin, "", "the name is not UTF-8; unset this variable")),
+                None => self.mistakes.push(Mistake::new(origin, "", "the name is not UTF-8; unset this variable")),
                 Some(None) => {
                     let message = unknown_variable(&name.to_string_lossy());
-                    self.problems.push(Problem::new(origin, "", message));
+                    self.mistakes.push(Mistake::new(origin, "", message));
                 }
                 Some(Some(Variable::Plain(path))) => {
                     self.leaves.insert(path, Leaf { origin, value });
@@ -208,7 +208,7 @@ impl Tree {
         let path = format!("{table}[{index}]");
         if index > tables.len() {
             let message = format!("there is no {path}; the next free number is {}", tables.len());
-            self.problems.push(Problem::new(leaf.origin, join(&path, name), message));
+            self.mistakes.push(Mistake::new(leaf.origin, join(&path, name), message));
             return;
         }
         if index == tables.len() {

@@ -50,7 +50,7 @@ impl Add {
                 .hint("a cut-off is about logins that have happened; leave --before out to refuse all of them");
         }
         let who = self.who.who(before);
-        let opened = Opened::open(&self.keys).context(NOT_CUT_OFF)?;
+        let opened = LockedList::open(&self.keys).context(NOT_CUT_OFF)?;
         opened.add(who, now, changes)
     }
 }
@@ -85,7 +85,7 @@ impl Remove {
             (None, Who::Openid(app, openid, _)) => who == Who::Openid(app, openid, UnixSeconds::default()),
             (_, theirs) => who == theirs,
         };
-        let opened = Opened::open(&self.keys).context(NOTHING_REMOVED)?;
+        let opened = LockedList::open(&self.keys).context(NOTHING_REMOVED)?;
         let gone = opened.remove(is_meant).context(NOTHING_REMOVED)?;
         if gone.is_empty() {
             return Err(anyhow!("there is no such cut-off"))
@@ -116,7 +116,7 @@ impl Prune {
     }
 
     fn remove(&self, changes: &mut Changes) -> anyhow::Result<()> {
-        let opened = Opened::open(&self.keys)?;
+        let opened = LockedList::open(&self.keys)?;
         let now = trusted_now(&opened.lock)?;
         let longest_s = longest_ticket_s(&opened.directory)?;
         let gone = opened.remove(|cutoff| cutoff.created.plus(longest_s).plus(KEPT_S) < now)?;
@@ -146,13 +146,13 @@ fn tell_removed(changes: &mut Changes, gone: &[Cutoff]) {
 }
 
 /// The list under the lock.
-struct Opened {
+struct LockedList {
     directory: Directory,
     lock: WriteLock,
     list: Result<Recovered, FileProblem>,
 }
 
-impl Opened {
+impl LockedList {
     fn open(keys: &KeysOptions) -> anyhow::Result<Self> {
         let directory = keys.open(Access::Write)?;
         let lock = directory.lock_within(LOCK_WAIT).map_err(report::write_failed)?;

@@ -11,7 +11,7 @@ use super::options::{MEND, describe, place, unreadable};
 use crate::cli::keys::options::KeysOptions;
 use crate::cli::keys::owner::Access;
 use crate::cli::report::WithHint;
-use crate::cli::text::{self, Table};
+use crate::cli::text::{self, Columns};
 
 /// List the cut-offs
 #[derive(Args, Debug)]
@@ -35,7 +35,7 @@ impl List {
             writeln!(out, "nobody is cut off")?;
         } else {
             let now = SystemClock.now();
-            let mut table = Table::new(&["MADE", "REFUSED"]);
+            let mut table = Columns::new(&["MADE", "REFUSED"]);
             for cutoff in &cutoffs {
                 table.row(vec![text::relative(cutoff.created, now), describe(&cutoff.who)]);
             }

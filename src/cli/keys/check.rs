@@ -15,7 +15,7 @@ use url::Url;
 use super::change::SAFE_LEAD_S;
 use super::options::KeysOptions;
 use super::owner::Access;
-use super::replica::{Told, clocks_differ};
+use super::replica::{Replica, clocks_differ};
 use crate::cli::config::{self, Config};
 use crate::cli::findings::{Findings, Level};
 use crate::cli::report::{self, WithHint};
@@ -214,7 +214,7 @@ async fn settle(
     replica: &Url,
     ring: Option<&KeyRing>,
     patience: Duration,
-) -> anyhow::Result<(Told, Option<String>)> {
+) -> anyhow::Result<(Replica, Option<String>)> {
     let mut told = ask(client, replica).await?;
     // At once: the clock is compared with ours as the answer comes.
     let mut clocks = told.clock().and_then(|theirs| clocks_differ(theirs, SystemClock.now()));
@@ -231,7 +231,7 @@ async fn settle(
     Ok((told, clocks))
 }
 
-async fn ask(client: &reqwest::Client, replica: &Url) -> anyhow::Result<Told> {
+async fn ask(client: &reqwest::Client, replica: &Url) -> anyhow::Result<Replica> {
     let url = replica.join("/keys").context("no URL of a replica")?;
     let broke_off = |error: reqwest::Error| {
         let what = if error.is_timeout() { "did not finish its answer in time" } else { "broke off its answer" };
@@ -248,8 +248,8 @@ async fn ask(client: &reqwest::Client, replica: &Url) -> anyhow::Result<Told> {
         }
         body.extend_from_slice(&piece);
     }
-    let told: Option<Told> = serde_json::from_slice(&body).ok();
-    told.filter(Told::is_printable).ok_or_else(|| anyhow!("answers something else than its keys"))
+    let told: Option<Replica> = serde_json::from_slice(&body).ok();
+    told.filter(Replica::is_printable).ok_or_else(|| anyhow!("answers something else than its keys"))
 }
 
 fn count(number: usize, thing: &str) -> String {

@@ -8,31 +8,31 @@ use serde::Deserialize;
 
 /// What a replica tells at `/keys`. Older versions tell less.
 #[derive(Deserialize)]
-pub(super) struct Told {
+pub(super) struct Replica {
     pub(super) version: String,
     pub(super) ticket_version: u8,
     pub(super) fingerprint: String,
     now: Option<String>,
     #[serde(default)]
-    keys: Vec<ToldKey>,
+    keys: Vec<ReplicaKey>,
     revoked: Option<Vec<String>>,
-    cutoffs: Option<ToldCutoffs>,
+    cutoffs: Option<ReplicaCutoffs>,
 }
 
 #[derive(Deserialize)]
-struct ToldKey {
+struct ReplicaKey {
     #[serde(rename = "use")]
     key_use: String,
     kid: String,
 }
 
 #[derive(Deserialize)]
-struct ToldCutoffs {
+struct ReplicaCutoffs {
     count: u64,
     digest: String,
 }
 
-impl Told {
+impl Replica {
     /// What is shown of it goes to a terminal, and it comes from whoever answers at the address.
     pub(super) fn is_printable(&self) -> bool {
         let is_plain = |text: &str| {
@@ -65,7 +65,7 @@ impl Told {
             list(&mut phrases, "has not revoked", here.revoked().difference(&theirs));
             list(&mut phrases, "has revoked what is not revoked here,", theirs.difference(here.revoked()));
         }
-        if let Some(ToldCutoffs { count, digest }) = &self.cutoffs
+        if let Some(ReplicaCutoffs { count, digest }) = &self.cutoffs
             && *digest != hex::encode(here.cutoffs().digest())
         {
             phrases.push(format!("has other cut-offs, {count}, and here are {}", here.cutoffs().count()));
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn an_older_version_tells_less_and_what_is_made_up_is_not_shown() {
         let text = r#"{"version":"0.1","ticket_version":1,"fingerprint":"00","keys":[{"use":"\u001b[2J","kid":"x"}]}"#;
-        let told: Told = serde_json::from_str(text).unwrap();
+        let told: Replica = serde_json::from_str(text).unwrap();
         let here = KeyRing::new(auth_ticket::keyring::RingContent::default(), []).unwrap();
         assert_eq!(told.differences(&here), ["the files differ in what names and dates do not show"]);
         assert!(!told.is_like(Some(&here)) && !told.is_like(None) && told.clock().is_none());

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::options::KeysOptions;
 use super::owner::Access;
 use crate::cli::report;
-use crate::cli::text::{self, Table};
+use crate::cli::text::{self, Columns};
 
 /// List the keys with their states and dates, and what happens next
 #[derive(Args, Debug)]
@@ -63,7 +63,7 @@ impl Plan {
 }
 
 fn write_list(out: &mut impl Write, ring: &KeyRing, passed_over: &[PassedOver], now: UnixSeconds) -> io::Result<()> {
-    let mut table = Table::new(&["USE", "KID", "STATE", "SEALS FROM", "SEALS UNTIL", "OPENS UNTIL", "MAX TTL"]);
+    let mut table = Columns::new(&["USE", "KID", "STATE", "SEALS FROM", "SEALS UNTIL", "OPENS UNTIL", "MAX TTL"]);
     for ring_key in ring.keys() {
         let spec = ring_key.key().spec();
         let state = ring_key.state(now);
@@ -100,7 +100,7 @@ fn write_list(out: &mut impl Write, ring: &KeyRing, passed_over: &[PassedOver], 
 }
 
 fn write_plan(out: &mut impl Write, ring: &KeyRing, now: UnixSeconds) -> io::Result<()> {
-    let mut table = Table::new(&["WHEN", "UTC", "WHAT HAPPENS"]);
+    let mut table = Columns::new(&["WHEN", "UTC", "WHAT HAPPENS"]);
     for key_use in KeyUse::ALL {
         if ring.keys_of(key_use).next().is_some() {
             let sealing = ring.sealing_key(key_use, now).map_or_else(
@@ -172,17 +172,17 @@ fn worry(concern: &Concern, now: UnixSeconds) -> String {
 struct Listed<'a> {
     #[serde(flatten)]
     ring: RingView,
-    passed_over: Vec<Passed<'a>>,
+    passed_over: Vec<PassedFile<'a>>,
 }
 
 #[derive(Serialize)]
-struct Passed<'a> {
+struct PassedFile<'a> {
     file: &'a str,
     why: &'a str,
 }
 
 fn list_json(ring: &KeyRing, passed_over: &[PassedOver], now: UnixSeconds) -> anyhow::Result<String> {
-    let passed_over = passed_over.iter().map(|file| Passed { file: &file.file, why: &file.why }).collect();
+    let passed_over = passed_over.iter().map(|file| PassedFile { file: &file.file, why: &file.why }).collect();
     Ok(serde_json::to_string(&Listed { ring: ring.view(now), passed_over })?)
 }
 

@@ -36,7 +36,7 @@ pub(super) struct Summary {
 /// The lines of the last second, and the floods that go on.
 #[derive(Debug, Default)]
 pub(super) struct Floods {
-    lines: HashMap<Line, Count>,
+    lines: HashMap<Line, LineCount>,
     /// For lines that `lines` has no room for; as many as the program has places that log.
     places: HashMap<Identifier, Place>,
 }
@@ -45,11 +45,11 @@ pub(super) struct Floods {
 struct Place {
     /// The first of its lines.
     example: String,
-    count: Count,
+    count: LineCount,
 }
 
 #[derive(Debug)]
-struct Count {
+struct LineCount {
     level: Level,
     /// The first line of this second or, while lines are held back, of this flood.
     since: UnixSeconds,
@@ -57,7 +57,7 @@ struct Count {
     held_back: u64,
 }
 
-impl Count {
+impl LineCount {
     const fn new(level: Level, now: UnixSeconds) -> Self {
         Self { level, since: now, written: 0, held_back: 0 }
     }
@@ -98,11 +98,11 @@ impl Floods {
             self.forget(now);
         }
         if self.lines.len() < MOST_LINES || self.lines.contains_key(&line) {
-            return self.lines.entry(line).or_insert_with(|| Count::new(level, now)).admit(now);
+            return self.lines.entry(line).or_insert_with(|| LineCount::new(level, now)).admit(now);
         }
         let Line { callsite, text } = line;
         let place = self.places.entry(callsite);
-        place.or_insert_with(|| Place { example: text, count: Count::new(level, now) }).count.admit(now)
+        place.or_insert_with(|| Place { example: text, count: LineCount::new(level, now) }).count.admit(now)
     }
 
     /// The floods to tell of now.

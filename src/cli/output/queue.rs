@@ -28,11 +28,11 @@ pub(super) enum Stream {
 
 /// Takes lines without ever waiting. Clones share one queue.
 #[derive(Clone, Debug)]
-pub(crate) struct Queue(Arc<Shared>);
+pub(crate) struct Queue(Arc<QueueInner>);
 
 #[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
+struct QueueInner {
+    state: Mutex<Backlog>,
     /// A line has come.
     filled: Condvar,
     /// Nothing is left to write.
@@ -43,7 +43,7 @@ struct Shared {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Backlog {
     waiting: Vec<u8>,
     /// The thread has a batch in hand, or talks about what was dropped.
     busy: bool,
@@ -53,7 +53,7 @@ struct State {
     fails: bool,
 }
 
-impl State {
+impl Backlog {
     fn has_work(&self) -> bool {
         !self.waiting.is_empty() || (self.untold > 0 && !self.fails)
     }
@@ -71,7 +71,7 @@ impl Queue {
     }
 
     fn new(capacity: usize) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(QueueInner {
             state: Mutex::default(),
             filled: Condvar::new(),
             idle: Condvar::new(),
@@ -100,7 +100,7 @@ impl Queue {
     /// Waits until all lines are written, for two seconds at most.
     pub(super) fn flush(&self) {
         let Self(shared) = self;
-        let unfinished = |state: &mut State| state.busy || state.has_work();
+        let unfinished = |state: &mut Backlog| state.busy || state.has_work();
         drop(shared.idle.wait_timeout_while(shared.lock(), FLUSH_TIMEOUT, unfinished));
     }
 }
@@ -117,12 +117,12 @@ impl io::Write for &Queue {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl QueueInner {
+    fn lock(&self) -> MutexGuard<'_, Backlog> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn drop_lines(&self, state: &mut State, lines: &[u8]) {
+    fn drop_lines(&self, state: &mut Backlog, lines: &[u8]) {
         let count = lines.split(|byte| *byte == b'\n').skip(1).count() as u64;
         state.untold += count;
         self.dropped.fetch_add(count, Ordering::Relaxed);
@@ -159,7 +159,7 @@ impl Shared {
         if !state.has_work() {
             state.busy = false;
             self.idle.notify_all();
-            let nothing = |state: &mut State| !state.has_work();
+            let nothing = |state: &mut Backlog| !state.has_work();
             (state, _) = self.filled.wait_timeout_while(state, TICK, nothing).unwrap_or_else(PoisonError::into_inner);
         }
         state.busy = true;

@@ -30,7 +30,7 @@ impl Origin {
 
 /// One mistake. Its texts never hold a secret's value.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Problem {
+pub(crate) struct Mistake {
     /// Where it stands.
     pub(crate) origin: Origin,
     /// The key's full path, `app[1].secret_env`; empty when it is about no key.
@@ -39,7 +39,7 @@ pub(crate) struct Problem {
     pub(crate) message: String,
 }
 
-impl Problem {
+impl Mistake {
     pub(super) fn new(origin: Origin, key: impl Into<String>, message: impl Into<String>) -> Self {
         Self { origin, key: key.into(), message: message.into() }
     }
@@ -57,26 +57,26 @@ pub(crate) struct ConfigError {
     /// The file as the user named it.
     pub(crate) file: String,
     /// At least one mistake: the file's by line, then variables by name, then flags by name.
-    pub(crate) problems: Vec<Problem>,
+    pub(crate) mistakes: Vec<Mistake>,
 }
 
 impl ConfigError {
-    pub(super) fn new(file: &str, mut problems: Vec<Problem>) -> Self {
-        problems.sort_by(|a, b| a.origin.cmp(&b.origin));
-        Self { file: file.to_owned(), problems }
+    pub(super) fn new(file: &str, mut mistakes: Vec<Mistake>) -> Self {
+        mistakes.sort_by(|a, b| a.origin.cmp(&b.origin));
+        Self { file: file.to_owned(), mistakes }
     }
 
     /// One line for each mistake.
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
-        self.problems.iter().map(|problem| problem.line(&self.file))
+        self.mistakes.iter().map(|mistake| mistake.line(&self.file))
     }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let in_file = self.problems.iter().any(|problem| matches!(problem.origin, Origin::File { .. }));
+        let in_file = self.mistakes.iter().any(|mistake| matches!(mistake.origin, Origin::File { .. }));
         let subject = if in_file { &self.file } else { "the configuration" };
-        match self.problems.len() {
+        match self.mistakes.len() {
             1 => write!(f, "{subject} has 1 mistake")?,
             many => write!(f, "{subject} has {many} mistakes")?,
         }
