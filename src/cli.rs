@@ -16,6 +16,7 @@ mod process;
 mod reload;
 mod report;
 mod serve;
+mod servers;
 mod signals;
 mod simulator;
 mod text;

@@ -54,6 +54,12 @@ impl UnixSeconds {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// Seconds between the two, whichever is earlier.
+    #[must_use]
+    pub const fn apart(self, other: Self) -> u64 {
+        self.0.abs_diff(other.0)
+    }
+
     /// Parses `2026-11-22T21:00:00Z` and no other spelling of it.
     #[must_use]
     pub fn parse_rfc3339(text: &str) -> Option<Self> {

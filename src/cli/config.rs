@@ -21,8 +21,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context;
 use auth_ticket::hook::HookOptions;
-use auth_ticket::http::{ConnectionLimits, Service, Settings, Subject};
+use auth_ticket::http::{App, ConnectionLimits, Service, Settings, Subject};
 use auth_ticket::keyring::AppId;
 use auth_ticket::platform::{Kind, PlatformOptions};
 
@@ -31,6 +32,9 @@ use super::log::Format;
 pub(crate) use example::{example, settings};
 pub(crate) use mistake::ConfigError;
 use tree::Tree;
+
+/// What to do about a configuration that is not right.
+pub(crate) const HINT: &str = "see every setting and its default: auth-ticket serve --print-example-config";
 
 /// What this process was started with, the program's name included.
 pub(crate) fn command_line() -> Vec<OsString> {
@@ -86,6 +90,18 @@ pub(crate) struct AppOptions {
     pub(crate) subject: Subject,
     /// What the platform is set up from, `[upstream]` included.
     pub(crate) platform: PlatformOptions,
+}
+
+impl AppOptions {
+    /// The app with its platform, ready to be asked.
+    ///
+    /// # Errors
+    /// The platform cannot be set up.
+    pub(crate) fn build(self) -> anyhow::Result<App> {
+        let Self { id, kind, subject, platform } = self;
+        let platform = (kind.build)(platform).with_context(|| format!("cannot set up the platform of app {id}"))?;
+        Ok(App { id, platform, subject })
+    }
 }
 
 /// Settings that have a flag, with what the user wrote there; they win over everything else.

@@ -23,7 +23,7 @@ use tracing_subscriber::filter::LevelFilter;
 use super::address::Address;
 use super::log::Format;
 use super::reload::ReloadTask;
-use super::{config, log, output, process, report, serve, simulator};
+use super::{config, log, output, process, report, servers, simulator};
 
 const APPID: &str = "wx0123456789abcdef";
 /// A closed terminal ends it, too, and with it the keys.
@@ -48,21 +48,22 @@ impl Demo {
         let directives = config::log_directives().filter(|directives| !directives.is_empty());
         let directives = directives.as_deref().unwrap_or("warn,auth_ticket::requests=debug");
         log::start(Some(directives), LevelFilter::WARN, Format::Text)?;
-        serve::server_runtime(0)?.block_on(self.serve())
+        servers::server_runtime(0)?.block_on(self.serve())
     }
 
     async fn serve(self) -> anyhow::Result<()> {
         // Before there are keys, so that a signal cannot end the process and leave them behind.
-        let mut servers = serve::Servers::new(process::fit(simulator::LIMITS)?, &STOP_SIGNALS)?;
+        let limits = process::fit(simulator::LIMITS)?;
+        let mut running = servers::Servers::new(&STOP_SIGNALS)?;
         // Deletes the keys when the demo ends.
         let keys =
             tempfile::Builder::new().prefix("auth-ticket-demo-").tempdir().context("cannot make throw-away keys")?;
         let directory = Directory::new(keys.path(), false);
         make_key(&directory)?;
 
-        let listener = serve::bind(self.listen, "--listen")?;
-        let admin = serve::bind(FREE_PORT, "--listen")?;
-        let platform = serve::bind(FREE_PORT, "--listen")?;
+        let listener = servers::bind(self.listen, "--listen")?;
+        let admin = servers::bind(FREE_PORT, "--listen")?;
+        let platform = servers::bind(FREE_PORT, "--listen")?;
         let platform_url = format!("http://{}", address(&platform)?);
 
         let now = SystemClock.now();
@@ -82,14 +83,14 @@ impl Demo {
 
         let welcome = welcome(address(&listener)?, address(&admin)?, &platform_url, keys.path());
         let simulated = Simulator::for_devtools(Arc::new(SystemClock)).router();
-        servers.add(platform, &simulated.into(), &ConnectionCount::default());
+        running.add(limits, platform, &simulated.into(), &ConnectionCount::default());
         tokio::spawn(ReloadTask::new(Arc::clone(&state), reloader, KEYS_POLL)?.run());
         let operators = http::admin_routes(Arc::clone(&state), Vec::new());
-        servers.add(admin, &operators, &state.connection_count("operators"));
+        running.add(limits, admin, &operators, &state.connection_count("operators"));
         let count = state.client_connections();
-        servers.add(listener, &http::routes(state), &count);
+        running.add(limits, listener, &http::routes(state), &count);
         output::say(&welcome);
-        servers.run().await;
+        running.run().await;
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use auth_ticket::clock::{Clock, LEEWAY_S, SystemClock, UnixSeconds};
-use auth_ticket::hook::{CallError, HookOptions};
+use auth_ticket::hook::{CallError, Hook, HookOptions};
 use auth_ticket::http::App;
 use auth_ticket::keystore::Directory;
 use auth_ticket::platform::{Code, PlatformError, Unreachable};
@@ -18,8 +18,7 @@ use super::config::{self, Config};
 use super::findings::{Findings, Level};
 use super::keys::check::check_opened;
 use super::keys::owner::{self, Access};
-use super::report::WithHint;
-use super::serve;
+use super::servers;
 
 /// A code that no platform ever handed out: a platform that says so knows the app and its secret.
 const NO_CODE: &str = "auth-ticket-doctor";
@@ -42,16 +41,8 @@ pub(crate) struct Doctor {
 impl Doctor {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let mut findings = Findings::default();
-        let mut config = match Config::load(&self.config, config::environment(), &[]) {
-            Ok(config) => config,
-            // Whoever asked for JSON gets it, whatever is wrong.
-            Err(error) if self.json => {
-                findings.mistakes(&error);
-                return findings.conclude(true);
-            }
-            Err(error) => {
-                return Err(error).hint("see every setting and its default: auth-ticket serve --print-example-config");
-            }
+        let Some(mut config) = findings.load_config(&self.config, self.json)? else {
+            return findings.conclude(true);
         };
         findings.ok("config", format!("{} is right, and its secrets are there", self.config.display()));
         for warning in &config.warnings {
@@ -59,12 +50,12 @@ impl Doctor {
         }
         self.check_keys(&mut findings, &config);
         let apps = std::mem::take(&mut config.apps);
-        serve::runtime(0)?.block_on(async {
+        servers::runtime(0)?.block_on(async {
             for app in apps {
                 let base_url = app.platform.base_url.as_ref().map_or(app.kind.default_base_url, Url::as_str);
                 let subject = format!("app {}", app.id);
                 check_clock(&mut findings, &subject, base_url).await;
-                match serve::make_app(app) {
+                match app.build() {
                     Ok(app) => check_platform(&mut findings, &subject, &app).await,
                     Err(error) => findings.add(Level::Fail, subject, format!("{error:#}"), None),
                 }
@@ -109,9 +100,9 @@ impl Doctor {
 async fn check_hook(findings: &mut Findings, options: HookOptions) {
     let host = options.url.host_str().unwrap_or_default().to_owned();
     let subject = "claims.url";
-    let hook = match serve::make_hook(options) {
+    let hook = match Hook::new(options) {
         Ok(hook) => hook,
-        Err(error) => return findings.add(Level::Fail, subject, format!("{error:#}"), None),
+        Err(error) => return findings.add(Level::Fail, subject, format!("cannot set up claims.url: {error}"), None),
     };
     match hook.reach().await {
         Ok(()) => findings.ok(subject, format!("{host} answers")),
@@ -137,7 +128,7 @@ async fn check_clock(findings: &mut Findings, subject: &str, base_url: &str) {
     let date = response.headers().get(reqwest::header::DATE).and_then(|value| value.to_str().ok());
     let Some(theirs) = date.and_then(UnixSeconds::parse_http_date) else { return };
     let ours = SystemClock.now();
-    let apart_s = ours.since(theirs).max(theirs.since(ours));
+    let apart_s = ours.apart(theirs);
     if apart_s > LEEWAY_S {
         let what = format!("this clock and the platform's are {apart_s} s apart");
         let remedy = Some(format!("set the clock (NTP); replicas may differ by {LEEWAY_S} s"));

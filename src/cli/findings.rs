@@ -1,11 +1,13 @@
 //! What a check found: one line each, with what to do about it; for people and, as JSON, for programs.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
-use super::config::ConfigError;
+use super::config::{self, Config};
+use super::report::WithHint;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize)]
@@ -50,11 +52,20 @@ impl Findings {
         self.add(Level::Ok, subject, what, None);
     }
 
-    /// A configuration that is not right: each of its mistakes fails.
-    pub(crate) fn mistakes(&mut self, error: &ConfigError) {
-        let remedy = Some("see every setting and its default: auth-ticket serve --print-example-config".to_owned());
-        for line in error.lines() {
-            self.add(Level::Fail, "config", line, remedy.clone());
+    /// The configuration at `path`. Whoever asked for JSON gets it, whatever is wrong: there each mistake is a finding.
+    ///
+    /// # Errors
+    /// The configuration is not right, and nobody asked for JSON.
+    pub(crate) fn load_config(&mut self, path: &Path, as_json: bool) -> anyhow::Result<Option<Config>> {
+        match Config::load(path, config::environment(), &[]) {
+            Ok(config) => Ok(Some(config)),
+            Err(error) if as_json => {
+                for line in error.lines() {
+                    self.add(Level::Fail, "config", line, Some(config::HINT.to_owned()));
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error).hint(config::HINT),
         }
     }
 

@@ -12,7 +12,7 @@ use url::Url;
 use super::address::Address;
 use super::config::{self, Config};
 use super::report::WithHint;
-use super::serve;
+use super::servers;
 
 /// For everything; containers give up after a few seconds, too.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -40,7 +40,7 @@ impl Healthcheck {
         let needs_none = urls.iter().all(|url| url.scheme() == "http");
         let client = if needs_none { client.tls_certs_only([]) } else { client };
         let client = client.build().context("cannot set up the HTTP client")?;
-        serve::runtime(1)?.block_on(ask(&client, &urls))
+        servers::runtime(1)?.block_on(ask(&client, &urls))
     }
 
     /// Where to ask, in this order.
@@ -49,8 +49,8 @@ impl Healthcheck {
             let is_bare = url.path() == "/" && url.query().is_none();
             return Ok(vec![if is_bare { url.join("/readyz")? } else { url.clone() }]);
         }
-        let (listen, admin_listen) = Config::addresses(self.config.as_deref(), config::environment())
-            .hint("see every setting and its default: auth-ticket serve --print-example-config")?;
+        let (listen, admin_listen) =
+            Config::addresses(self.config.as_deref(), config::environment()).hint(config::HINT)?;
         let sockets = admin_listen.into_iter().chain([listen]).flat_map(Address::reachable_here);
         let urls: Vec<Url> = sockets
             .filter(|socket| socket.port() != 0)

@@ -4,32 +4,26 @@ use std::hint::black_box;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::{self, available_parallelism};
 use std::time::Duration;
 
 use anyhow::Context;
 use auth_ticket::clock::{Clock, SystemClock, UnixSeconds};
-use auth_ticket::hook::{Hook, HookOptions};
-use auth_ticket::http::{self, App, AppState, ConnectionCount, ConnectionLimits, Routes, Settings};
+use auth_ticket::hook::Hook;
+use auth_ticket::http::{self, App, AppState, ConnectionLimits, Settings};
 use auth_ticket::keyring::{KeyRing, KeyUse};
 use auth_ticket::keystore::{Directory, Reloader};
 use clap::{Args, ValueHint};
-use nix::sys::signal::Signal;
-use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing_subscriber::filter::LevelFilter;
 
-use super::address::Address;
 use super::config::{self, AppOptions, Config};
 use super::log::LogHandle;
 use super::output::say;
 use super::process::{self, Descriptors};
 use super::reload::ReloadTask;
 use super::report::{self, WithHint};
-use super::{log, signals, text};
+use super::servers::{self, Servers};
+use super::{log, text};
 
 /// Run the login server
 ///
@@ -74,51 +68,20 @@ impl Serve {
             ("keys_dir", self.keys_dir),
             ("allow_group_read", self.allow_group_read.then(|| "true".to_owned())),
         ];
-        let config = Config::load(path, config::environment(), &flags)
-            .hint("see every setting and its default: auth-ticket serve --print-example-config")?;
+        let config = Config::load(path, config::environment(), &flags).hint(config::HINT)?;
         let log = log::start(config::log_directives().as_deref(), LevelFilter::INFO, config.log_format)?;
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        server_runtime(config.workers)?.block_on(serve(config, log))
+        servers::server_runtime(config.workers)?.block_on(serve(config, log))
     }
-}
-
-/// A runtime for [`Servers`], whose threads leave signals to the main thread.
-pub(crate) fn server_runtime(workers: usize) -> anyhow::Result<tokio::runtime::Runtime> {
-    // Before anything needs them, so that it is known what for.
-    process::raise_descriptor_limit()?;
-    signals::held(|| runtime(workers))
-}
-
-/// A runtime with so many threads; 0 is one for each processor.
-///
-/// Idle threads take work from busy ones. A runtime for each thread, whose connections stay with it, is measured beside that
-/// in `docs/PERFORMANCE.md`, section 8.
-pub(crate) fn runtime(workers: usize) -> anyhow::Result<tokio::runtime::Runtime> {
-    let threads = if workers == 0 { available_parallelism().map_or(1, usize::from) } else { workers };
-    try_threads(threads)
-        .with_context(|| format!("cannot start {threads} threads to answer requests"))
-        .hint("allow the process more threads (ulimit -u, TasksMax=), or set workers lower")?;
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(threads).thread_name("worker").enable_all().build().context("cannot start the runtime")
-}
-
-/// Starts so many threads at once and ends them: a runtime that gets fewer hangs for ever.
-fn try_threads(count: usize) -> io::Result<()> {
-    let started = (0..count).map(|_| thread::Builder::new().spawn(thread::park)).collect::<io::Result<Vec<_>>>()?;
-    for thread in started {
-        thread.thread().unpark();
-        let _ = thread.join();
-    }
-    Ok(())
 }
 
 async fn serve(config: Config, log: LogHandle) -> anyhow::Result<()> {
     let now = SystemClock.now();
     let outbound = config.apps.iter().map(|app| app.platform.max_concurrent);
     let outbound = outbound.chain(config.hook.iter().map(|hook| hook.max_concurrent)).fold(0, usize::saturating_add);
-    let apps: Vec<App> = config.apps.into_iter().map(make_app).collect::<Result<_, _>>()?;
+    let apps: Vec<App> = config.apps.into_iter().map(AppOptions::build).collect::<Result<_, _>>()?;
     let directory = Directory::new(&config.keys_dir, config.allow_group_read);
     let appids = apps.iter().map(|app| app.id.clone()).collect();
     let (reloader, ring, passed_over) = Reloader::start(directory, appids, now).map_err(report::load_failed)?;
@@ -126,7 +89,7 @@ async fn serve(config: Config, log: LogHandle) -> anyhow::Result<()> {
         tracing::warn!("{file}");
     }
     warn_of_ring(&ring, &config.settings, now);
-    let hook = config.hook.map(make_hook).transpose()?;
+    let hook = config.hook.map(Hook::new).transpose().context("cannot set up claims.url")?.map(Arc::new);
     if hook.is_some() {
         check_signing(&ring, now)?;
     }
@@ -138,19 +101,19 @@ async fn serve(config: Config, log: LogHandle) -> anyhow::Result<()> {
         .context("the JWT keys cannot be used")?;
     state.files_passed_over(passed_over.len());
     state.set_log(log);
-    let listeners = bind(config.listen, "--listen")?;
-    let admin_listeners = config.admin_listen.map(|address| bind(address, "--admin-listen")).transpose()?;
-    let mut servers = Servers::new(limits, &STOP_SIGNALS)?;
+    let listeners = servers::bind(config.listen, "--listen")?;
+    let admin_listeners = config.admin_listen.map(|address| servers::bind(address, "--admin-listen")).transpose()?;
+    let mut servers = Servers::new(&servers::STOP_SIGNALS)?;
     // Before it is told that there is a server: a SIGHUP that nobody listens for would end it.
     let watch = ReloadTask::new(Arc::clone(&state), reloader, config.keys_poll)?;
-    say(&format!("listening on {}", urls(&listeners)?));
-    servers.add(listeners, &http::routes(Arc::clone(&state)), &state.client_connections());
+    say(&format!("listening on {}", servers::urls(&listeners)?));
+    servers.add(limits, listeners, &http::routes(Arc::clone(&state)), &state.client_connections());
     tokio::spawn(watch.run());
     if let Some(listeners) = admin_listeners {
-        say(&format!("operators on {}", urls(&listeners)?));
+        say(&format!("operators on {}", servers::urls(&listeners)?));
         let count = state.connection_count("operators");
         let limits = ConnectionLimits { max_connections: shares.operators, ..limits };
-        servers.add_with(limits, listeners, &http::admin_routes(state, config.admin_hosts), &count);
+        servers.add(limits, listeners, &http::admin_routes(state, config.admin_hosts), &count);
     }
     tokio::spawn(give_memory_back());
     servers.run().await;
@@ -175,17 +138,6 @@ async fn give_memory_back() {
         sleep(Duration::from_secs(5)).await;
         drop(black_box(Vec::<u8>::with_capacity(PIECE_LEN)));
     }
-}
-
-/// An app with its platform, ready to be asked.
-pub(crate) fn make_app(options: AppOptions) -> anyhow::Result<App> {
-    let AppOptions { id, kind, subject, platform } = options;
-    let platform = (kind.build)(platform).with_context(|| format!("cannot set up the platform of app {id}"))?;
-    Ok(App { id, platform, subject })
-}
-
-pub(super) fn make_hook(options: HookOptions) -> anyhow::Result<Arc<Hook>> {
-    Ok(Arc::new(Hook::new(options).context("cannot set up claims.url")?))
 }
 
 /// Questions to the owner's service are signed. A key that no longer signs stops logins and renewals, but not the checks.
@@ -218,78 +170,5 @@ fn warn_of_ring(ring: &KeyRing, settings: &Settings, now: UnixSeconds) {
     };
     if ring.sealing_key(KeyUse::Jwt, now).is_none() {
         tracing::warn!("{signs_for} is set, but no jwt key can sign; see auth-ticket keys rotate --use jwt");
-    }
-}
-
-/// Binds `address`, which came from `flag` or the setting of that name.
-pub(crate) fn bind(address: Address, flag: &str) -> anyhow::Result<Vec<TcpListener>> {
-    address
-        .bind()
-        .with_context(|| format!("cannot listen on {address}"))
-        .hint(format!("choose another address with {flag}; port 0 picks a free one"))
-}
-
-/// Where `listeners` are, as a person writes it.
-pub(crate) fn urls(listeners: &[TcpListener]) -> anyhow::Result<String> {
-    let urls = listeners.iter().map(|listener| Ok(format!("http://{}", listener.local_addr()?)));
-    Ok(urls.collect::<anyhow::Result<Vec<_>>>()?.join(" and "))
-}
-
-/// What ends a server.
-pub(crate) const STOP_SIGNALS: [Signal; 2] = [Signal::SIGTERM, Signal::SIGINT];
-
-/// Servers that run side by side and end together, at the first signal.
-pub(crate) struct Servers {
-    limits: ConnectionLimits,
-    running: JoinSet<()>,
-    stop: watch::Sender<bool>,
-}
-
-impl Servers {
-    /// Begins to listen for `signals`, so that one that comes while others still start is not lost.
-    pub(crate) fn new(limits: ConnectionLimits, signals: &[Signal]) -> anyhow::Result<Self> {
-        let stop = watch::Sender::new(false);
-        // A signal that came in the middle of this would find nobody: no listener yet, and nothing that ends the process.
-        signals::held(|| {
-            for stops in signals {
-                let mut signal = signal(SignalKind::from_raw(*stops as i32)).context("cannot listen for signals")?;
-                let stop = stop.clone();
-                tokio::spawn(async move {
-                    signal.recv().await;
-                    stop.send_replace(true);
-                });
-            }
-            Ok(())
-        })?;
-        signals::ignore_user_signals()?;
-        Ok(Self { limits, running: JoinSet::new(), stop })
-    }
-
-    /// Starts to serve `routes` on `listeners`.
-    pub(crate) fn add(&mut self, listeners: Vec<TcpListener>, routes: &Routes, count: &ConnectionCount) {
-        self.add_with(self.limits, listeners, routes, count);
-    }
-
-    /// The same under other limits.
-    fn add_with(
-        &mut self,
-        limits: ConnectionLimits,
-        listeners: Vec<TcpListener>,
-        routes: &Routes,
-        count: &ConnectionCount,
-    ) {
-        for listener in listeners {
-            let stop = self.stop.subscribe();
-            self.running.spawn(http::serve(listener, routes.clone(), limits, count.clone(), stop));
-        }
-    }
-
-    /// Runs until a signal comes and all servers have finished.
-    pub(crate) async fn run(mut self) {
-        // It ends with an error only when every sender is gone, and `self` holds one.
-        let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
-        tracing::info!("stopping: no new connections, finishing what runs");
-        while self.running.join_next().await.is_some() {}
-        tracing::info!("stopped");
     }
 }

@@ -11,7 +11,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::address::Address;
 use super::log::Format;
-use super::{config, log, output, process, serve};
+use super::{config, log, output, process, servers};
 
 /// Run a simulator of WeChat's servers, for tests without a phone
 ///
@@ -37,13 +37,15 @@ pub(super) const LIMITS: ConnectionLimits = ConnectionLimits {
 impl Options {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         log::start(config::log_directives().as_deref(), LevelFilter::INFO, Format::Text)?;
-        serve::server_runtime(0)?.block_on(async {
-            let listeners = serve::bind(self.listen, "--listen")?;
-            let mut servers = serve::Servers::new(process::fit(LIMITS)?, &serve::STOP_SIGNALS)?;
-            let urls = serve::urls(&listeners)?;
+        servers::server_runtime(0)?.block_on(async {
+            let listeners = servers::bind(self.listen, "--listen")?;
+            let limits = process::fit(LIMITS)?;
+            let mut running = servers::Servers::new(&servers::STOP_SIGNALS)?;
+            let urls = servers::urls(&listeners)?;
             output::say(&format!("simulator on {urls} (in memory; use it as base_url of an app)"));
-            servers.add(listeners, &Simulator::new(Arc::new(SystemClock)).router().into(), &ConnectionCount::default());
-            servers.run().await;
+            let simulator = Simulator::new(Arc::new(SystemClock)).router();
+            running.add(limits, listeners, &simulator.into(), &ConnectionCount::default());
+            running.run().await;
             Ok(())
         })
     }

@@ -60,6 +60,11 @@ pub(crate) fn relative(at: UnixSeconds, now: UnixSeconds) -> String {
     }
 }
 
+/// `1 key`, `2 keys`.
+pub(crate) fn count(number: usize, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
 /// Rows under aligned columns, two spaces apart, nothing after the last.
 #[derive(Debug)]
 pub(crate) struct Columns {

@@ -8,8 +8,7 @@ use clap::Args;
 
 use super::options::{MEND, WhoOptions, describe, latest_before, parse_before, place, unreadable};
 use crate::cli::changes::{Changes, TellOptions, warn};
-use crate::cli::keys::options::{KeysOptions, LOCK_WAIT};
-use crate::cli::keys::owner::Access;
+use crate::cli::keys::options::KeysOptions;
 use crate::cli::keys::prune::{clocks_apart_s, trusted_now};
 use crate::cli::report::{self, WithHint};
 use crate::cli::text;
@@ -93,8 +92,7 @@ impl Remove {
                 .hint("see auth-ticket cutoff list");
         }
         tell_removed(changes, &gone);
-        let count = if gone.len() == 1 { "1 cut-off".to_owned() } else { format!("{} cut-offs", gone.len()) };
-        changes.say(&format!("removed {count}"));
+        changes.say(&format!("removed {}", text::count(gone.len(), "cut-off")));
         Ok(())
     }
 }
@@ -154,8 +152,7 @@ struct LockedList {
 
 impl LockedList {
     fn open(keys: &KeysOptions) -> anyhow::Result<Self> {
-        let directory = keys.open(Access::Write)?;
-        let lock = directory.lock_within(LOCK_WAIT).map_err(report::write_failed)?;
+        let (directory, lock) = keys.lock()?;
         let list = directory.recover_cutoffs().map(|(list, problem)| {
             if let Some(problem) = problem {
                 // The file that takes its place is as it should be.

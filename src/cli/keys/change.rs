@@ -186,8 +186,7 @@ impl Rotate {
     }
 
     fn add(&self, changes: &mut Changes) -> anyhow::Result<()> {
-        let directory = self.keys.open(Access::Write)?;
-        let lock = directory.lock_within(LOCK_WAIT).map_err(report::write_failed)?;
+        let (directory, lock) = self.keys.lock()?;
         let now = SystemClock.now();
         let (ring, passed_over) = directory.load_ring([], now).map_err(report::load_failed)?;
         for file in passed_over {

@@ -16,10 +16,9 @@ use super::change::SAFE_LEAD_S;
 use super::options::KeysOptions;
 use super::owner::Access;
 use super::replica::{Replica, clocks_differ};
-use crate::cli::config::{self, Config};
 use crate::cli::findings::{Findings, Level};
-use crate::cli::report::{self, WithHint};
-use crate::cli::{serve, text};
+use crate::cli::report;
+use crate::cli::{servers, text};
 
 /// For the whole of an answer.
 const REPLICA_TIMEOUT: Duration = Duration::from_secs(5);
@@ -58,23 +57,16 @@ pub(crate) struct Check {
 impl Check {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let mut findings = Findings::default();
-        let config = match self.config.as_deref().map(|path| Config::load(path, config::environment(), &[])).transpose()
-        {
-            Ok(config) => config,
-            Err(error) if self.json => {
-                findings.mistakes(&error);
-                None
-            }
-            Err(error) => {
-                return Err(error).hint("see every setting and its default: auth-ticket serve --print-example-config");
-            }
+        let config = match &self.config {
+            Some(path) => findings.load_config(path, self.json)?,
+            None => None,
         };
         let ttl_s = config.as_ref().map(|config| config.settings.policy.ttl_s);
         let ring = check_opened(&mut findings, self.keys.open(Access::Read), ttl_s);
         if !self.replicas.is_empty() {
             let poll = config.map_or(DEFAULT_POLL, |config| config.keys_poll);
             let patience = self.wait.map_or(poll + LOOK_TAKES, Duration::from_secs);
-            serve::runtime(0)?.block_on(check_replicas(&mut findings, ring.as_ref(), &self.replicas, patience))?;
+            servers::runtime(0)?.block_on(check_replicas(&mut findings, ring.as_ref(), &self.replicas, patience))?;
         }
         findings.conclude(self.json)
     }
@@ -106,8 +98,10 @@ fn check_directory(findings: &mut Findings, directory: &Directory, ttl_s: Option
         }
     };
     let place = directory.path().display();
-    findings
-        .ok("keys", format!("{} in {place}, fingerprint {}", count(ring.keys().count(), "key"), ring.fingerprint()));
+    findings.ok(
+        "keys",
+        format!("{} in {place}, fingerprint {}", text::count(ring.keys().count(), "key"), ring.fingerprint()),
+    );
     for file in passed_over {
         findings.add(Level::Warn, "files", file.to_string(), None);
     }
@@ -250,8 +244,4 @@ async fn ask(client: &reqwest::Client, replica: &Url) -> anyhow::Result<Replica>
     }
     let told: Option<Replica> = serde_json::from_slice(&body).ok();
     told.filter(Replica::is_printable).ok_or_else(|| anyhow!("answers something else than its keys"))
-}
-
-fn count(number: usize, thing: &str) -> String {
-    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use auth_ticket::keystore::Directory;
+use auth_ticket::keystore::{Directory, WriteLock};
 use clap::{Args, ValueHint};
 
 use super::owner::{self, Access};
+use crate::cli::report;
 
 /// How long a command waits for another one that writes.
 pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(10);
@@ -31,5 +32,12 @@ impl KeysOptions {
     /// The directory, opened once for all by its owner.
     pub(crate) fn open(&self, access: Access) -> anyhow::Result<Directory> {
         owner::open(self.directory(), access)
+    }
+
+    /// The directory, opened by its owner to be changed, and its lock.
+    pub(crate) fn lock(&self) -> anyhow::Result<(Directory, WriteLock)> {
+        let directory = self.open(Access::Write)?;
+        let lock = directory.lock_within(LOCK_WAIT).map_err(report::write_failed)?;
+        Ok((directory, lock))
     }
 }

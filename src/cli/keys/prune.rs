@@ -6,8 +6,7 @@ use auth_ticket::keyring::{KeyName, KeyRing, RingKey};
 use auth_ticket::keystore::WriteLock;
 use clap::Args;
 
-use super::options::{KeysOptions, LOCK_WAIT};
-use super::owner::Access;
+use super::options::KeysOptions;
 use crate::cli::changes::{Changes, TellOptions};
 use crate::cli::report::{self, WithHint};
 use crate::cli::text;
@@ -33,8 +32,7 @@ impl Prune {
     }
 
     fn delete(&self, changes: &mut Changes) -> anyhow::Result<()> {
-        let directory = self.keys.open(Access::Write)?;
-        let lock = directory.lock_within(LOCK_WAIT).map_err(report::write_failed)?;
+        let (directory, lock) = self.keys.lock()?;
         let now = trusted_now(&lock)?;
         let ring = directory.load_ring_of_any_time().map_err(report::load_failed)?;
         let mut names = ring.prunable(now);
@@ -65,14 +63,14 @@ fn from_the_future(ring: &KeyRing, now: UnixSeconds) -> impl Iterator<Item = Key
 
 /// How far this clock and the file system's are apart, in seconds; 0 where that cannot be found out.
 pub(crate) fn clocks_apart_s(lock: &WriteLock, now: UnixSeconds) -> u64 {
-    lock.file_system_time().map_or(0, |theirs| now.since(theirs).max(theirs.since(now)))
+    lock.file_system_time().map_or(0, |theirs| now.apart(theirs))
 }
 
 /// The time by a clock that agrees with the file system's. With a clock that is ahead, what is alive would look dead.
 pub(crate) fn trusted_now(lock: &WriteLock) -> anyhow::Result<UnixSeconds> {
     let theirs = lock.file_system_time().map_err(report::write_failed)?;
     let now = SystemClock.now();
-    let apart_s = now.since(theirs).max(theirs.since(now));
+    let apart_s = now.apart(theirs);
     if apart_s > LEEWAY_S {
         let apart = text::duration(apart_s);
         return Err(anyhow!("the clock says {now}, and the file system {theirs}: they are {apart} apart"))
