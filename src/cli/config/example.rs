@@ -10,13 +10,13 @@ use super::table::{TABLES, TOP};
 /// A configuration file with every setting, each with its default or commented out.
 pub(crate) fn example() -> String {
     let mut file = comment(
-        "Configuration of auth-ticket. Every key is here; those without a default are commented out with a plain \"#\".",
+        "Configuration of auth-ticket. Every setting is listed; those without a default are commented out with a plain \"#\".",
     );
     file += "#\n";
     file += &comment(
         "Any key can also be set in the environment: AUTH_TICKET_LISTEN, AUTH_TICKET_TICKET__TTL (two underscores go one \
          level down), AUTH_TICKET_APP__0__APPID (the first [[app]]), AUTH_TICKET_JWT__AUDIENCES (a list, separated by \
-         commas). A flag wins over the environment, the environment over this file.",
+         commas). A flag overrides the environment, and the environment overrides this file.",
     );
     for table in iter::once(&TOP).chain(TABLES) {
         let name = table.name;
