@@ -11,7 +11,7 @@ BENCH_PACKAGES := wrk libluajit-5.1-2 redis-server redis-tools libjemalloc2 libl
 BENCH_ENV = PATH="$(abspath $(BENCH_TOOLS))/usr/bin:$$PATH" VALGRIND_LIB=$(abspath $(BENCH_TOOLS))/usr/libexec/valgrind \
     LD_LIBRARY_PATH=$(abspath $(BENCH_TOOLS))/usr/lib/$(shell uname -m)-linux-gnu
 
-BENCH_LOADS := bench-memory bench-start bench-logins bench-flood bench-outage bench-layout bench-requests
+BENCH_LOADS := bench-memory bench-start bench-logins bench-flood bench-outage bench-requests
 
 .PHONY: bench bench-criterion bench-instructions bench-profile bench-docs bench-lint bench-tools bench-programs $(BENCH_LOADS)
 
@@ -24,7 +24,6 @@ bench-logins: ## Measure logins by how many come at once, while the platform tak
 bench-flood: ## Measure whether memory comes back after thousands of logins
 bench-outage: ## Measure checks and logins while the platform hangs
 bench-requests: bench-tools ## Count the instructions of a whole request beside other servers
-bench-layout: bench-tools ## Measure ways to spread connections over threads
 $(BENCH_LOADS): bench-programs
 	@$(BENCH_ENV) $(BENCH_TARGET)/bench/build/release/http-comparison $(@:bench-%=%)
 
@@ -35,7 +34,8 @@ bench-instructions: bench-tools ## Count the hot path's instructions; shows what
 	@$(CARGO) bench --locked --bench instructions --no-run
 	@$(BENCH_ENV) $(CARGO) bench --quiet --locked --bench instructions >$(BENCH_TARGET)/bench/instructions.txt
 	@diff -u benches/instructions.txt $(BENCH_TARGET)/bench/instructions.txt && echo "benches/instructions.txt: no change"; \
-	    cp $(BENCH_TARGET)/bench/instructions.txt benches/instructions.txt
+	    cp $(BENCH_TARGET)/bench/instructions.txt benches/instructions.txt; \
+	    { echo '```text'; cat benches/instructions.txt; echo '```'; } >$(BENCH_TARGET)/bench/instructions.md
 
 # The program as it is built for users, but with line numbers: code that was inlined is told by the file that it is from.
 bench-profile: bench-tools ## Show where the instructions of one check go
@@ -43,8 +43,11 @@ bench-profile: bench-tools ## Show where the instructions of one check go
 	    $(CARGO) bench --quiet --locked --target-dir $(BENCH_TARGET)/bench/profile --bench instructions
 	@$(BENCH_ENV) callgrind_annotate --auto=no --threshold=95 $(BENCH_TARGET)/bench/profile/tmp/callgrind/callgrind.verify
 
-bench-docs: ## Put the last figures of all the above into docs/
-	@$(BENCH_TARGET)/bench/build/release/http-comparison docs
+bench-docs: ## Put the last tables in target/bench into docs/
+	@for page in docs/PERFORMANCE.md docs/performance/*.md; do \
+	    awk -v figures=$(BENCH_TARGET)/bench -f benches/figures.awk $$page >$(BENCH_TARGET)/bench/page && \
+	    cp $(BENCH_TARGET)/bench/page $$page || exit 1; \
+	done
 
 bench-lint: ## Check format and lints of benches/http, which `make lint` leaves out: it would build its contenders
 	$(CARGO) fmt --check --manifest-path benches/http/Cargo.toml

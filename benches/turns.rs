@@ -1,7 +1,7 @@
 //! Opening a ticket and the bare primitive, by turns: what is wanted of the two is a ratio, and on a machine that others use
 //! figures that are minutes apart have none.
 //!
-//! `cargo bench --bench turns`. The samples stay in the target directory; `make bench-docs` makes a table of them.
+//! `cargo bench --bench turns`.
 
 #[path = "shared/bare.rs"]
 #[expect(dead_code, reason = "benches/ticket.rs seals, too")]
@@ -9,9 +9,7 @@ mod bare;
 #[path = "shared/usual.rs"]
 mod usual;
 
-use std::fs;
 use std::hint::black_box;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
@@ -40,7 +38,6 @@ fn turn(call: &dyn Fn() -> bool) -> f64 {
 }
 
 #[expect(clippy::print_stdout, reason = "the figures")]
-#[expect(clippy::disallowed_methods, reason = "not a file of the program")]
 fn main() -> anyhow::Result<()> {
     let keys = keys(1);
     let ring = ring(keys.clone(), None);
@@ -57,8 +54,6 @@ fn main() -> anyhow::Result<()> {
     turn(&open);
     turn(&bare);
     let mut turns: Vec<[f64; 2]> = (0..TURNS).map(|_| [turn(&open), turn(&bare)]).collect();
-    let samples = Path::new(env!("CARGO_TARGET_TMPDIR")).join("turns.json");
-    fs::write(&samples, serde_json::to_string(&turns)?)?;
 
     let ratio = |[open, bare]: [f64; 2]| open / bare;
     turns.sort_by(|one, other| ratio(*one).total_cmp(&ratio(*other)));
@@ -67,6 +62,5 @@ fn main() -> anyhow::Result<()> {
     };
     let ([open, bare], spread) = (*median, format!("{:.2}..{:.2}", ratio(*least), ratio(*most)));
     println!("open {open:.0} ns, bare XAES open {bare:.0} ns: {:.2} x ({spread}) in {TURNS} turns", ratio(*median));
-    println!("{}", samples.display());
     Ok(())
 }

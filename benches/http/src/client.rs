@@ -16,7 +16,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::net::TcpSocket;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::servers::LOAD_CORE;
+use crate::process::LOAD_CORE;
 
 /// Runs `load` on the core of the load, in one thread.
 pub(crate) fn run<T>(load: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

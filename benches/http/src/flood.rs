@@ -5,14 +5,14 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::client;
 use crate::figures::{Spread, Verdict, mib, verdicts};
 use crate::machine::Machine;
 use crate::ours::Stand;
+use crate::process::Server;
 use crate::results;
-use crate::servers::Server;
 use crate::settings::Settings;
 
 const CONNECTIONS: usize = 1_000;
@@ -22,7 +22,7 @@ const WARM_UP: usize = 100;
 const PAUSE: Duration = Duration::from_secs(30);
 
 /// A whole run: floods of one process, one after the other.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Results {
     machine: Machine,
     quiet_kib: u64,
@@ -30,7 +30,7 @@ pub(crate) struct Results {
 }
 
 /// What came, and what memory it took.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Serialize)]
 struct Flood {
     logins: usize,
     refusals: usize,
@@ -84,7 +84,7 @@ async fn flood(server: &Server, connections: usize) -> anyhow::Result<Flood> {
 }
 
 /// The tables, as Markdown.
-pub(crate) fn tables(results: &Results) -> anyhow::Result<String> {
+fn tables(results: &Results) -> anyhow::Result<String> {
     let Results { machine, quiet_kib, floods } = results;
     let mut out = format!("{machine} Memory of one process, before and after {} floods.\n", floods.len());
     writeln!(

@@ -1,21 +1,17 @@
 //! `make bench-logins`: how many logins a second there are when the platform takes its time, by how many come at once.
 
-mod plot;
-
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use serde::{Deserialize, Serialize};
-
-pub(crate) use plot::draw;
+use serde::Serialize;
 
 use crate::client;
 use crate::figures::{Spread, Verdict, percentile, quietness, verdicts};
 use crate::machine::{Machine, Moment};
 use crate::ours::Stand;
 use crate::process::Process;
-use crate::results::{self, directory};
+use crate::results;
 use crate::settings::Settings;
 
 /// What the simulator takes for each.
@@ -28,7 +24,7 @@ const UPSTREAM: &str = "[upstream]\ntimeout = \"1s\"\nmax_concurrent = 64";
 const CONCURRENCIES: [u32; 12] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048];
 
 /// A whole run.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Results {
     machine: Machine,
     seconds: u64,
@@ -36,14 +32,14 @@ pub(crate) struct Results {
 }
 
 /// One concurrency.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Serialize)]
 struct Row {
     concurrency: u32,
     turns: Vec<Turn>,
 }
 
 /// One turn: logins, and refusals for want of a place.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Serialize)]
 struct Turn {
     logins_per_s: f64,
     p50_ms: f64,
@@ -61,7 +57,7 @@ impl Row {
     }
 }
 
-/// Measures, and writes logins.json, logins.md and logins.svg.
+/// Measures, and writes logins.json and logins.md.
 pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
     client::allow_connections(u64::from(CONCURRENCIES[CONCURRENCIES.len() - 1]))?;
     let Stand { machine, simulator, ours, scratch: _scratch } = Stand::set_up(settings, UPSTREAM)?;
@@ -92,8 +88,7 @@ pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
         }
     }
     let results = Results { machine, seconds: settings.seconds, rows: rows.into() };
-    results::store("logins", &results, &tables(&results)?)?;
-    draw(&results, &directory().join("logins.svg"))
+    results::store("logins", &results, &tables(&results)?)
 }
 
 async fn turn(url: &str, concurrency: u32, duration: Duration, processes: &[&Process]) -> anyhow::Result<Turn> {
@@ -128,7 +123,7 @@ async fn turn(url: &str, concurrency: u32, duration: Duration, processes: &[&Pro
 }
 
 /// The tables, as Markdown.
-pub(crate) fn tables(results: &Results) -> anyhow::Result<String> {
+fn tables(results: &Results) -> anyhow::Result<String> {
     let Results { machine, seconds, rows } = results;
     let row = |concurrency| rows.iter().find(|row| row.concurrency == concurrency).context("a row is missing");
     let others = rows.iter().flat_map(|row| &row.turns).map(|turn| turn.others);

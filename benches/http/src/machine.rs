@@ -6,17 +6,16 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use time::OffsetDateTime;
 
-use crate::process::{Process, ended_ticks, own_ticks};
-use crate::servers::{LOAD_CORE, SERVER_CORE};
+use crate::process::{LOAD_CORE, Process, SERVER_CORE, ended_ticks, own_ticks};
 
 /// Which threads the core of the server has.
 const SIBLINGS: &str = "/sys/devices/system/cpu/cpu0/topology/thread_siblings_list";
 
 /// Where figures come from.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Machine {
     pub(crate) date: String,
     pub(crate) processor: String,

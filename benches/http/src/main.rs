@@ -1,31 +1,25 @@
 //! What a check costs, beside other ways to know who is asking: `make bench`.
 //!
 //! ```text
-//! http-comparison run              measure: results.json, results.md, results.svg in target/bench
-//! http-comparison layout           the same of ways to spread connections over threads: layout.json, layout.md
+//! http-comparison run              measure: results.json, results.md in target/bench
 //! http-comparison memory           the same of idle connections
 //! http-comparison start            the same of starts
 //! http-comparison logins           the same of logins while the platform takes its time
 //! http-comparison flood            the same of memory after many logins at once
 //! http-comparison requests         count the instructions of a request: requests.json, requests.md
 //! http-comparison outage           the same of checks while the platform hangs
-//! http-comparison docs             put the last results into docs/
 //! http-comparison contender NAME   be one of the servers that are measured
-//! http-comparison layout-server LAYOUT WORKERS
 //! ```
 
 mod client;
 mod contender;
-mod docs;
 mod figures;
 mod flood;
-mod layout;
 mod logins;
 mod machine;
 mod memory;
 mod ours;
 mod outage;
-mod plot;
 mod process;
 mod requests;
 mod results;
@@ -46,16 +40,13 @@ fn main() -> anyhow::Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["run"] => rounds::run(&Settings::from_environment(5, 7)?),
-        ["layout"] => layout::run(&Settings::from_environment(1, 5)?),
         ["memory"] => memory::run(&Settings::from_environment(1, 3)?),
         ["start"] => start::run(&Settings::from_environment(1, 30)?),
         ["logins"] => logins::run(&Settings::from_environment(2, 3)?),
         ["flood"] => flood::run(&Settings::from_environment(1, 3)?),
         ["outage"] => outage::run(&Settings::from_environment(8, 3)?),
         ["requests"] => requests::run(&Settings::from_environment(1, 1)?),
-        ["docs"] => docs::write(),
         ["contender", name] => contender::serve(name).with_context(|| format!("contender {name}")),
-        ["layout-server", layout, workers] => layout::serve(layout, workers.parse()?),
-        _ => bail!("usage: http-comparison run | layout | memory | start | logins | flood | outage | requests | docs"),
+        _ => bail!("usage: http-comparison run | memory | start | logins | flood | outage | requests"),
     }
 }

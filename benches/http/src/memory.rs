@@ -5,15 +5,16 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::time::sleep;
 
 use crate::client::{self, Connection};
 use crate::figures::{Spread, Verdict, mib, verdicts};
 use crate::machine::Machine;
 use crate::ours::{Stand, log_in};
+use crate::process::Server;
 use crate::results;
-use crate::servers::{OURS, REFERENCE, Server, start_contender};
+use crate::servers::{OURS, REFERENCE, start_contender};
 use crate::settings::Settings;
 
 const CONNECTIONS: usize = 10_000;
@@ -28,7 +29,7 @@ const LIMITS: &str = "[limits]\nmax_connections = 20000\nidle_timeout = \"10m\""
 const ROWS: [(&str, Option<&str>); 3] = [(OURS, None), (REFERENCE, Some("axum")), ("hyper, bare", Some("hyper"))];
 
 /// A whole run.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Results {
     machine: Machine,
     connections: usize,
@@ -36,14 +37,14 @@ pub(crate) struct Results {
 }
 
 /// Sample `n` is of round `n`, and of a process of its own.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Serialize)]
 struct Row {
     name: String,
     samples: Vec<Sample>,
 }
 
 /// Memory of one server, in KiB.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Serialize)]
 struct Sample {
     none: u64,
     idle: u64,
@@ -126,7 +127,7 @@ async fn hold(server: &Server, ticket: &str, count: usize, source: Ipv4Addr) -> 
 }
 
 /// The tables, as Markdown.
-pub(crate) fn tables(results: &Results) -> anyhow::Result<String> {
+fn tables(results: &Results) -> anyhow::Result<String> {
     let Results { machine, connections, rows } = results;
     let row = |name| rows.iter().find(|row| row.name == name).with_context(|| format!("no row {name}"));
     let ratio = |row: &Row, other: &Row| {

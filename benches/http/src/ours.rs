@@ -11,8 +11,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::machine::Machine;
-use crate::process::Process;
-use crate::servers::{LOAD_CORE, SERVER_CORE, Server};
+use crate::process::{LOAD_CORE, Process, SERVER_CORE, Server};
 use crate::settings::Settings;
 
 const APPID: &str = "wx0123456789abcdef";

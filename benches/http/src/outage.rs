@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -17,8 +17,8 @@ use crate::client::{self, Answer, Connection, open_all};
 use crate::figures::{Spread, Verdict, percentile, quietness, verdicts};
 use crate::machine::{Machine, Moment};
 use crate::ours::{Simulator, Stand, log_in};
+use crate::process::Server;
 use crate::results;
-use crate::servers::Server;
 use crate::settings::Settings;
 
 const CHECKS_PER_S: u32 = 1_000;
@@ -44,7 +44,7 @@ struct Phase {
 }
 
 /// A whole run.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Results {
     machine: Machine,
     seconds: u64,
@@ -52,14 +52,14 @@ pub(crate) struct Results {
 }
 
 /// One phase, in each round.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Serialize)]
 struct Row {
     name: String,
     turns: Vec<Turn>,
 }
 
 /// What was answered in one phase of one round.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Serialize)]
 struct Turn {
     checks: Times,
     /// By status.
@@ -68,7 +68,7 @@ struct Turn {
 }
 
 /// Of some answers, in milliseconds.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Serialize)]
 struct Times {
     count: usize,
     p50_ms: f64,
@@ -180,7 +180,7 @@ async fn stream(
 }
 
 /// The tables, as Markdown.
-pub(crate) fn tables(results: &Results) -> anyhow::Result<String> {
+fn tables(results: &Results) -> anyhow::Result<String> {
     let Results { machine, seconds, rows } = results;
     let others = rows.iter().flat_map(|row| &row.turns).map(|turn| turn.others);
     let rounds = rows[0].turns.len();

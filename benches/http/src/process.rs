@@ -9,6 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail, ensure};
 
+/// Numbers of the two cores: one for the server with all that it needs, one for what stands for the rest of the world.
+pub(crate) const SERVER_CORE: usize = 0;
+pub(crate) const LOAD_CORE: usize = 1;
+
 /// Processor time that a process has used, in ticks of the clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ticks {
@@ -170,5 +174,21 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A server, and the programs that it cannot do without.
+pub(crate) struct Server {
+    pub(crate) process: Process,
+    pub(crate) url: String,
+    /// Runs on the server's core, and its processor time counts.
+    pub(crate) store: Option<Process>,
+}
+
+impl Server {
+    /// Of the server, and of its store.
+    pub(crate) fn ticks(&self) -> anyhow::Result<(Ticks, Ticks)> {
+        let store = self.store.as_ref().map(Process::ticks).transpose()?;
+        Ok((self.process.ticks()?, store.unwrap_or_default()))
     }
 }

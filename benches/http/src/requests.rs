@@ -11,14 +11,14 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::figures::{Spread, Verdict, verdicts};
 use crate::machine::Machine;
 use crate::ours::{Stand, log_in};
-use crate::process::Process;
+use crate::process::{Process, SERVER_CORE};
 use crate::results;
-use crate::servers::{OURS, REFERENCE, SERVER_CORE};
+use crate::servers::{OURS, REFERENCE};
 use crate::settings::Settings;
 
 /// What starting, ending and these requests cost is what the longer run is compared with.
@@ -36,14 +36,14 @@ const ROWS: [(&str, Option<&str>); 4] = [
 ];
 
 /// A whole run.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Results {
     machine: Machine,
     valgrind: String,
     rows: Vec<Row>,
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Serialize)]
 struct Row {
     name: String,
     instructions: u64,
@@ -118,7 +118,7 @@ fn answer(connection: &mut TcpStream) -> anyhow::Result<usize> {
 }
 
 /// The table, as Markdown.
-pub(crate) fn tables(results: &Results) -> anyhow::Result<String> {
+fn tables(results: &Results) -> anyhow::Result<String> {
     let Results { machine, valgrind, rows } = results;
     let reference = rows.iter().find(|row| row.name == REFERENCE).context("no reference")?;
     let ratio = |row: &Row| {

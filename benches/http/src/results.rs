@@ -1,21 +1,19 @@
-//! What a run leaves behind: every sample, so that tables and plots can be made again.
+//! What a run leaves behind: every sample, and the tables that are made of them.
 
-use std::env;
 use std::fmt;
 use std::fs;
-use std::path::PathBuf;
 
 use anyhow::Context;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::figures::ms;
+use crate::figures::{Spread, ms};
 use crate::machine::{Machine, seconds};
 use crate::process::Ticks;
+use crate::settings::target;
 use crate::wrk::Load;
 
 /// A whole run.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Results {
     pub(crate) machine: Machine,
     pub(crate) seconds: u64,
@@ -25,7 +23,7 @@ pub(crate) struct Results {
 }
 
 /// One row of the tables. Sample `n` is of round `n`.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) group: String,
@@ -35,7 +33,7 @@ pub(crate) struct Row {
 }
 
 /// What one server did with the load in one round.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Sample {
     pub(crate) requests: u64,
     pub(crate) duration_us: u64,
@@ -109,38 +107,29 @@ impl fmt::Display for Sample {
     }
 }
 
+impl Row {
+    pub(crate) fn spread(&self, figure: impl Fn(&Sample) -> f64) -> Spread {
+        Spread::of(self.samples.iter().map(figure))
+    }
+
+    /// `figure` of this row over that of `other` in the same round.
+    pub(crate) fn ratio(&self, other: &Self, figure: impl Fn(&Sample) -> f64) -> Spread {
+        Spread::of(self.samples.iter().zip(&other.samples).map(|(one, other)| figure(one) / figure(other)))
+    }
+}
+
 impl Results {
     pub(crate) fn row(&self, name: &str) -> anyhow::Result<&Row> {
         self.rows.iter().find(|row| row.name == name).with_context(|| format!("no row {name}"))
     }
 }
 
-/// What the command `bench-NAME` has left behind, if it was run; of `bench` itself, the name is `results`.
-pub(crate) fn load<T: DeserializeOwned>(name: &str) -> anyhow::Result<Option<T>> {
-    let path = directory().join(format!("{name}.json"));
-    if !path.exists() {
-        return Ok(None);
-    }
-    let results = serde_json::from_slice(&fs::read(&path)?);
-    results.with_context(|| format!("{} is from another version; measure again", path.display()))
-}
-
-/// Leaves every sample of a run behind, with its tables, and prints these.
+/// Leaves every sample of a run behind, with its tables, and prints these: `docs/PERFORMANCE.md` has them as they are.
 pub(crate) fn store(name: &str, samples: &impl Serialize, tables: &str) -> anyhow::Result<()> {
-    let directory = directory();
+    let directory = target().join("bench");
     fs::create_dir_all(&directory)?;
     fs::write(directory.join(format!("{name}.json")), serde_json::to_string_pretty(samples)?)?;
     fs::write(directory.join(format!("{name}.md")), tables)?;
     println!("\n{tables}\n{0}/{name}.json, {0}/{name}.md", directory.display());
     Ok(())
-}
-
-/// Where the figures of the last run are.
-pub(crate) fn directory() -> PathBuf {
-    target().join("bench")
-}
-
-/// Cargo's target directory.
-pub(crate) fn target() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from)
 }

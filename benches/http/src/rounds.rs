@@ -1,22 +1,22 @@
 //! The run: all servers are up, each in turn gets the load, and the turn begins one further in each round.
 
+mod tables;
+
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::figures;
 use crate::machine::{Machine, core_ticks, seconds};
-use crate::plot;
-use crate::process::Ticks;
-use crate::results::{self, Results, Row, Sample, directory};
-use crate::servers::{Field, LOAD_CORE, SERVER_CORE, Scenario};
+use crate::process::{LOAD_CORE, SERVER_CORE, Ticks};
+use crate::results::{self, Results, Row, Sample};
+use crate::servers::{Field, Scenario};
 use crate::settings::Settings;
 use crate::wrk;
 
 const CONNECTIONS: usize = 64;
 
-/// Measures, and writes results.json, table.md and plot.svg.
+/// Measures, and writes results.json and results.md.
 pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
     let program = settings.program()?;
     let machine = Machine::describe(&program, Some("redis-server"))?;
@@ -49,8 +49,7 @@ pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
         connections: CONNECTIONS,
         rows: rows.collect::<anyhow::Result<_>>()?,
     };
-    results::store("results", &results, &figures::tables(&results)?)?;
-    plot::draw(&results, &directory().join("results.svg"))
+    results::store("results", &results, &tables::tables(&results)?)
 }
 
 /// Loads one server and watches what it uses, and what others use meanwhile.

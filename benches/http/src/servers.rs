@@ -8,28 +8,8 @@ use anyhow::{Context, ensure};
 
 use crate::contender::REDIS_URL;
 use crate::ours::{Ours, SECRET, Simulator, log_in};
-use crate::process::{self, Process, Ticks};
+use crate::process::{self, Process, SERVER_CORE, Server, Ticks};
 use crate::wrk::Request;
-
-/// Numbers of the two cores: one for the server with all that it needs, one for what stands for the rest of the world.
-pub(crate) const SERVER_CORE: usize = 0;
-pub(crate) const LOAD_CORE: usize = 1;
-
-/// A server, and the programs that it cannot do without.
-pub(crate) struct Server {
-    pub(crate) process: Process,
-    pub(crate) url: String,
-    /// Runs on the server's core, and its processor time counts.
-    pub(crate) store: Option<Process>,
-}
-
-impl Server {
-    /// Of the server, and of its store.
-    pub(crate) fn ticks(&self) -> anyhow::Result<(Ticks, Ticks)> {
-        let store = self.store.as_ref().map(Process::ticks).transpose()?;
-        Ok((self.process.ticks()?, store.unwrap_or_default()))
-    }
-}
 
 /// One row of the tables.
 pub(crate) struct Scenario {

@@ -5,8 +5,6 @@ use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 
-use crate::results::target;
-
 /// How long to measure, and what.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -39,4 +37,9 @@ impl Settings {
 fn number(name: &str) -> anyhow::Result<Option<u64>> {
     let Ok(text) = env::var(name) else { return Ok(None) };
     text.parse().map(Some).with_context(|| format!("{name}={text} is no number"))
+}
+
+/// Cargo's target directory.
+pub(crate) fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from)
 }

@@ -7,15 +7,14 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::client::pin;
 use crate::figures::{Spread, Verdict, percentile, quietness, verdicts};
 use crate::machine::{Machine, Moment};
 use crate::ours::Ours;
-use crate::process::Process;
+use crate::process::{LOAD_CORE, Process, SERVER_CORE};
 use crate::results;
-use crate::servers::{LOAD_CORE, SERVER_CORE};
 use crate::settings::Settings;
 
 /// Each adds a key for tickets and one for JWTs to those that are there at first.
@@ -23,7 +22,7 @@ const ROTATIONS: usize = 49;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A whole run.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Results {
     machine: Machine,
     rows: Vec<Row>,
@@ -32,14 +31,14 @@ pub(crate) struct Results {
 }
 
 /// One kind of start.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Serialize)]
 struct Row {
     name: String,
     starts: Vec<Start>,
 }
 
 /// Of one start, all in milliseconds.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Serialize)]
 struct Start {
     ready_ms: f64,
     /// The longest time between two tries: `ready_ms` may be too much by so much.
@@ -126,7 +125,7 @@ fn ms(duration: Duration) -> f64 {
 }
 
 /// The tables, as Markdown.
-pub(crate) fn tables(results: &Results) -> anyhow::Result<String> {
+fn tables(results: &Results) -> anyhow::Result<String> {
     let Results { machine, rows, others } = results;
     let starts = || rows.iter().flat_map(|row| &row.starts);
     let resolution = Spread::of(starts().map(|start| start.resolution_ms).filter(|ms| *ms > 0.0));
