@@ -207,4 +207,10 @@ fn the_map_of_the_sources_has_every_module_and_no_other() {
     let modules: BTreeSet<&str> = modules.map(|name| name.trim_end_matches(';')).chain(["cli"]).collect();
     let on_top: BTreeSet<&str> = named.iter().copied().filter(|name| !name.contains('/')).collect();
     assert_eq!(on_top, modules);
+    // Files that the text below names.
+    let text = read("docs/ARCHITECTURE.md");
+    let paths = codes(&text).filter(|code| code.split_once('/').is_some_and(|(module, _)| modules.contains(module)));
+    for path in paths {
+        assert!(root.join(format!("{path}.rs")).exists(), "there is no src/{path}.rs");
+    }
 }
