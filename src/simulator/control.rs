@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::body::read_body;
-use super::faults::Plan;
+use super::faults::FaultPlan;
 use super::platform::{ControlError, DataContent, DataForClient, SimulatedPlatform};
 use super::reply::{self, Reply};
 use super::users::{Name, is_appid};
@@ -201,7 +201,7 @@ fn expire(control: &Control, Expire { platform, appid, errcode }: Expire) -> Res
 
 fn plan_fault(control: &Control, PlanFault { endpoint, fault, times }: PlanFault) -> Result<Value, ControlError> {
     let interface = control.interface(&endpoint)?;
-    let plan = Plan::parse(&fault).ok_or(ControlError::Fault)?;
+    let plan = FaultPlan::parse(&fault).ok_or(ControlError::Fault)?;
     control.world.shared().plans.set(interface, plan, (times > 0).then_some(times));
     Ok(json!({ "endpoint": endpoint, "fault": fault, "times": times }))
 }

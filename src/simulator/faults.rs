@@ -54,14 +54,14 @@ pub(super) fn parse_delay(text: &str) -> Option<Duration> {
 
 /// What is planned for the next requests to an interface.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Plan {
+pub(super) enum FaultPlan {
     /// `slow-MILLISECONDS`: the right answer, after a while.
     Slow(Duration),
     /// Nothing is done but this.
     Fail(Fault),
 }
 
-impl Plan {
+impl FaultPlan {
     pub(super) fn parse(text: &str) -> Option<Self> {
         match text.strip_prefix("slow-") {
             Some(delay) => parse_delay(delay).map(Self::Slow),
@@ -72,11 +72,11 @@ impl Plan {
 
 /// At most one plan for each interface.
 #[derive(Debug, Default)]
-pub(super) struct Plans(HashMap<&'static str, (Plan, Option<u64>)>);
+pub(super) struct Plans(HashMap<&'static str, (FaultPlan, Option<u64>)>);
 
 impl Plans {
     /// Replaces the plan of an interface; it holds for so many requests, or until it is cleared.
-    pub(super) fn set(&mut self, interface: &'static str, plan: Plan, times: Option<u64>) {
+    pub(super) fn set(&mut self, interface: &'static str, plan: FaultPlan, times: Option<u64>) {
         self.0.insert(interface, (plan, times));
     }
 
@@ -85,7 +85,7 @@ impl Plans {
     }
 
     /// What is planned for this request, which uses it up once.
-    pub(super) fn take(&mut self, interface: &'static str) -> Option<Plan> {
+    pub(super) fn take(&mut self, interface: &'static str) -> Option<FaultPlan> {
         let (plan, times) = self.0.get_mut(interface)?;
         let plan = *plan;
         if let Some(left) = times {
@@ -104,14 +104,14 @@ mod tests {
 
     #[test]
     fn the_spelling_of_a_plan_says_what_it_asks_for() {
-        let slow = |delay_ms| Some(Plan::Slow(Duration::from_millis(delay_ms)));
+        let slow = |delay_ms| Some(FaultPlan::Slow(Duration::from_millis(delay_ms)));
         for (text, plan) in [
-            ("err-40001", Some(Plan::Fail(Fault::Errcode(40001)))),
-            ("err--1", Some(Plan::Fail(Fault::Errcode(-1)))),
-            ("http-500", Some(Plan::Fail(Fault::Broken(Broken::ServerError)))),
-            ("garbage", Some(Plan::Fail(Fault::Broken(Broken::Garbage)))),
-            ("hang", Some(Plan::Fail(Fault::Broken(Broken::Hang)))),
-            ("cut", Some(Plan::Fail(Fault::Broken(Broken::Cut)))),
+            ("err-40001", Some(FaultPlan::Fail(Fault::Errcode(40001)))),
+            ("err--1", Some(FaultPlan::Fail(Fault::Errcode(-1)))),
+            ("http-500", Some(FaultPlan::Fail(Fault::Broken(Broken::ServerError)))),
+            ("garbage", Some(FaultPlan::Fail(Fault::Broken(Broken::Garbage)))),
+            ("hang", Some(FaultPlan::Fail(Fault::Broken(Broken::Hang)))),
+            ("cut", Some(FaultPlan::Fail(Fault::Broken(Broken::Cut)))),
             ("slow-0", slow(0)),
             ("slow-60001", slow(60_000)),
             ("slow-99999999999999999999", slow(60_000)),
@@ -123,14 +123,14 @@ mod tests {
             ("", None),
             ("Hang", None),
         ] {
-            assert_eq!(Plan::parse(text), plan, "{text}");
+            assert_eq!(FaultPlan::parse(text), plan, "{text}");
         }
     }
 
     #[test]
     fn a_plan_holds_for_so_many_requests_or_until_it_is_cleared() {
         let mut plans = Plans::default();
-        let [hang, cut] = [Broken::Hang, Broken::Cut].map(|broken| Plan::Fail(Fault::Broken(broken)));
+        let [hang, cut] = [Broken::Hang, Broken::Cut].map(|broken| FaultPlan::Fail(Fault::Broken(broken)));
         plans.set("stable_token", hang, Some(2));
         assert_eq!(plans.take("token"), None);
         assert_eq!([(); 3].map(|()| plans.take("stable_token")), [Some(hang), Some(hang), None]);

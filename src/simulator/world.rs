@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::faults::{Fault, Plan, Plans};
+use super::faults::{Fault, FaultPlan, Plans};
 use super::planted::Planted;
 use super::stats::Stats;
 use super::users::{Name, is_appid};
@@ -56,8 +56,8 @@ impl World {
     ) -> Result<Answer, Fault> {
         let plan = self.shared().plans.take(interface);
         let outcome = match plan {
-            Some(Plan::Fail(fault)) => Err(fault),
-            Some(Plan::Slow(delay)) => run(self.now()).map(|(own, json)| (own.max(delay), json)),
+            Some(FaultPlan::Fail(fault)) => Err(fault),
+            Some(FaultPlan::Slow(delay)) => run(self.now()).map(|(own, json)| (own.max(delay), json)),
             None => run(self.now()),
         };
         self.shared().stats.count(interface, if is_appid(appid) { appid } else { "" }, outcome.is_ok());

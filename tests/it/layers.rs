@@ -230,6 +230,44 @@ fn a_circle_is_found_however_it_is_written() {
     }
 }
 
+/// Types that have one name on purpose: what a platform and its simulation, or several commands, have alike.
+const ALIKE: [&str; 6] = ["Command", "Encrypted", "List", "Phone", "Prune", "Watermark"];
+
+#[test]
+fn a_type_has_a_name_of_its_own() {
+    let declaration = regex::Regex::new(r"(?m)^(?:pub(?:\([^)]*\))? )?(?:struct|enum|trait|type) (\w+)").unwrap();
+    let mut seen = std::collections::BTreeMap::new();
+    let mut faults = Vec::new();
+    for file in files() {
+        for found in declaration.captures_iter(&file.code) {
+            let (name, path) = (found[1].to_owned(), file.path.clone());
+            if let Some(other) = seen.insert(name.clone(), path).filter(|_| !ALIKE.contains(&&*name)) {
+                faults.push(format!("{name} is in src/{other} and in src/{}", file.path));
+            }
+        }
+    }
+    report(&faults);
+}
+
+#[test]
+fn a_file_is_read_in_ten_minutes() {
+    const MOST: usize = 450;
+    let long = files().into_iter().filter(|file| file.code.lines().count() > MOST);
+    report(&long.map(|file| format!("src/{} has more than {MOST} lines of code", file.path)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_folder_is_seen_at_a_glance() {
+    const MOST: usize = 16;
+    let mut count = std::collections::BTreeMap::<String, usize>::new();
+    for file in files() {
+        let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        *count.entry(folder.to_owned()).or_default() += 1;
+    }
+    let full = count.into_iter().filter(|(folder, files)| folder == "http" && *files > MOST);
+    report(&full.map(|(folder, files)| format!("src/{folder} has {files} files")).collect::<Vec<_>>());
+}
+
 /// Handlers get the state of the server; mechanisms get what they need.
 #[test]
 fn no_mechanism_names_the_state_of_the_server() {

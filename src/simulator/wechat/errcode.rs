@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use crate::clock::UnixSeconds;
 
 #[derive(Serialize)]
-struct ErrorAnswer<'a> {
+struct ErrorJson<'a> {
     errcode: i64,
     errmsg: &'a str,
 }
@@ -16,7 +16,7 @@ pub(super) fn refusal(errcode: i64, count: u64, now: UnixSeconds) -> String {
     let digest = hex::encode(Sha256::digest(count.to_be_bytes()));
     let (second, third) = (digest.get(..8).unwrap_or_default(), digest.get(8..16).unwrap_or_default());
     let errmsg = format!("{}, rid: {:08x}-{second}-{third}", wording(errcode), now.as_u64() & 0xffff_ffff);
-    wechat_json(&ErrorAnswer { errcode, errmsg: &errmsg })
+    wechat_json(&ErrorJson { errcode, errmsg: &errmsg })
 }
 
 /// JSON as `WeChat` writes it: each slash has a backslash before it. Slashes stand in texts only, so no more is needed.

@@ -54,7 +54,7 @@ pub(super) struct TokenRequest {
 
 /// The body of `getuserphonenumber`.
 #[derive(Debug, Default)]
-pub(super) struct PhoneRequest {
+pub(super) struct PhoneNumberCall {
     pub(super) code: String,
     pub(super) openid: Option<String>,
 }
@@ -167,9 +167,9 @@ impl Wechat {
     }
 
     /// The code of the phone button becomes a phone number. With an openid, it has to be the one of the button's user.
-    pub(super) fn getuserphonenumber(&self, access_token: &str, request: Result<PhoneRequest, i64>) -> Reply {
+    pub(super) fn getuserphonenumber(&self, access_token: &str, request: Result<PhoneNumberCall, i64>) -> Reply {
         self.call_with_token("getuserphonenumber", access_token, |state, appid, now| {
-            let PhoneRequest { code, openid } = request?;
+            let PhoneNumberCall { code, openid } = request?;
             let is_user = |name: &Name| openid.as_ref().is_none_or(|openid| *openid == name.openid(appid));
             let request = self.asked_by(&code, "phone", &state.phone_codes);
             let (delay, name) = spend(&mut state.phone_codes, request, &code, appid, now, 40029, is_user)?;

@@ -81,7 +81,7 @@ struct UserInfo<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct PhoneObject<'a> {
+struct PhoneJson<'a> {
     phone_number: &'a str,
     pure_phone_number: &'a str,
     /// A number in the documentation's example; a text in its table, and in what the real one sends.
@@ -115,7 +115,7 @@ pub(super) fn user_info(name: &Name, watermark: Watermark<'_>) -> String {
 /// The object of the phone button and of `getuserphonenumber`.
 pub(super) fn phone(phone: &Phone, watermark: Watermark<'_>) -> String {
     let (phone_number, country_code) = (&*phone.full(), phone.country_code.to_string());
-    json(&PhoneObject { phone_number, pure_phone_number: &phone.pure, country_code, watermark })
+    json(&PhoneJson { phone_number, pure_phone_number: &phone.pure, country_code, watermark })
 }
 
 /// `object`, the text of a JSON object, with a watermark at its end.

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use serde_json::Value;
 
-use super::interfaces::{Jscode2session, PhoneRequest, SessionRequest, TokenRequest, Wechat};
+use super::interfaces::{Jscode2session, PhoneNumberCall, SessionRequest, TokenRequest, Wechat};
 use crate::simulator::body::read_body;
 use crate::simulator::reply::{self, Reply};
 
@@ -107,7 +107,7 @@ async fn getuserphonenumber(State(wechat): State<Arc<Wechat>>, RawQuery(query): 
     let body = json_in(read_body(body).await);
     let request = body.and_then(|body| {
         let openid = body.get("openid").and_then(Value::as_str).filter(|openid| !openid.is_empty());
-        Ok(PhoneRequest { code: text_in(&body, "code", 41008)?, openid: openid.map(str::to_owned) })
+        Ok(PhoneNumberCall { code: text_in(&body, "code", 41008)?, openid: openid.map(str::to_owned) })
     });
     respond(wechat.getuserphonenumber(&access_token, request)).await
 }

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::clock::FixedClock;
-use crate::simulator::faults::{Broken, Plan};
+use crate::simulator::faults::{Broken, FaultPlan};
 use crate::simulator::platform::SimulatedPlatform as _;
 use crate::simulator::users::SimulatedUser;
 
@@ -143,7 +143,7 @@ fn both_calls_for_a_token_name_what_is_wrong() {
 fn a_phone_code_works_once_and_in_its_app() {
     let (wechat, clock) = wechat();
     let [one, other] = ["wx1", "wx2"].map(|appid| token_for(&wechat, appid));
-    let request = |code: &str| Ok(PhoneRequest { code: code.to_owned(), openid: None });
+    let request = |code: &str| Ok(PhoneNumberCall { code: code.to_owned(), openid: None });
     let call = |token: &str, code: &str| json(wechat.getuserphonenumber(token, request(code)));
     let alice = user("wx1", "alice");
     let expected = json!({
@@ -176,7 +176,7 @@ fn a_phone_code_with_an_openid_is_that_users_only() {
     let token = token_for(&wechat, "wx1");
     let openid = |appid: &str, name: &str| user(appid, name).openid;
     let call = |code: &str, openid: &str| {
-        let request = PhoneRequest { code: code.to_owned(), openid: Some(openid.to_owned()) };
+        let request = PhoneNumberCall { code: code.to_owned(), openid: Some(openid.to_owned()) };
         json(wechat.getuserphonenumber(&token, Ok(request)))
     };
     let name = Name::parse("alice").unwrap();
@@ -255,9 +255,9 @@ fn only_data_of_the_simulator_is_vouched_for() {
 #[test]
 fn a_planned_fault_leaves_codes_alone() {
     let (wechat, _) = wechat();
-    wechat.world.shared().plans.set("jscode2session", Plan::Fail(Fault::Broken(Broken::Cut)), Some(1));
+    wechat.world.shared().plans.set("jscode2session", FaultPlan::Fail(Fault::Broken(Broken::Cut)), Some(1));
     assert_eq!(wechat.jscode2session(&request("wx1", "demo-alice-1")), Reply::Broken(Broken::Cut));
-    wechat.world.shared().plans.set("jscode2session", Plan::Slow(Duration::from_millis(9)), Some(1));
+    wechat.world.shared().plans.set("jscode2session", FaultPlan::Slow(Duration::from_millis(9)), Some(1));
     let Reply::Json(delay, _) = wechat.jscode2session(&request("wx1", "demo-alice-1")) else { panic!() };
     assert_eq!(delay, Duration::from_millis(9));
     assert_eq!(errcode(wechat.jscode2session(&request("wx1", "demo-alice-1"))), 40163);
