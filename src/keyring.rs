@@ -254,6 +254,12 @@ impl KeyRing {
         self.keys.iter().filter(move |ring_key| ring_key.key.spec().key_use == key_use)
     }
 
+    /// The key of this name.
+    #[must_use]
+    pub fn key(&self, name: KeyName) -> Option<&RingKey> {
+        self.keys.iter().find(|ring_key| ring_key.key.name() == name)
+    }
+
     /// The apps that this ring has subkeys for.
     #[must_use]
     pub fn apps(&self) -> &[AppId] {

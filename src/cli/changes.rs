@@ -3,11 +3,10 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use auth_ticket::keyring::cutoffs::{Cutoff, list};
+use auth_ticket::keyring::cutoffs::Cutoff;
 use auth_ticket::keyring::{Key, KeyName};
 use clap::Args;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Serialize;
 
 /// How to tell it.
 #[derive(Args, Clone, Copy, Debug)]
@@ -40,8 +39,8 @@ pub(crate) struct Changes {
     revoked: Vec<ListedName>,
     deleted: Vec<ListedName>,
     would_delete: Vec<ListedName>,
-    cut_off: Vec<Box<RawValue>>,
-    removed: Vec<Box<RawValue>>,
+    cut_off: Vec<Cutoff>,
+    removed: Vec<Cutoff>,
 }
 
 /// A new key, in the words of `keys list --json`.
@@ -102,11 +101,11 @@ impl Changes {
     }
 
     pub(crate) fn cut_off(&mut self, cutoff: &Cutoff) {
-        self.cut_off.extend(as_listed(std::slice::from_ref(cutoff)));
+        self.cut_off.push(cutoff.clone());
     }
 
     pub(crate) fn removed(&mut self, cutoffs: &[Cutoff]) {
-        self.removed.extend(as_listed(cutoffs));
+        self.removed.extend_from_slice(cutoffs);
     }
 
     fn are_any(&self) -> bool {
@@ -114,16 +113,6 @@ impl Changes {
         let keys = [revoked, deleted, would_delete];
         !made.is_empty() || keys.iter().any(|names| !names.is_empty()) || !cut_off.is_empty() || !removed.is_empty()
     }
-}
-
-/// Cut-offs as `cutoff list --json` shows each.
-fn as_listed(cutoffs: &[Cutoff]) -> Vec<Box<RawValue>> {
-    #[derive(Deserialize)]
-    struct Listed {
-        cutoffs: Vec<Box<RawValue>>,
-    }
-    let listed: Listed = serde_json::from_str(&list::encode(cutoffs)).expect("a list that was just encoded");
-    listed.cutoffs
 }
 
 /// That nobody can read it is no reason to leave the rest undone: the exit status is about keys.

@@ -10,7 +10,7 @@ use anyhow::Context;
 use auth_ticket::clock::{Clock, SystemClock, UnixSeconds};
 use auth_ticket::hook::Hook;
 use auth_ticket::http::{self, App, AppState, ConnectionLimits, Settings};
-use auth_ticket::keyring::{KeyRing, KeyUse};
+use auth_ticket::keyring::{KeyRing, KeyUse, RingKey};
 use auth_ticket::keystore::{Directory, Reloader};
 use clap::{Args, ValueHint};
 use tokio::time::sleep;
@@ -157,7 +157,7 @@ fn warn_of_ring(ring: &KeyRing, settings: &Settings, now: UnixSeconds) {
         tracing::warn!("{concern}; see auth-ticket keys plan");
     }
     let ttl_s = settings.policy.ttl_s;
-    if let Some(key) = ring.sealing_key(KeyUse::Ticket, now).map(|key| key.key())
+    if let Some(key) = ring.sealing_key(KeyUse::Ticket, now).map(RingKey::key)
         && ttl_s > key.spec().max_ttl_s
     {
         let (ttl, max_ttl) = (text::duration(ttl_s), text::duration(key.spec().max_ttl_s));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow, bail};
 use auth_ticket::claims::{PhoneNumber, PlatformId};
 use auth_ticket::clock::{Clock, SystemClock};
-use auth_ticket::keyring::{AppId, KeyId, KeyName, KeyRing, KeyUse};
+use auth_ticket::keyring::{AppId, KeyName, KeyUse, RingKey};
 use auth_ticket::keystore::Directory;
 use auth_ticket::ticket::inspect::{self, Inside, Outside};
 use auth_ticket::ticket::{MAX_TICKET_LEN, OpenError, Policy};
@@ -103,26 +103,22 @@ fn open(text: &str, keys: &Directory, appid: &str, outside: &Outside) -> anyhow:
     let (ring, _) = keys.load_ring([app], now).map_err(report::load_failed)?;
     // How long a session lasts is configured at the servers; here nothing but the ticket's own end counts.
     let policy = Policy { ttl_s: 0, max_session_s: u64::MAX };
-    let kid = outside.kid;
+    let name = KeyName { key_use: KeyUse::Ticket, kid: outside.kid };
+    let key = ring.key(name);
+    // Its own file may be gone.
+    let is_revoked =
+        || key.is_some_and(RingKey::is_revoked) || keys.scan().is_ok_and(|scan| scan.content.revoked.contains(&name));
     match inspect::inside(text, &ring, now, &policy) {
         Ok(inside) => Ok(inside),
-        Err(OpenError::DeadKey(_) | OpenError::UnknownKey(_)) if is_revoked(keys, &ring, kid) => {
+        Err(OpenError::DeadKey(kid) | OpenError::UnknownKey(kid)) if is_revoked() => {
             bail!("the ticket does not open: its key {kid} was revoked")
         }
-        Err(OpenError::DeadKey(_)) => {
-            let key = ring.keys_of(KeyUse::Ticket).find(|ring_key| ring_key.key().kid() == kid);
+        Err(OpenError::DeadKey(kid)) => {
             let since = key.map(|key| format!(" since {}", key.dead_at())).unwrap_or_default();
             bail!("the ticket does not open: its key {kid} is dead{since}; nothing that it sealed is alive")
         }
         Err(error) => bail!("the ticket does not open: {error}"),
     }
-}
-
-/// Whether the key was revoked, be its own file there or not.
-fn is_revoked(keys: &Directory, ring: &KeyRing, kid: KeyId) -> bool {
-    let name = KeyName { key_use: KeyUse::Ticket, kid };
-    ring.keys_of(KeyUse::Ticket).any(|ring_key| ring_key.key().name() == name && ring_key.is_revoked())
-        || keys.scan().is_ok_and(|scan| scan.content.revoked.contains(&name))
 }
 
 /// One line of the output.

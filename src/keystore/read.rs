@@ -302,7 +302,7 @@ impl Scan {
         match FileKind::of(name) {
             FileKind::Other => {}
             FileKind::Misnamed => {
-                self.pass_over(name, "it is not named like a key file, for example ticket-a1b2c3d4.key")
+                self.pass_over(name, "it is not named like a key file, for example ticket-a1b2c3d4.key");
             }
             FileKind::OfUnknownUse => self.pass_over(name, "its use is unknown to this program"),
             FileKind::Revoked(key) => {

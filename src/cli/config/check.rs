@@ -218,7 +218,8 @@ pub(super) fn base_url(text: &str) -> Result<Url, String> {
     if url.query().is_some() || url.fragment().is_some() {
         return wrong("neither a query nor a fragment belongs here");
     }
-    url.set_path(&url.path().trim_end_matches('/').to_owned());
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
     Ok(url)
 }
 

@@ -127,7 +127,7 @@ impl Revoke {
             }
         };
         let need = |seal_from| Need::Key { newest: newest_of(ring, name.key_use), now, seal_from };
-        let Some(revoked) = ring.keys_of(name.key_use).find(|ring_key| ring_key.key().name() == name) else {
+        let Some(revoked) = ring.key(name) else {
             // Its file is there and not right: running servers may seal with it, and a key too many harms nobody.
             return (directory.has_key_file(name) && !found.scan.content.revoked.contains(&name)).then(|| need(at));
         };
@@ -229,8 +229,6 @@ impl Found {
 
     /// Where the key `name` stands; `None` where that cannot be read.
     fn state(&self, name: KeyName) -> Option<KeyState> {
-        let ring = self.ring.as_ref().ok()?;
-        let found = ring.keys_of(name.key_use).find(|ring_key| ring_key.key().name() == name);
-        found.map(|ring_key| ring_key.state(SystemClock.now()))
+        Some(self.ring.as_ref().ok()?.key(name)?.state(SystemClock.now()))
     }
 }

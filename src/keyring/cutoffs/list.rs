@@ -1,6 +1,6 @@
 //! The text of `cutoffs.json` <-> entries. Knows no files.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::clock::UnixSeconds;
@@ -79,9 +79,9 @@ struct FileToRead<'a> {
 }
 
 #[derive(Serialize)]
-struct FileToWrite {
+struct FileToWrite<'a> {
     v: u64,
-    cutoffs: Vec<RawCutoff>,
+    cutoffs: &'a [Cutoff],
 }
 
 #[derive(Deserialize, Serialize)]
@@ -134,21 +134,22 @@ pub(super) fn entry(text: &str) -> Result<Cutoff, &'static str> {
     raw.map_err(|_| "not the fields of a cut-off").and_then(RawCutoff::parse)
 }
 
-/// The JSON of one entry.
-pub(super) fn encode_entry(cutoff: &Cutoff) -> String {
-    serde_json::to_string(&RawCutoff::of(cutoff)).expect("texts are always JSON")
-}
-
 /// The text of `cutoffs.json`, ended by a line feed.
 ///
 /// # Panics
 /// Never: the shape has no map whose keys could be something else than text.
 #[must_use]
 pub fn encode(cutoffs: &[Cutoff]) -> String {
-    let raw = FileToWrite { v: 1, cutoffs: cutoffs.iter().map(RawCutoff::of).collect() };
-    let mut text = serde_json::to_string(&raw).expect("texts and numbers are always JSON");
+    let mut text = serde_json::to_string(&FileToWrite { v: 1, cutoffs }).expect("texts and numbers are always JSON");
     text.push('\n');
     text
+}
+
+/// As an entry of `cutoffs.json`.
+impl Serialize for Cutoff {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        RawCutoff::of(self).serialize(serializer)
+    }
 }
 
 impl RawCutoff {

@@ -116,7 +116,7 @@ impl Recovered {
                 text.push(',');
             }
             match entry {
-                Entry::Cutoff(cutoff) => text.push_str(&list::encode_entry(cutoff)),
+                Entry::Cutoff(cutoff) => text.push_str(&serde_json::to_string(cutoff).expect(JSON)),
                 Entry::Other(other) => text.push_str(other.text()),
             }
         }
@@ -346,7 +346,7 @@ mod tests {
             let mut end = "{\"v\":1,\"cutoffs\":[".len();
             let mut whole = 0;
             for cutoff in &cutoffs {
-                end += list::encode_entry(cutoff).len();
+                end += serde_json::to_string(cutoff).unwrap().len();
                 whole += usize::from(end <= text.len());
                 end += 1;
             }
