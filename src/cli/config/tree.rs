@@ -46,6 +46,7 @@ pub(super) struct Leaf {
 }
 
 /// All settings, and all mistakes found so far.
+#[derive(Default)]
 pub(super) struct Tree {
     pub(super) leaves: BTreeMap<String, Leaf>,
     /// Where each table of a repeated table begins.
@@ -83,14 +84,7 @@ impl Tree {
         if !only_twice {
             return Err(mistakes);
         }
-        let mut tree = Self {
-            leaves: BTreeMap::new(),
-            tables: BTreeMap::new(),
-            refused: BTreeSet::new(),
-            mistakes,
-            warnings: Vec::new(),
-            env,
-        };
+        let mut tree = Self { mistakes, env, ..Self::default() };
         tree.flatten(&lines, "", &TOP, table.get_ref());
         Ok(tree)
     }

@@ -1,7 +1,6 @@
-//! The example and the manual show every setting, and show it right.
+//! The example shows every setting, and shows it right; `tests/it/manual` compares the page with it.
 
 use std::ffi::OsString;
-use std::fs;
 use std::os::unix::ffi::OsStringExt as _;
 
 use url::Url;
@@ -45,29 +44,5 @@ fn every_setting_of_the_table_is_read() {
         env.push((name.clone().into(), OsString::from_vec(b"no setting takes \xff".to_vec())));
         let report = Config::parse("login.toml", &example(), env, &[]).expect_err(&path).to_string();
         assert!(report.contains(&format!("{name}: {path}: is text that is not UTF-8")), "{path}: {report}");
-    }
-}
-
-/// The page lists settings as `| \`ticket.ttl\` | \`"2h"\` | \`AUTH_TICKET_TICKET__TTL\` | meaning |`.
-#[test]
-fn the_manual_lists_every_setting_with_its_default_and_its_variable() {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/CONFIGURATION.md");
-    let Ok(page) = fs::read_to_string(page) else { return };
-    let rows: Vec<Vec<&str>> = page
-        .lines()
-        .filter(|line| line.starts_with("| `") && line.contains("`AUTH_TICKET_"))
-        .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
-        .collect();
-    let all: Vec<_> = schema::all("0").collect();
-    assert_eq!(rows.len(), all.len(), "one row for each setting");
-    for (row, (path, setting)) in rows.iter().zip(&all) {
-        let [name, default, variable, meaning] = row.as_slice() else { panic!("four columns: {row:?}") };
-        assert_eq!(*name, format!("`{}`", path.replace("[0]", "")), "in the order of the table");
-        match setting.default {
-            Some(value) => assert_eq!(*default, format!("`{}`", setting.literal(value)), "{path}"),
-            None => assert!(!default.is_empty() && !default.contains('`'), "{path}: {default}"),
-        }
-        assert!(variable.starts_with(&format!("`{}`", variable_name(path))), "{path}: {variable}");
-        assert!(!meaning.is_empty(), "{path}");
     }
 }
