@@ -212,7 +212,10 @@ fn report(permit: BreakerPermit, error: Option<CallError>) {
         Some(error) if error.is_outage() => {
             if let Some(pause) = permit.failed(Instant::now()) {
                 let pause_s = pause.as_secs();
-                tracing::warn!(pause_s, "claims: the owner's service is left alone for a while: {error}");
+                tracing::warn!(
+                    pause_s,
+                    "claims: the owner's service does not answer, its circuit breaker opens: {error}"
+                );
             }
         }
         _ => {

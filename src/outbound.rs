@@ -47,7 +47,7 @@ pub enum Unreachable {
     #[error("there is no route to it")]
     NoRoute,
     /// Neither a connection nor a refusal.
-    #[error("no connection came about in time")]
+    #[error("no connection was established in time")]
     Timeout,
     /// Its certificate is not one that this system trusts for that name.
     #[error("its TLS certificate is not trusted")]
@@ -59,7 +59,7 @@ pub enum Unreachable {
     #[error("the proxy cannot be reached, or refuses")]
     Proxy,
     /// Something else.
-    #[error("no connection came about")]
+    #[error("no connection was established")]
     Other,
 }
 

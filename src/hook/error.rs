@@ -8,7 +8,7 @@ use crate::outbound::Unreachable;
 #[non_exhaustive]
 pub enum CallError {
     /// It has failed again and again, so nothing was sent.
-    #[error("left alone after repeated failures")]
+    #[error("the circuit breaker is open after repeated failures")]
     Stopped {
         /// After how many seconds there is a chance.
         retry_after_s: u64,

@@ -212,7 +212,7 @@ impl Metrics {
         let help =
             "Calls without a usable answer, by reason: where the platform cannot be reached, or what its answer was";
         to.register("upstream_failures", help, self.upstream_failures.clone());
-        let help = "1 while an interface of an app's platform is left alone after repeated failures";
+        let help = "1 while the circuit breaker of an interface of an app's platform is open";
         to.register("upstream_paused", help, self.upstream_paused.clone());
         let help = "Questions to the owner's service by what came of them";
         to.register("claims_hook_calls", help, self.hook_calls.clone());

@@ -147,7 +147,7 @@ impl Upstream {
                     appid,
                     call,
                     pause_s,
-                    "the platform does not answer and is left alone for a while: {error}"
+                    "the platform does not answer, its circuit breaker opens: {error}"
                 );
             }
         } else if permit.succeeded() {

@@ -54,7 +54,7 @@ pub enum PlatformError {
     #[error("the platform did not answer in time")]
     Timeout,
     /// It has failed again and again, so nothing was sent and the code is not spent. 503 `upstream_busy`.
-    #[error("the platform is left alone after repeated failures")]
+    #[error("the platform's circuit breaker is open after repeated failures")]
     Stopped {
         /// After how many seconds there is a chance.
         retry_after_s: u64,
@@ -87,7 +87,7 @@ pub enum FailedReason {
     #[error("no openid")]
     NoOpenid,
     /// The platform refuses an access token, and the one that it gives instead.
-    #[error("the access token is refused, and so is the one after it{0}")]
+    #[error("the access token is refused, and so is a new one{0}")]
     AccessToken(ErrorDetail),
     /// A success for another app than the one that asked.
     #[error("for another app")]

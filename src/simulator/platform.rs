@@ -82,7 +82,7 @@ pub(super) struct DataForClient {
 pub(super) enum ControlError {
     #[error("the body is cut off or above 64 KiB")]
     Cut,
-    #[error("the body is not the JSON object that is wanted: {0}")]
+    #[error("the body is not the expected JSON object: {0}")]
     Body(String),
     #[error("appid is not 1 to {MAX_APPID_LEN} visible ASCII characters")]
     Appid,
@@ -106,6 +106,6 @@ pub(super) enum ControlError {
     Platform,
     #[error("endpoint is none of {0}")]
     Endpoint(String),
-    #[error("the operating system has no randomness to give")]
+    #[error("the operating system provides no randomness")]
     NoRandomness,
 }

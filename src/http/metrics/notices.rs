@@ -60,7 +60,7 @@ impl Notices {
         let refusals: Vec<String> =
             locked(&self.refusals).iter().map(|((appid, call), why)| format!("app {appid}, {call}: {why}")).collect();
         let pause = |((appid, call), cause): (&InterfaceOfApp, &String)| {
-            format!("app {appid}, {call}: the platform does not answer and is left alone: {cause}")
+            format!("app {appid}, {call}: the platform does not answer, its circuit breaker is open: {cause}")
         };
         let pauses = locked(&self.pauses).iter().map(pause).collect();
         let kids: Vec<KeyId> = locked(&self.kids).often(now).filter(|kid| !is_known(*kid)).collect();
@@ -201,7 +201,7 @@ mod tests {
             notices.reasons(NOW, |_| false),
             [
                 "app wx1, exchange: the platform refuses this server",
-                "app wx1, phone: the platform does not answer and is left alone: no answer in time"
+                "app wx1, phone: the platform does not answer, its circuit breaker is open: no answer in time"
             ]
         );
         notices.refusal("wx1", "exchange", None);

@@ -141,9 +141,9 @@ fn a_platform_that_is_left_alone_is_told_with_the_cause() {
     until("the platform is left alone", || {
         number += 1;
         server.login(&format!("code-{number}"));
-        server.stderr().contains(&format!("the platform does not answer and is left alone for a while: {cause}"))
+        server.stderr().contains(&format!("the platform does not answer, its circuit breaker opens: {cause}"))
     });
     let told = call(admin, "GET", "/readyz", &[], "").json();
     let reason = told["reasons"][0].as_str().unwrap();
-    assert!(reason.ends_with(&format!("the platform does not answer and is left alone: {cause}")), "{told}");
+    assert!(reason.ends_with(&format!("the platform does not answer, its circuit breaker is open: {cause}")), "{told}");
 }
