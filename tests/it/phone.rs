@@ -166,26 +166,33 @@ async fn one_login_causes_only_so_many_calls_for_phone_numbers() {
 /// Rule: an interface of the platform that fails again and again is left alone, and the others go on.
 #[tokio::test]
 async fn logins_and_phone_codes_do_not_suffer_from_each_others_interface() {
-    let server = TestServer::builder().upstream_timeout(Duration::from_millis(300)).start().await;
-    for _ in 0..10 {
-        by_code(&server, &server.ticket_for("alice").await, "hang").await.is_error("upstream_timeout");
-    }
-    let ticket = server.ticket_for("alice").await;
-    by_code(&server, &ticket, "phone-alice-1").await.is_error("upstream_busy");
-    server.ticket_for("alice").await;
-    let paused = |call: &str| format!("auth_ticket_upstream_paused{{appid=\"{APPID}\",call=\"{call}\"}} 1\n");
-    let metrics = server.metrics().await;
-    assert!(metrics.contains(&paused("phone")) && !metrics.contains(&paused("exchange")), "{metrics}");
-
-    let server = TestServer::builder().upstream_timeout(Duration::from_millis(300)).start().await;
-    let bobs = server.sealed(&session(&server.openid("bob"), START));
-    for number in 0..10 {
-        server.call(Call::login("hang")).await.is_error("upstream_timeout");
-        // Its success says nothing about logins.
-        by_code(&server, &bobs, &format!("phone-bob-{number}")).await.is_ok();
-    }
-    server.call(Call::login(&server.code_for("alice"))).await.is_error("upstream_busy");
-    by_code(&server, &ticket, "phone-alice-2").await.is_ok();
+    let start = || TestServer::builder().upstream_timeout(Duration::from_millis(300)).start();
+    let without_phone_codes = async {
+        let server = start().await;
+        for _ in 0..10 {
+            by_code(&server, &server.ticket_for("alice").await, "hang").await.is_error("upstream_timeout");
+        }
+        let ticket = server.ticket_for("alice").await;
+        by_code(&server, &ticket, "phone-alice-1").await.is_error("upstream_busy");
+        server.ticket_for("alice").await;
+        let paused = |call: &str| format!("auth_ticket_upstream_paused{{appid=\"{APPID}\",call=\"{call}\"}} 1\n");
+        let metrics = server.metrics().await;
+        assert!(metrics.contains(&paused("phone")) && !metrics.contains(&paused("exchange")), "{metrics}");
+    };
+    let without_logins = async {
+        let server = start().await;
+        let bobs = server.sealed(&session(&server.openid("bob"), START));
+        for number in 0..10 {
+            server.call(Call::login("hang")).await.is_error("upstream_timeout");
+            // Its success says nothing about logins.
+            by_code(&server, &bobs, &format!("phone-bob-{number}")).await.is_ok();
+        }
+        server.call(Call::login(&server.code_for("alice"))).await.is_error("upstream_busy");
+        let login_id = LoginId::parse("aa66554433221100").unwrap();
+        let alices = server.sealed(&Session { login_id, ..session(&server.openid("alice"), START) });
+        by_code(&server, &alices, "phone-alice-2").await.is_ok();
+    };
+    tokio::join!(without_phone_codes, without_logins);
 }
 
 #[tokio::test]

@@ -16,21 +16,38 @@ pub(super) struct Check {
     pub(super) address: SocketAddr,
     connections: Arc<AtomicUsize>,
     asked: Arc<Mutex<Vec<String>>>,
+    answer: Arc<Mutex<Answer>>,
+}
+
+#[derive(Clone, Debug)]
+struct Answer {
+    bytes: String,
+    /// The connection ends after it.
+    is_last: bool,
 }
 
 impl Check {
-    /// Answers with these bytes; with none, it reads on for ever.
+    /// Answers with these bytes, and reads on; with none, for ever.
     pub(super) async fn answering(answer: &str) -> Self {
+        Self::start(Answer { bytes: answer.to_owned(), is_last: false }).await
+    }
+
+    /// Breaks off after these bytes.
+    pub(super) async fn breaking_off_after(answer: &str) -> Self {
+        Self::start(Answer { bytes: answer.to_owned(), is_last: true }).await
+    }
+
+    async fn start(answer: Answer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let check = Self { address, connections: Arc::default(), asked: Arc::default() };
-        let (connections, asked, answer) =
-            (Arc::clone(&check.connections), Arc::clone(&check.asked), answer.to_owned());
+        let answer = Arc::new(Mutex::new(answer));
+        let check = Self { address, connections: Arc::default(), asked: Arc::default(), answer: Arc::clone(&answer) };
+        let (connections, asked) = (Arc::clone(&check.connections), Arc::clone(&check.asked));
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 connections.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(serve(stream, answer.clone(), Arc::clone(&asked)));
+                tokio::spawn(serve(stream, Arc::clone(&answer), Arc::clone(&asked)));
             }
         });
         check
@@ -38,9 +55,12 @@ impl Check {
 
     /// A 200 with these headers.
     pub(super) async fn passing(headers: &[(&str, &str)]) -> Self {
-        let lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let length = "cache-control: no-store\r\ncontent-length: 0\r\n\r\n";
-        Self::answering(&format!("HTTP/1.1 200 OK\r\n{}{length}", lines.concat())).await
+        Self::answering(&ok(headers)).await
+    }
+
+    /// From now on a 200 with these headers.
+    pub(super) fn pass(&self, headers: &[(&str, &str)]) {
+        self.answer.lock().unwrap().bytes = ok(headers);
     }
 
     pub(super) fn connections(&self) -> usize {
@@ -53,14 +73,20 @@ impl Check {
     }
 }
 
-async fn serve(mut stream: TcpStream, answer: String, asked: Arc<Mutex<Vec<String>>>) {
+fn ok(headers: &[(&str, &str)]) -> String {
+    let lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    format!("HTTP/1.1 200 OK\r\n{}cache-control: no-store\r\ncontent-length: 0\r\n\r\n", lines.concat())
+}
+
+async fn serve(mut stream: TcpStream, answer: Arc<Mutex<Answer>>, asked: Arc<Mutex<Vec<String>>>) {
     let (mut received, mut buffer) = (Vec::new(), [0; 4096]);
     while let Ok(len @ 1..) = stream.read(&mut buffer).await {
         received.extend_from_slice(&buffer[..len]);
         if received.ends_with(b"\r\n\r\n") {
             asked.lock().unwrap().push(String::from_utf8_lossy(&received).into_owned());
             received.clear();
-            if stream.write_all(answer.as_bytes()).await.is_err() {
+            let Answer { bytes, is_last } = answer.lock().unwrap().clone();
+            if stream.write_all(bytes.as_bytes()).await.is_err() || is_last {
                 return;
             }
         }

@@ -1,5 +1,6 @@
 //! Whom the server does not let in, nobody does; and he is told why by the server.
 
+use futures_util::future::join_all;
 use serde_json::json;
 
 use super::check::{Check, NOBODY};
@@ -104,23 +105,24 @@ async fn a_ticket_of_another_app_is_403() {
 }
 
 async fn lets_nobody_in(gateway: &Gateway, service: &Service) -> u16 {
-    let answer = gateway.call(Call::get("/").ticket("good")).await;
-    assert!(service.take().is_empty(), "{answer:?}");
-    let posted = gateway.call(Call::post("/").ticket("good").json(&json!({ "a": 1 }))).await;
+    let posted = Call::post("/").ticket("good").json(&json!({ "a": 1 }));
+    let (answer, posted) = tokio::join!(gateway.call(Call::get("/").ticket("good")), gateway.call(posted));
+    assert!(service.take().is_empty(), "{answer:?} {posted:?}");
     assert_eq!(posted.status, answer.status, "{posted:?}");
-    assert!(service.take().is_empty(), "{posted:?}");
     answer.status
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_that_is_down_or_hangs_or_breaks_off_is_5xx() {
     let hanging = Check::answering("").await.address;
-    let cut = Check::answering("HTTP/1.1 200 OK\r\nX-Auth-Openid: o-al").await;
-    let garbage = Check::answering("220 mail.example.com ESMTP\r\n").await;
-    for check in [NOBODY, hanging, cut.address, garbage.address] {
-        everywhere(|kind| async move {
+    let half = "HTTP/1.1 200 OK\r\nX-Auth-Openid: o-al";
+    let half_and_hanging = Check::answering(half).await.address;
+    let cut = Check::breaking_off_after(half).await.address;
+    let garbage = Check::answering("220 mail.example.com ESMTP\r\n").await.address;
+    let checks = [NOBODY, hanging, half_and_hanging, cut, garbage].map(|check| {
+        everywhere(move |kind| async move {
             // It waits for 30 seconds, and nobody can change that.
-            if kind == Kind::Traefik && check == hanging {
+            if kind == Kind::Traefik && [hanging, half_and_hanging].contains(&check) {
                 return;
             }
             let service = Service::start().await;
@@ -128,22 +130,23 @@ async fn a_check_that_is_down_or_hangs_or_breaks_off_is_5xx() {
             let status = lets_nobody_in(&gateway, &service).await;
             assert!((500..600).contains(&status), "{status}");
         })
-        .await;
-    }
+    });
+    join_all(checks).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_the_server_never_gives_lets_nobody_in() {
-    for status in ["500 Oops", "302 Found", "404 Not Found", "429 Slow", "503 Busy"] {
+    let statuses = ["500 Oops", "302 Found", "404 Not Found", "429 Slow", "503 Busy"].map(|status| async move {
         let answer = format!("HTTP/1.1 {status}\r\nX-Auth-Openid: o-alice\r\nLocation: /\r\nContent-Length: 0\r\n\r\n");
         let check = Check::answering(&answer).await.address;
-        everywhere(|kind| async move {
+        everywhere(move |kind| async move {
             let service = Service::start().await;
             let gateway = Setup::new(kind, check, service.address).start().await;
             assert!(lets_nobody_in(&gateway, &service).await >= 300);
         })
         .await;
-    }
+    });
+    join_all(statuses).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

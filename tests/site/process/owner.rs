@@ -60,6 +60,7 @@ fn what_root_does_in_the_servers_directory_is_the_servers() {
     let upstream = simulator();
     let site = Site::with_keys(owned(), upstream.address, "");
     let mut command = site.command();
+    command.env("AUTH_TICKET_KEYS_POLL", "100ms");
     let server = crate::support::Server::start(command.uid(OWNER).gid(OWNER));
     let ticket = server.ticket("demo-alice-1");
     let keys = &site.keys;
