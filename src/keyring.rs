@@ -173,7 +173,7 @@ pub struct KeyRing {
     /// Ordered by (use, `seal_from`, kid): the order in which keys of a use take over from each other.
     keys: Vec<RingKey>,
     apps: Vec<AppId>,
-    /// By the kid and app tag of a ticket's header. Keys are not attacker-controlled, so HashDoS resistance is unnecessary.
+    /// By the kid and app tag of a ticket's header. Keys are not attacker-controlled, so resistance to hash flooding is unnecessary.
     subkeys: HashMap<SubkeyName, Subkeys>,
     cutoffs: Arc<Cutoffs>,
     /// All that were revoked, whether or not their key is there.

@@ -166,7 +166,7 @@ impl Directory {
     /// [`Directory::load`], put in order for `apps`.
     ///
     /// # Errors
-    /// As [`Directory::load`], and [`RingError`].
+    /// As [`Directory::load`], and [`RingError`](crate::keyring::RingError).
     pub fn load_ring(
         &self,
         apps: impl IntoIterator<Item = AppId>,

@@ -14,7 +14,7 @@ pub use recover::{Entry, Other, Recovered};
 /// Who is cut off, in a form in which every check takes constant time.
 ///
 /// The tables use a fast hash. Their keys are not attacker-controlled (operators choose them, we draw login ids, platforms give
-/// openids), and only authentic tickets are looked up, so HashDoS resistance is unnecessary.
+/// openids), and only authentic tickets are looked up, so resistance to hash flooding is unnecessary.
 #[derive(Debug, Default)]
 pub struct Cutoffs {
     logins: HashSet<LoginId>,

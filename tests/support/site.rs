@@ -32,9 +32,9 @@ impl Site {
     pub(crate) fn with_keys(keys: Keys, upstream: SocketAddr, tables: &str) -> Self {
         let config = keys.root().join("login.toml");
         let text = format!(
-            "listen = \"127.0.0.1:0\"\nadmin_listen = \"\"\nkeys_dir = {:?}\n\n[[app]]\nappid = \"{APPID}\"\n\
+            "listen = \"127.0.0.1:0\"\nadmin_listen = \"\"\nkeys_dir = \"{}\"\n\n[[app]]\nappid = \"{APPID}\"\n\
              platform = \"weapp\"\nsecret_env = \"WX_SECRET\"\nbase_url = \"http://{upstream}\"\n{tables}",
-            keys.path()
+            keys.path().display()
         );
         fs::write(&config, text).unwrap();
         Self { keys, config }
