@@ -23,7 +23,9 @@ use tokio::time::{Instant, sleep};
 
 use clients::{Clients, OnRefusal, Tally};
 use copier::Copier;
-use process::{APPID, BINARY, Nginx, Replica, Setup, Site, Tools, cli, kid_in};
+use process::{Nginx, Replica, Setup, Site, Tools, cli, kid_in};
+
+use crate::support::{APPID, BINARY};
 
 const LEAD: &str = "5s";
 const POLL: Duration = Duration::from_millis(200);
@@ -179,7 +181,10 @@ impl Drill {
         let other_login = http.login(first, "demo-victim-2").await.ticket();
         let banned = http.login(first, "demo-banned-1").await.ticket();
         let renewed = http.renew(first, &stolen).await.ticket();
-        let (login_id, openid) = (http.check(first, &stolen).await.login_id, http.check(first, &banned).await.openid);
+        let (login_id, openid) = (
+            http.check(first, &stolen).await.header("x-auth-login-id").unwrap().to_owned(),
+            http.check(first, &banned).await.header("x-auth-openid").unwrap().to_owned(),
+        );
         let clients = self.clients.start(OnRefusal::GoOn);
 
         let began = Instant::now();
@@ -269,14 +274,14 @@ impl Drill {
             .then(|| kid_in(&cli(&["keys", "rotate", "--use", "ticket", "--lead", LEAD], &self.source)));
 
         sleep(Duration::from_millis(200)).await;
-        self.replicas[2].process.kill();
+        self.replicas[2].server.kill();
         sleep(Duration::from_millis(600)).await;
         let setup = self.replicas[2].setup_here();
         self.replicas[2] = self.site.replica(setup);
         sleep(Duration::from_millis(300)).await;
 
         let setup = Setup { binary: newer, ..self.replicas[3].setup_here() };
-        let exit = self.replicas[3].process.terminate();
+        let exit = self.replicas[3].server.terminate();
         assert!(exit.success(), "SIGTERM ends it in good order: {exit}");
         sleep(Duration::from_millis(300)).await;
         self.replicas[3] = self.site.replica(setup);
@@ -339,7 +344,7 @@ impl Drill {
     }
 
     fn logs(&self) -> String {
-        let log = |replica: &Replica| format!("{}:\n{}", replica.setup.name, replica.process.log());
+        let log = |replica: &Replica| format!("{}:\n{}", replica.setup.name, replica.server.stderr());
         self.replicas.iter().map(log).collect::<Vec<_>>().join("\n")
     }
 }

@@ -10,8 +10,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::drill::http::{Http, kid_of};
-use crate::drill::process::{APPID, Replica, Setup, Site, cli, cli_fails};
+use crate::drill::process::{Replica, Setup, Site, cli, cli_fails};
 use crate::drill::within;
+use crate::support::APPID;
 
 const POLL: &str = "100ms";
 const SOON: Duration = Duration::from_secs(5);
@@ -166,14 +167,14 @@ async fn power_is_taken_away_while_another_file_is_broken() {
     let login = async |code: &str| http.login(&replica.url, code).await.ticket();
     let (one, other) = (login("demo-bob-1").await, login("demo-carol-1").await);
     let checked = async |ticket: &str| http.check(&replica.url, ticket).await;
-    let login_id = checked(&one).await.login_id;
+    let login_id = checked(&one).await.header("x-auth-login-id").unwrap().to_owned();
     let broken = keys.join("ticket-00000000.key");
     write(&broken, b"garbage");
     patient.suffers("a broken file").await;
 
     cli(&["cutoff", "add", "--login-id", &login_id], keys);
     let took = within(SOON, "cut off", async || checked(&one).await.error() == "ticket_revoked").await;
-    let openid = checked(&other).await.openid;
+    let openid = checked(&other).await.header("x-auth-openid").unwrap().to_owned();
     cli(&["cutoff", "add", "--appid", APPID, "--openid", &openid], keys);
     within(SOON, "cut off", async || checked(&other).await.error() == "ticket_revoked").await;
     patient.suffers("the file is still broken").await;
@@ -209,7 +210,7 @@ async fn a_full_file_system_does_not_stop_a_replica() {
     drop(file);
 
     let before = std::fs::read_dir(&keys).unwrap().count();
-    let refused = Command::new(crate::drill::process::BINARY).args(["keys", "rotate", "--keys"]).arg(&keys).output();
+    let refused = Command::new(crate::support::BINARY).args(["keys", "rotate", "--keys"]).arg(&keys).output();
     let refused = refused.unwrap();
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
     assert!(String::from_utf8_lossy(&refused.stderr).contains("No space left"), "{refused:?}");

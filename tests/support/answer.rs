@@ -174,6 +174,21 @@ impl Answer {
         }
     }
 
+    /// That there was none, and why.
+    pub(crate) fn none(why: &str) -> Self {
+        Self { status: 0, headers: Vec::new(), body: why.as_bytes().to_vec() }
+    }
+
+    pub(crate) fn is_good(&self) -> bool {
+        self.status == 200
+    }
+
+    /// The name of the error, or of nothing.
+    pub(crate) fn error(&self) -> String {
+        let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        body["error"].as_str().unwrap_or_default().to_owned()
+    }
+
     /// Status, headers and body as they might have come.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = format!("HTTP/1.1 {} \r\n", self.status).into_bytes();

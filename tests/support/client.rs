@@ -112,12 +112,17 @@ pub(super) async fn send(client: &reqwest::Client, address: SocketAddr, call: &C
     if !call.body.is_empty() {
         request = request.body(call.body.clone());
     }
-    let response = within_5_s("an answer", request.send()).await.unwrap();
+    let answer = within_5_s("an answer", receive(request)).await;
+    answer.unwrap().checked(&call.asked(), rules)
+}
+
+/// What `request` is answered, whoever answers.
+pub(crate) async fn receive(request: reqwest::RequestBuilder) -> reqwest::Result<Answer> {
+    let response = request.send().await?;
     let status = response.status().as_u16();
     let headers =
         response.headers().iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
-    let body = response.bytes().await.unwrap().to_vec();
-    Answer { status, headers, body }.checked(&call.asked(), rules)
+    Ok(Answer { status, headers, body: response.bytes().await?.to_vec() })
 }
 
 /// How a connection ended.

@@ -163,11 +163,23 @@ impl Server {
         status.unwrap()
     }
 
+    /// SIGTERM, and waits until it has ended.
+    #[track_caller]
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// SIGKILL: it learns nothing of its end.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Ends it as a supervisor does, which has to succeed.
     #[track_caller]
     pub(crate) fn stop(&mut self) {
-        self.signal(Signal::TERM);
-        assert_eq!(self.wait().code(), Some(0), "{}", self.stderr());
+        assert_eq!(self.terminate().code(), Some(0), "{}", self.stderr());
     }
 
     pub(crate) fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {

@@ -42,7 +42,7 @@ pub(crate) use answer::Answer;
 use answer::{Rules, Secrets};
 pub(crate) use blocking::{Held, call, try_call};
 pub(crate) use builder::Builder;
-pub(crate) use client::{Call, Connection};
+pub(crate) use client::{Call, Connection, receive};
 pub(crate) use keys::{Keys, Seen};
 use platform::TestPlatform;
 pub(crate) use platform::stub;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::http::{Answer, Http, kid_of};
+use super::http::{Http, kid_of, replica_of};
+use crate::support::Answer;
 
 const CLIENTS: u64 = 6;
 const PAUSE: Duration = Duration::from_millis(15);
@@ -152,7 +153,7 @@ impl Clients {
         if on_refusal == OnRefusal::GoOn {
             return None;
         }
-        let is_other = |replica: &&String| replica.trim_start_matches("http://") != answer.replica;
+        let is_other = |replica: &&String| replica.trim_start_matches("http://") != replica_of(&answer);
         let others: Vec<&String> = self.replicas.iter().filter(is_other).collect();
         let turn = usize::try_from(self.codes.fetch_add(1, Ordering::Relaxed)).unwrap_or_default();
         let another = others.get(turn % others.len().max(1))?;
@@ -184,7 +185,7 @@ impl Clients {
         tally.requests += 1;
         if answer.is_good() {
             if !matches!(wish, Wish::Check(_)) {
-                let sealed_by = (kid_of(&answer.ticket()), answer.replica.clone());
+                let sealed_by = (kid_of(&answer.ticket()), replica_of(answer).to_owned());
                 tally.first_seals.entry(sealed_by).or_insert_with(Instant::now);
             }
             return true;
@@ -197,7 +198,7 @@ impl Clients {
                 Wish::Renew(ticket) => format!("a renewal under {}", kid_of(ticket)),
                 Wish::Check(ticket) => format!("a check under {}", kid_of(ticket)),
             };
-            tally.examples.push(format!("{about} at {}: {} {}", answer.replica, answer.status, answer.body));
+            tally.examples.push(format!("{about} at {}: {answer:?}", replica_of(answer)));
         }
         false
     }

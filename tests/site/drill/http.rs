@@ -4,47 +4,12 @@ use std::time::Duration;
 
 use auth_ticket::ticket::UnverifiedTicket;
 use reqwest::{Client, RequestBuilder};
-use serde_json::Value;
 
-use super::process::APPID;
+use crate::support::{APPID, Answer, receive};
 
 /// An HTTP client for loopback.
 #[derive(Clone)]
 pub(crate) struct Http(Client);
-
-/// An answer, or the lack of one.
-#[derive(Clone, Debug)]
-pub(crate) struct Answer {
-    /// 0 when there was none.
-    pub(crate) status: u16,
-    /// `127.0.0.1:PORT` of the replica that was asked, where nginx stood between.
-    pub(crate) replica: String,
-    /// The user, where the answer names one in its header.
-    pub(crate) openid: String,
-    /// The login, where the answer names one in its header.
-    pub(crate) login_id: String,
-    pub(crate) body: String,
-}
-
-impl Answer {
-    pub(crate) fn is_good(&self) -> bool {
-        self.status == 200
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or(Value::Null)
-    }
-
-    /// The name of the error, or of nothing.
-    pub(crate) fn error(&self) -> String {
-        self.json()["error"].as_str().unwrap_or_default().to_owned()
-    }
-
-    /// The ticket of a login or a renewal.
-    pub(crate) fn ticket(&self) -> String {
-        self.json()["ticket"].as_str().unwrap_or_else(|| panic!("no ticket in {self:?}")).to_owned()
-    }
-}
 
 impl Http {
     pub(crate) fn new() -> Self {
@@ -72,7 +37,7 @@ impl Http {
 
     /// The number of a metric, labels and all.
     pub(crate) async fn metric(&self, admin: &str, name: &str) -> Option<f64> {
-        let metrics = self.get(admin, "/metrics").await.body;
+        let metrics = self.get(admin, "/metrics").await.body_text();
         metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
     }
 
@@ -82,28 +47,14 @@ impl Http {
     }
 }
 
+/// With the status 0 when there was none.
 async fn answer(request: RequestBuilder) -> Answer {
-    let failed = |error: reqwest::Error| Answer {
-        status: 0,
-        replica: String::new(),
-        openid: String::new(),
-        login_id: String::new(),
-        body: format!("{error:?}"),
-    };
-    let response = match request.send().await {
-        Ok(response) => response,
-        Err(error) => return failed(error),
-    };
-    let header = |name: &str| {
-        let value = response.headers().get(name).and_then(|value| value.to_str().ok());
-        value.unwrap_or_default().to_owned()
-    };
-    let (status, replica) = (response.status().as_u16(), header("X-Replica"));
-    let (openid, login_id) = (header("X-Auth-Openid"), header("X-Auth-Login-Id"));
-    match response.text().await {
-        Ok(body) => Answer { status, replica, openid, login_id, body },
-        Err(error) => Answer { replica, ..failed(error) },
-    }
+    receive(request).await.unwrap_or_else(|error| Answer::none(&format!("{error:?}")))
+}
+
+/// `127.0.0.1:PORT` of the replica that was asked, where nginx stood between.
+pub(crate) fn replica_of(answer: &Answer) -> &str {
+    answer.header("x-replica").unwrap_or_default()
 }
 
 /// The kid that a ticket names.

@@ -1,89 +1,31 @@
 //! Real processes: replicas, the simulated platform, nginx, the command line. All die with their handle.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-/// The program under test.
-pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_auth-ticket");
-/// The one app of every site.
-pub(crate) const APPID: &str = "wx0123456789abcdef";
+use crate::support::system::Running;
+use crate::support::{APPID, BINARY, Outcome, Server, bare, simulator};
+
 /// Where a listener goes when any port will do.
 pub(crate) const ANY_PORT: &str = "127.0.0.1:0";
-
-/// A child process, killed when dropped.
-pub(crate) struct Process {
-    child: Child,
-    /// Open for as long as the process lives: it may go on printing.
-    stdout: Option<BufReader<ChildStdout>>,
-    log: PathBuf,
-}
-
-impl Process {
-    /// Starts `command`; what it writes to standard error is kept in `log`.
-    pub(crate) fn start(command: &mut Command, log: &Path) -> Self {
-        let stderr = File::options().create(true).append(true).open(log).unwrap();
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
-        let stdout = child.stdout.take().map(BufReader::new);
-        Self { child, stdout, log: log.to_owned() }
-    }
-
-    /// What follows `prefix` on the next line of standard output, up to a blank.
-    fn announced(&mut self, prefix: &str) -> String {
-        let mut line = String::new();
-        if let Some(stdout) = &mut self.stdout {
-            stdout.read_line(&mut line).unwrap();
-        }
-        let said = line.trim().strip_prefix(prefix).and_then(|rest| rest.split(' ').next()).map(str::to_owned);
-        said.unwrap_or_else(|| panic!("it said {line:?} and not {prefix:?}; its log:\n{}", self.log()))
-    }
-
-    /// What it wrote to standard error so far.
-    pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap()
-    }
-
-    /// SIGKILL: it learns nothing of its end.
-    pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// SIGTERM, and waits until it has ended.
-    pub(crate) fn terminate(&mut self) -> ExitStatus {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        self.child.wait().unwrap()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// A directory, a simulated platform and a configuration: what replicas share, apart from their keys.
 pub(crate) struct Site {
     pub(crate) directory: TempDir,
-    _simulator: Process,
+    _simulator: Server,
 }
 
 impl Site {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let mut command = Command::new(BINARY);
-        let mut simulator =
-            Process::start(command.args(["simulator", "--listen", ANY_PORT]), &directory.path().join("simulator.log"));
-        let platform = simulator.announced("simulator on ");
+        let simulator = simulator();
+        let platform = simulator.address;
         let config = format!(
-            "[[app]]\nappid = \"{APPID}\"\nplatform = \"weapp\"\nsecret_env = \"WX_SECRET\"\nbase_url = \"{platform}\"\n"
+            "[[app]]\nappid = \"{APPID}\"\nplatform = \"weapp\"\nsecret_env = \"WX_SECRET\"\nbase_url = \"http://{platform}\"\n"
         );
         std::fs::write(directory.path().join("config.toml"), config).unwrap();
         Self { directory, _simulator: simulator }
@@ -108,6 +50,8 @@ impl Site {
             .arg(&setup.keys)
             .arg("--config")
             .arg(self.path("config.toml"))
+            .env_clear()
+            .stdin(Stdio::null())
             .env("AUTH_TICKET_KEYS_POLL", &setup.poll)
             .env("WX_SECRET", "0123456789abcdef0123456789abcdef");
         if let Some(library) = &setup.faketime {
@@ -117,11 +61,9 @@ impl Site {
                 // Timers go on as they are; only the time of day is wrong.
                 .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         }
-        let log = self.path(&format!("{}.log", setup.name));
-        let mut process = Process::start(&mut command, &log);
-        let url = process.announced("listening on ");
-        let admin = process.announced("operators on ");
-        Replica { setup, process, url, admin }
+        let server = Server::start(&mut command);
+        let (url, admin) = (format!("http://{}", server.address), format!("http://{}", server.admin()));
+        Replica { setup, server, url, admin }
     }
 }
 
@@ -155,7 +97,7 @@ impl Setup {
 /// A running `serve`.
 pub(crate) struct Replica {
     pub(crate) setup: Setup,
-    pub(crate) process: Process,
+    pub(crate) server: Server,
     pub(crate) url: String,
     pub(crate) admin: String,
 }
@@ -174,18 +116,16 @@ impl Replica {
 
 /// Runs a command of the program on the true clock, and gives back what it printed. It must succeed.
 pub(crate) fn cli(arguments: &[&str], keys: &Path) -> String {
-    let output = Command::new(BINARY).args(arguments).arg("--keys").arg(keys).output().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?} failed: {stderr}");
-    String::from_utf8(output.stdout).unwrap()
+    let outcome = Outcome::of(bare(arguments).arg("--keys").arg(keys));
+    assert_eq!(outcome.code, Some(0), "{arguments:?} failed: {outcome:?}");
+    outcome.stdout
 }
 
 /// Runs a command that does what it can and fails all the same, and gives back what it complained of.
 pub(crate) fn cli_fails(arguments: &[&str], keys: &Path) -> String {
-    let output = Command::new(BINARY).args(arguments).arg("--keys").arg(keys).output().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {stderr}");
-    stderr
+    let outcome = Outcome::of(bare(arguments).arg("--keys").arg(keys));
+    assert_eq!(outcome.code, Some(1), "{arguments:?}: {outcome:?}");
+    outcome.stderr
 }
 
 /// The 8 digits after `ticket-` in what a command printed.
@@ -196,7 +136,7 @@ pub(crate) fn kid_in(printed: &str) -> String {
 
 /// nginx in front of `replicas`: round robin, and no second try, so that no error stays hidden.
 pub(crate) struct Nginx {
-    _process: Process,
+    _running: Running,
     pub(crate) url: String,
 }
 
@@ -245,8 +185,9 @@ add_header X-Replica $upstream_addr always;
         std::fs::write(&file, config).unwrap();
         let mut command = Command::new(nginx);
         command.arg("-p").arg(site.directory.path()).arg("-e").arg(site.path("nginx.log")).arg("-c").arg(&file);
-        let process = Process::start(&mut command, &site.path("nginx.log"));
-        Self { _process: process, url: format!("http://{address}") }
+        let log = File::options().create(true).append(true).open(site.path("nginx.log")).unwrap();
+        let running = Running(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+        Self { _running: running, url: format!("http://{address}") }
     }
 }
 

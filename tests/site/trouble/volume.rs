@@ -139,7 +139,7 @@ async fn a_swapped_volume_is_seen_whole() {
     let shows_the_last = async || http.fingerprint(&replica.admin).await == second;
     within(SOON, "it shows the last version", shows_the_last).await;
     let unknown: Vec<_> = shown.keys().filter(|shown| **shown != first && **shown != second).collect();
-    assert!(unknown.is_empty(), "mixed: {unknown:?}; {}", replica.process.log());
+    assert!(unknown.is_empty(), "mixed: {unknown:?}; {}", replica.server.stderr());
     assert_eq!(shown.len(), 2, "both were seen: {shown:?}");
     let taken =
         http.metric(&replica.admin, "auth_ticket_ring_reloads_total{result=\"taken\"}").await.unwrap_or_default();
