@@ -156,18 +156,19 @@ impl Stage {
     /// Has silent clients take every descriptor that the server may have.
     fn take_descriptors(&mut self) {
         let pid = self.server.pid();
-        let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count() as u64;
+        let limit = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count() + 4;
         // Its own user may, where root in a container may not.
         let mut prlimit = Command::new("prlimit");
-        let (pid, soft) = (format!("--pid={pid}"), format!("--nofile={}:", open + 4));
-        assert!(prlimit.args([pid, soft]).uid(OWNER).gid(OWNER).status().unwrap().success());
-        let failures = || self.server.stderr().matches("cannot accept a connection").count();
-        let before = failures();
+        let (of, soft) = (format!("--pid={pid}"), format!("--nofile={limit}:"));
+        assert!(prlimit.args([of, soft]).uid(OWNER).gid(OWNER).status().unwrap().success());
+        // The limit is one of numbers, and some above it may be in use. The log says it every ten seconds only.
+        let is_taken = |number| fs::symlink_metadata(format!("/proc/{pid}/fd/{number}")).is_ok();
         let mut silent = Vec::new();
-        until("it has no descriptor left", || {
+        until("it has no descriptor left, and another client waits", || {
             silent.extend(TcpStream::connect(self.server.address));
-            failures() > before
+            (0..limit).all(is_taken) && silent.len() > 5
         });
+        until("it has said so", || self.server.stderr().contains("cannot accept a connection"));
         self.silent = silent;
     }
 }
