@@ -125,7 +125,7 @@ impl Server {
     /// Where operators connect: the second line that it prints.
     #[track_caller]
     pub(crate) fn admin(&self) -> SocketAddr {
-        until("the address for operators is told", || self.stdout().lines().count() >= 2);
+        until("the address for operators is told", || self.stdout().matches('\n').count() >= 2);
         address_in(self.stdout().lines().nth(1).unwrap_or_default())
     }
 

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use regex::Regex;
 use serde_json::{Value, json};
 
-use crate::support::{DEADLINE, Server, Site, address_in, call, simulator, until};
+use crate::support::{DEADLINE, Server, Site, call, simulator, until};
 
 const SERVICE: &str = "\n[[service]]\nid = \"orders\"\nsecret_env = \"ORDERS_SECRET\"\n";
 
@@ -16,7 +16,7 @@ fn start(site: &Site, level: &str) -> (Server, SocketAddr) {
     command.env("RUST_LOG", level).env("ORDERS_SECRET", "a-secret-of-orders").args(["--admin-listen", "127.0.0.1:0"]);
     let server = Server::start(&mut command);
     until("it says where operators connect", || server.stdout().lines().count() == 2);
-    let admin = address_in(server.stdout().lines().nth(1).unwrap());
+    let admin = server.admin();
     (server, admin)
 }
 
@@ -147,7 +147,7 @@ fn operators_call_by_address_or_by_a_configured_name() {
     command.args(["--admin-listen", "127.0.0.1:0"]).env("AUTH_TICKET_ADMIN_HOSTS", "Ops.example.com");
     let server = Server::start(&mut command);
     until("it says where operators connect", || server.stdout().lines().count() == 2);
-    let admin = address_in(server.stdout().lines().nth(1).unwrap());
+    let admin = server.admin();
     for host in
         [&*admin.to_string(), "127.0.0.1", "localhost:1234", "[::1]:80", "ops.example.com", "OPS.EXAMPLE.COM:9090"]
     {

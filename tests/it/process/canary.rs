@@ -10,7 +10,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{APPID, Answer, Outcome, Reply, Server, Site, Upstream, address_in, call, until};
+use crate::support::{APPID, Answer, Outcome, Reply, Server, Site, Upstream, call, until};
 
 const APP_SECRET: &str = "canary/secret+of%the=app";
 /// Canonical base64 of 16 bytes, with both characters that encodings differ in.
@@ -292,7 +292,7 @@ fn no_secret_comes_out_of_a_server_whatever_happens() {
     command.env("WX_SECRET", APP_SECRET).args(["--admin-listen", "127.0.0.1:0"]);
     let mut server = Server::start(&mut command);
     until("the second address is announced", || server.stdout().lines().count() == 2);
-    let operators = address_in(server.stdout().lines().nth(1).unwrap());
+    let operators = server.admin();
 
     let (mut answers, mut codes, mut tickets) = (Vec::new(), Vec::new(), Vec::new());
     for kind in KINDS {

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Instant;
 
-use crate::support::{Outcome, Reply, Server, Site, Upstream, address_in, auth_ticket, simulator};
+use crate::support::{Outcome, Reply, Server, Site, Upstream, auth_ticket, simulator};
 
 /// Where nobody listens.
 const NOBODY: &str = "127.0.0.1:1";
@@ -29,7 +29,7 @@ fn a_server_that_is_ready_is_found_where_its_configuration_says() {
     let server = Server::start(site.command().args(["--admin-listen", "127.0.0.1:0"]));
     let listen = server.address;
     crate::support::until("both addresses are told", || server.stdout().lines().count() == 2);
-    let admin = address_in(server.stdout().lines().nth(1).unwrap());
+    let admin = server.admin();
 
     let told = at(NOBODY, &admin.to_string()).done();
     assert_eq!(told, format!("ready: http://{admin}/readyz\n"));
@@ -109,7 +109,7 @@ fn every_server_listens_on_localhost_by_its_name() {
     let server = Server::start(site.command().args(["--listen", "localhost:0", "--admin-listen", "localhost:0"]));
     is_reached(server.address);
     crate::support::until("both addresses are told", || server.stdout().lines().count() == 2);
-    let admin = address_in(server.stdout().lines().nth(1).unwrap());
+    let admin = server.admin();
     is_reached(admin);
     at(NOBODY, &format!("localhost:{}", admin.port())).done();
 }

@@ -253,7 +253,7 @@ fn log_lines_are_json_where_that_is_asked_for_and_hide_who_logged_in() {
     assert!(!log.contains(openid) && !log.contains(&ticket), "{log}");
     assert!(!log.contains("\"DEBUG\""), "{log}");
 
-    let admin = crate::support::address_in(server.stdout().lines().nth(1).unwrap());
+    let admin = server.admin();
     assert_eq!(call(admin, "PUT", "/log", &[("Content-Length", "5")], "debug").status, 200);
     let refused = server.get("/v1/verify", &[("X-Request-Id", "now seen")]);
     let request_id = refused.json()["request_id"].as_str().unwrap().to_owned();

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::{APPID, Outcome, Reply, Server, Site, Upstream, address_in, auth_ticket, call, simulator, until};
+use crate::support::{APPID, Outcome, Reply, Server, Site, Upstream, auth_ticket, call, simulator, until};
 
 #[test]
 fn a_user_logs_in_is_checked_and_renews() {
@@ -268,7 +268,7 @@ fn the_operators_address_can_be_turned_off() {
 
     let mut server = Server::start(site.command().args(["--admin-listen", "127.0.0.1:0"]));
     until("the second address is announced", || server.stdout().lines().count() == 2);
-    let operators = address_in(server.stdout().lines().nth(1).unwrap());
+    let operators = server.admin();
     let ready = call(operators, "GET", "/readyz", &[], "");
     assert_eq!((ready.status, ready.json()), (200, json!({"status": "ok", "reasons": []})));
     assert_eq!(call(operators, "POST", "/v1/login", &[], "").status, 404);

@@ -135,7 +135,7 @@ fn a_platform_that_is_left_alone_is_told_with_the_cause() {
     let mut command = site.command();
     let server = Server::start(command.env("AUTH_TICKET_ADMIN_LISTEN", "127.0.0.1:0"));
     until("the address for operators is told", || server.stdout().lines().count() == 2);
-    let admin = crate::support::address_in(server.stdout().lines().nth(1).unwrap());
+    let admin = server.admin();
     let cause = "the platform cannot be reached: the connection is refused";
     let mut number = 0;
     until("the platform is left alone", || {

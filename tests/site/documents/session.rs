@@ -94,7 +94,7 @@ fn serve(keys: &Keys, platform: &Server, shell: &mut Shell) -> Server {
     command.arg(&file).env("WX_SECRET", SECRET).env("ORDERS_SECRET", SECRET).current_dir(keys.root());
     let server = Server::start(&mut command);
     until("the address for operators is told", || server.stdout().lines().count() == 2);
-    let operators = address_in(server.stdout().lines().nth(1).unwrap()).to_string();
+    let operators = server.admin().to_string();
     shell.addresses.push(("127.0.0.1:8080".to_owned(), server.address.to_string()));
     shell.addresses.extend(REPLICAS.map(|replica| (replica.to_owned(), operators.clone())));
     shell.tell(&format!("TICKET='{}'", server.ticket("demo-alice-setup")));

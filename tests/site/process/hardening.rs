@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::process::{Signal, geteuid};
 
-use crate::support::{BINARY, Keys, Outcome, Server, Site, address_in, call, simulator, try_call, until};
+use crate::support::{BINARY, Keys, Outcome, Server, Site, call, simulator, try_call, until};
 
 /// `command` as a user who is not root; as ourselves if that is one.
 fn unprivileged(command: &mut Command) -> &mut Command {
@@ -114,7 +114,7 @@ fn silent_clients_leave_descriptors_for_operators_and_the_keys() {
     let platform = simulator();
     let site = Site::new(platform.address, "");
     let mut server = with_descriptors(&site, 128);
-    let admin = address_in(server.stdout().lines().nth(1).unwrap());
+    let admin = server.admin();
     let log = server.stderr();
     assert!(log.contains("limits.max_connections is 10000, but with 128 file descriptors there can be 48"), "{log}");
 
@@ -143,7 +143,7 @@ fn silent_clients_leave_descriptors_for_operators_and_the_keys() {
 fn operators_cannot_use_up_the_descriptors_either() {
     let site = Site::new("127.0.0.1:1".parse().unwrap(), "");
     let server = with_descriptors(&site, 128);
-    let admin = address_in(server.stdout().lines().nth(1).unwrap());
+    let admin = server.admin();
     let _silent: Vec<TcpStream> =
         (0..200).map_while(|_| TcpStream::connect_timeout(&admin, Duration::from_secs(2)).ok()).collect();
     assert_eq!(server.get("/healthz", &[]).status, 200);

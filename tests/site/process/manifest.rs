@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use rustix::net::sockopt;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::support::{BINARY, Held, Server, Site, address_in, call, simulator, until};
+use crate::support::{BINARY, Held, Server, Site, call, simulator, until};
 use fence::Fence;
 
 /// What a container runtime gives; the server raises it to the hard limit.
@@ -75,7 +75,7 @@ impl Inside {
         let mut command = fence::within(fence.as_ref(), SOFT_DESCRIPTORS, &program, &serve);
         let server = Server::start_with(command.stdin(Stdio::null()), Stdio::piped());
         until("it says where operators connect", || server.stdout().lines().count() == 2);
-        let admin = address_in(server.stdout().lines().nth(1).unwrap());
+        let admin = server.admin();
         let ticket = server.ticket("demo-alice-1");
         Self { server, admin, ticket, connections, limit, fence, _site: site, _platform: platform }
     }

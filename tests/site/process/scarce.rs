@@ -11,7 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 
-use crate::support::{BINARY, Held, Keys, Outcome, Server, Site, address_in, auth_ticket, call, simulator, until};
+use crate::support::{BINARY, Held, Keys, Outcome, Server, Site, auth_ticket, call, simulator, until};
 
 /// `program` with the arguments and the environment of `command`, once a shell has done `setup`.
 pub(super) fn after(setup: &str, program: &Path, command: &Command) -> Command {
@@ -54,7 +54,7 @@ fn a_revocation_is_in_force_while_silent_clients_hold_every_connection() {
     serve.env("AUTH_TICKET_KEYS_POLL", "500ms").args(["--admin-listen", "127.0.0.1:0"]);
     let mut server = Server::start(&mut limited("ulimit -n 1024", &serve));
     until("it says where operators connect", || server.stdout().lines().count() == 2);
-    let admin = address_in(server.stdout().lines().nth(1).unwrap());
+    let admin = server.admin();
     let says = "limits.max_connections is 10000, but with 1024 file descriptors there can be 800";
     assert!(server.stderr().contains(says), "{}", server.stderr());
     let ticket = server.ticket("demo-alice-1");

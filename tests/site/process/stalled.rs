@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{BINARY, DEADLINE, Server, Site, address_in, auth_ticket, call, simulator, until};
+use crate::support::{BINARY, DEADLINE, Server, Site, auth_ticket, call, simulator, until};
 
 /// A server with the most talkative log, whose reader is there and does not read.
 fn start() -> (Server, Site, Server, SocketAddr, PipeReader) {
@@ -20,7 +20,7 @@ fn start() -> (Server, Site, Server, SocketAddr, PipeReader) {
     command.env("AUTH_TICKET_ADMIN_LISTEN", "127.0.0.1:0");
     let server = Server::start_with(&mut command, Stdio::from(writer));
     until("it says where operators connect", || server.stdout().lines().count() == 2);
-    let admin = address_in(server.stdout().lines().nth(1).unwrap());
+    let admin = server.admin();
     (platform, site, server, admin, reader)
 }
 
@@ -143,7 +143,7 @@ fn a_reader_that_is_stopped_costs_lines_and_no_answers() {
     command.envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let mut server = Server::start_with(&mut command, log);
     until("it says where operators connect", || server.stdout().lines().count() == 2);
-    let admin = address_in(server.stdout().lines().nth(1).unwrap());
+    let admin = server.admin();
 
     let quiet = times_of_checks(&server, time, "quiet");
     reader.stop();

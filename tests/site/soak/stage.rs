@@ -20,7 +20,7 @@ use super::ledger::Ledger;
 use super::road::Road;
 use super::tally::Tally;
 use crate::drill::within;
-use crate::support::{APPID, Keys, Outcome, Server, Site, address_in, auth_ticket, call, simulator, until};
+use crate::support::{APPID, Keys, Outcome, Server, Site, auth_ticket, call, simulator, until};
 use crate::support::{Connection, OTHER_APPID, connection, session};
 
 /// Everything that runs, and what all know.
@@ -81,7 +81,7 @@ impl Stage {
             .env("AUTH_TICKET_KEYS_POLL", format!("{}ms", form.keys_poll.as_millis()));
         let server = Server::start(&mut command);
         until("the operators' address is announced", || server.stdout().lines().count() == 2);
-        let admin = address_in(server.stdout().lines().nth(1).unwrap());
+        let admin = server.admin();
         let (ledger, tally) = (Ledger::default(), Tally::default());
         let (logins, codes, over) = (Mutex::default(), AtomicU64::new(0), AtomicBool::new(false));
         Arc::new(Self { form, seed, server, road, ledger, tally, logins, expired, site, platform, admin, codes, over })

@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::way::Way;
 use super::{Action, POLL, Runner};
 use crate::support::session;
-use crate::support::{APPID, DEADLINE, Keys, Outcome, Server, Site, address_in, auth_ticket, simulator, until};
+use crate::support::{APPID, DEADLINE, Keys, Outcome, Server, Site, auth_ticket, simulator, until};
 
 /// The server's user.
 pub(super) const OWNER: u32 = 65533;
@@ -116,7 +116,7 @@ impl Stage {
         command.env("AUTH_TICKET_ADMIN_LISTEN", "127.0.0.1:0").env("AUTH_TICKET_KEYS_POLL", POLL);
         let server = Server::start(command.env("RUST_LOG", "info").uid(OWNER).gid(OWNER));
         until("the address for operators is told", || server.stdout().lines().count() == 2);
-        let admin = address_in(server.stdout().lines().nth(1).unwrap());
+        let admin = server.admin();
         let (clients, operators) = (Held::open(server.address), Held::open(admin));
         let (future, holder, silent, logins) = (None, None, Vec::new(), 0);
         Self { way, site, server, clients, operators, victims, jwt, future, holder, silent, is_mounted, logins }
