@@ -1,25 +1,27 @@
 //! The owner's side of a login: one signed question goes out, [`OwnerClaims`] or a refusal come back.
 //!
 //! Knows neither sessions nor routes, and signs nothing: it sends the JWT that it is given. A question is sent once, is
-//! followed nowhere, and has a deadline; an owner's service that does not answer is left alone for a while.
+//! followed nowhere, and has a deadline; a circuit breaker opens for a service that does not answer.
 
 mod answer;
 mod error;
 
 pub use error::CallError;
 
+use error::MAX_ANSWER_LEN;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, StatusCode};
 use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
 use crate::claims::OwnerClaims;
+use crate::outbound;
 use crate::outbound::circuit_breaker::{BreakerOptions, BreakerPermit, CircuitBreaker, CircuitOpen};
 use crate::outbound::concurrency::{Busy, ConcurrencyLimit, Permit, Share, Shares};
-use crate::outbound::{self, Unreachable};
 
 /// The owner's service that says who a user is to them.
 pub struct Hook {
@@ -86,8 +88,6 @@ impl Hook {
     /// Opens after five consecutive outages, for a second at first and for half a minute at most.
     const BREAKER: BreakerOptions =
         BreakerOptions { failures: 5, shortest_pause: Duration::from_secs(1), longest_pause: Duration::from_secs(30) };
-    /// A good answer is below 100 bytes.
-    const MAX_ANSWER_LEN: usize = 4 << 10;
 
     /// Sets the client up; sends nothing.
     ///
@@ -170,22 +170,20 @@ impl Hook {
         let mut url = self.url.clone();
         url.set_path("/");
         url.set_query(None);
-        let answer = timeout(self.timeout, self.client.head(url).send()).await.map_err(|_| CallError::Timeout)?;
-        match answer.map_err(|error| classify(&error))?.status() {
-            StatusCode::PROXY_AUTHENTICATION_REQUIRED => Err(CallError::Unreachable(Unreachable::Proxy)),
-            _ => Ok(()),
-        }
+        let answer = timeout(self.timeout, outbound::send(self.client.head(url))).await;
+        answer.map_err(|_| CallError::Timeout)?.map(drop).map_err(CallError::of_call)
     }
 
     async fn call(&self, jwt: String) -> Result<Verdict, CallError> {
         let request = self.client.post(self.url.clone()).header("content-type", "application/jwt");
-        let response = request.body(jwt).send().await.map_err(|error| classify(&error))?;
+        let response = outbound::send(request.body(jwt)).await.map_err(CallError::of_call)?;
         match response.status() {
-            StatusCode::OK => Ok(Verdict::Known(answer::parse(&read_body(response).await?)?)),
+            StatusCode::OK => {
+                let body = outbound::read_body(response, MAX_ANSWER_LEN).await.map_err(CallError::of_call)?;
+                Ok(Verdict::Known(answer::parse(&body)?))
+            }
             StatusCode::NOT_FOUND => Ok(Verdict::NotBound),
             StatusCode::FORBIDDEN => Ok(Verdict::Refused),
-            // A proxy that says so has passed nothing on.
-            StatusCode::PROXY_AUTHENTICATION_REQUIRED => Err(CallError::Unreachable(Unreachable::Proxy)),
             other => Err(CallError::Status(other.as_u16())),
         }
     }
@@ -224,24 +222,4 @@ fn report(permit: BreakerPermit, error: Option<CallError>) {
             }
         }
     }
-}
-
-/// Of a client error only its kind is taken: its texts hold the URL.
-fn classify(error: &reqwest::Error) -> CallError {
-    match Unreachable::of(error) {
-        Some(why) => CallError::Unreachable(why),
-        None if error.is_timeout() => CallError::Timeout,
-        None => CallError::CutOff,
-    }
-}
-
-async fn read_body(mut response: Response) -> Result<Vec<u8>, CallError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
-        if chunk.len() > Hook::MAX_ANSWER_LEN - body.len() {
-            return Err(CallError::TooLong(Hook::MAX_ANSWER_LEN));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }

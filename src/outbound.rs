@@ -1,4 +1,4 @@
-//! HTTP clients for calls that carry secrets: they go to one place, follow nothing, and send nothing twice.
+//! HTTP clients for calls that carry secrets: they go to one place, follow nothing, send nothing twice, and read bounded answers.
 
 pub(crate) mod circuit_breaker;
 pub(crate) mod concurrency;
@@ -7,8 +7,10 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use reqwest::{Client, ClientBuilder};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
 use url::{Host, Url};
+
+use crate::secret::Zeroizing;
 
 /// Short, so that a connection which the other side is about to close is rarely chosen for something that works once.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -31,6 +33,49 @@ pub(crate) fn client(url: &Url) -> ClientBuilder {
         builder = builder.tls_certs_only([]);
     }
     builder
+}
+
+/// Sends `request` once, and gives the head of the answer.
+pub(crate) async fn send(request: RequestBuilder) -> Result<Response, NoAnswer> {
+    let response = request.send().await.map_err(|error| NoAnswer::of(&error))?;
+    match response.status() {
+        // Only a proxy says that, and one that does has passed nothing on.
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => Err(NoAnswer::Unreachable(Unreachable::Proxy)),
+        _ => Ok(response),
+    }
+}
+
+/// Reads the body of `response`, of at most `max_len` bytes.
+pub(crate) async fn read_body(mut response: Response, max_len: usize) -> Result<Zeroizing<Vec<u8>>, NoAnswer> {
+    // All at once: a vector that grows leaves copies of a session_key behind.
+    let mut body = Zeroizing::new(Vec::with_capacity(max_len));
+    while let Some(chunk) = response.chunk().await.map_err(|error| NoAnswer::of(&error))? {
+        if chunk.len() > max_len - body.len() {
+            return Err(NoAnswer::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Why there is no whole answer. Of the client's error only the kind is kept: its texts hold the URL, and that a secret.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum NoAnswer {
+    Unreachable(Unreachable),
+    Timeout,
+    /// The connection ended, or ceased to be HTTP, before the answer was whole.
+    CutOff,
+    TooLong,
+}
+
+impl NoAnswer {
+    fn of(error: &reqwest::Error) -> Self {
+        match Unreachable::of(error) {
+            Some(why) => Self::Unreachable(why),
+            None if error.is_timeout() => Self::Timeout,
+            None => Self::CutOff,
+        }
+    }
 }
 
 /// Why no connection came about, so that nothing was sent.
@@ -80,7 +125,7 @@ impl Unreachable {
     }
 
     /// Why `error` came before anything was sent, if it did. Of the error only its kind is taken: its texts hold the URL.
-    pub(crate) fn of(error: &reqwest::Error) -> Option<Self> {
+    fn of(error: &reqwest::Error) -> Option<Self> {
         if !error.is_connect() {
             return None;
         }

@@ -1,7 +1,10 @@
 //! Why the owner's service said nothing that could be used.
 
 use crate::claims::ClaimError;
-use crate::outbound::Unreachable;
+use crate::outbound::{NoAnswer, Unreachable};
+
+/// A good answer is below 100 bytes.
+pub(super) const MAX_ANSWER_LEN: usize = 4 << 10;
 
 /// Why there is no [`Verdict`](super::Verdict). Never holds a URL or anything of an answer but its status.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -40,6 +43,15 @@ pub enum CallError {
 }
 
 impl CallError {
+    pub(super) const fn of_call(why: NoAnswer) -> Self {
+        match why {
+            NoAnswer::Unreachable(why) => Self::Unreachable(why),
+            NoAnswer::Timeout => Self::Timeout,
+            NoAnswer::CutOff => Self::CutOff,
+            NoAnswer::TooLong => Self::TooLong(MAX_ANSWER_LEN),
+        }
+    }
+
     /// Its name for metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

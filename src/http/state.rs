@@ -1,4 +1,4 @@
-//! What all requests share.
+//! The state of a server.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -34,8 +34,8 @@ pub struct AppState {
     pub(crate) settings: Settings,
     /// What `/openapi.json` answers.
     pub(crate) description: PublicJson,
-    pub(crate) apps: HashMap<AppId, Served, foldhash::fast::RandomState>,
-    pub(crate) services: Vec<Service>,
+    apps: HashMap<AppId, Served, foldhash::fast::RandomState>,
+    services: Vec<Service>,
     pub(crate) opener: Opener<Live>,
     pub(crate) login_flights: Flights<Arc<Session>>,
     pub(crate) handle_flights: Flights<Arc<Session>>,

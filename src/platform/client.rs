@@ -16,7 +16,7 @@ use url::Url;
 use super::setup::SetupError;
 use super::{DateSeen, FailedReason, PlatformError};
 use crate::clock::UnixSeconds;
-use crate::outbound::{self, Unreachable};
+use crate::outbound::{self, NoAnswer};
 use crate::secret::Zeroizing;
 
 /// Real answers are below 1 KiB.
@@ -63,12 +63,10 @@ impl PlatformClient {
             Some(json) => self.http.post(url).header(CONTENT_TYPE, "application/json").body(json.to_string()),
         };
         let began = Instant::now();
-        let response = builder.send().await.map_err(|error| classify(&error))?;
+        let response = outbound::send(builder).await?;
         self.see_date(&response, began);
         match response.status() {
-            StatusCode::OK => JsonAnswer::parse(read(response).await?),
-            // No platform says that, and a proxy that does has passed nothing on.
-            StatusCode::PROXY_AUTHENTICATION_REQUIRED => Err(PlatformError::Unreachable(Unreachable::Proxy)),
+            StatusCode::OK => JsonAnswer::parse(outbound::read_body(response, MAX_ANSWER_LEN).await?),
             other => Err(FailedReason::Status(other.as_u16()).into()),
         }
     }
@@ -101,25 +99,15 @@ impl PlatformClient {
     }
 }
 
-/// Of a client error only its kind is taken: its texts hold the URL, and that a secret.
-fn classify(error: &reqwest::Error) -> PlatformError {
-    match Unreachable::of(error) {
-        Some(why) => PlatformError::Unreachable(why),
-        None if error.is_timeout() => PlatformError::Timeout,
-        None => PlatformError::Failed(FailedReason::CutOff),
-    }
-}
-
-async fn read(mut response: Response) -> Result<Zeroizing<Vec<u8>>, PlatformError> {
-    // All at once: a vector that grows leaves copies of a session_key behind.
-    let mut answer = Zeroizing::new(Vec::with_capacity(MAX_ANSWER_LEN));
-    while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
-        if chunk.len() > MAX_ANSWER_LEN - answer.len() {
-            return Err(PlatformError::Failed(FailedReason::TooLarge(MAX_ANSWER_LEN)));
+impl From<NoAnswer> for PlatformError {
+    fn from(why: NoAnswer) -> Self {
+        match why {
+            NoAnswer::Unreachable(why) => Self::Unreachable(why),
+            NoAnswer::Timeout => Self::Timeout,
+            NoAnswer::CutOff => Self::Failed(FailedReason::CutOff),
+            NoAnswer::TooLong => Self::Failed(FailedReason::TooLarge(MAX_ANSWER_LEN)),
         }
-        answer.extend_from_slice(&chunk);
     }
-    Ok(answer)
 }
 
 /// An answer that begins as a JSON object.

@@ -19,7 +19,7 @@ const MAY_NAME: [(&str, &[&str]); 18] = [
     ("bearer", &["ticket"]),
     ("opener", &["clock", "keyring", "rescan", "ticket"]),
     ("tower", &["opener", "bearer", "claims", "clock", "keyring", "keystore", "request_id", "rescan", "ticket"]),
-    ("outbound", &[]),
+    ("outbound", &["secret"]),
     ("platform", &["claims", "clock", "secret", "outbound"]),
     ("hook", &["claims", "outbound"]),
     ("simulator", &["clock"]),

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn each_address_has_so_many_places_and_gets_them_back() {
+    fn each_address_has_so_many_slots_and_gets_them_back() {
         let slots = Slots::new(2);
         let held: Vec<_> = (0..2).map(|_| slots.take(address("192.0.2.1")).unwrap()).collect();
         assert!(slots.take(address("192.0.2.1")).is_none());
