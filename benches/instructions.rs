@@ -20,7 +20,6 @@ use std::hint::black_box;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use auth_ticket::clock::FixedClock;
@@ -28,7 +27,6 @@ use auth_ticket::http::{self, App, AppState, Routes, Settings, Subject};
 use auth_ticket::keyring::Purpose;
 use auth_ticket::platform::PlatformOptions;
 use auth_ticket::platform::weapp::Weapp;
-use auth_ticket::secret::SecretText;
 use auth_ticket::ticket::UnverifiedTicket;
 use axum::body::Body;
 use futures_util::FutureExt;
@@ -115,13 +113,7 @@ fn call(name: &str) -> anyhow::Result<()> {
 }
 
 fn routes(ring: auth_ticket::keyring::KeyRing) -> anyhow::Result<Routes> {
-    let platform = Weapp::new(PlatformOptions {
-        appid: app().as_str().to_owned(),
-        secret: SecretText::new("0123456789abcdef0123456789abcdef"),
-        base_url: None,
-        timeout: Duration::from_secs(5),
-        max_concurrent: 64,
-    })?;
+    let platform = Weapp::new(PlatformOptions::new(app().as_str()))?;
     let settings = Settings { policy: POLICY, ..Settings::default() };
     let app = App { id: app(), platform: Box::new(platform), subject: Subject::Openid };
     Ok(http::routes(AppState::new(settings, vec![app], Vec::new(), ring, Arc::new(FixedClock::new(NOW)))?))

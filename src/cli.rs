@@ -12,6 +12,7 @@ mod healthcheck;
 mod keys;
 mod log;
 mod output;
+mod platforms;
 mod process;
 mod reload;
 mod report;
@@ -49,6 +50,7 @@ enum Command {
     Ticket(ticket::Command),
     Simulator(simulator::Options),
     Doctor(doctor::Doctor),
+    Platforms(platforms::Platforms),
     Healthcheck(healthcheck::Healthcheck),
     Completions(docs::Completions),
     Man(docs::Man),
@@ -74,6 +76,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Ticket(command) => command.run(),
         Command::Simulator(options) => options.run(),
         Command::Doctor(options) => options.run(),
+        Command::Platforms(options) => options.run(),
         Command::Healthcheck(options) => options.run(),
         Command::Completions(options) => options.run(Cli::command()),
         Command::Man(options) => options.run(Cli::command()),

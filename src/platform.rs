@@ -13,7 +13,9 @@ use tokio::time::Instant;
 use crate::claims::{PlatformId, SessionKey};
 use crate::clock::UnixSeconds;
 
+mod aes_cbc;
 mod alarms;
+mod app_client;
 mod app_token;
 mod client;
 mod code;
@@ -22,18 +24,23 @@ mod error;
 mod identity;
 pub mod kind;
 pub mod phone;
+mod rsa;
+mod settings;
 mod setup;
 pub mod user_data;
 pub mod weapp;
 
 pub use crate::outbound::Unreachable;
+pub use aes_cbc::{AesKey, AesKeyError};
 pub use code::{Code, CodeError};
 pub use encrypted::{Encrypted, EncryptedError};
-pub use error::{Errcode, ErrorDetail, FailedReason, PlatformError, Rid};
+pub use error::{Errcode, ErrorDetail, FailedReason, PlatformError, RefusedUser, Rid};
 pub use identity::{Identity, IdentityError};
 pub use phone::{Phone, PhoneError};
-pub use setup::{Kind, PlatformOptions, SetupError};
-pub use user_data::{UserData, UserDataError};
+pub use rsa::{RsaKeyError, RsaPrivateKey, RsaPublicKey};
+pub use settings::{AppSetting, AppSettings, Requirement, SubjectId};
+pub use setup::{Kind, Offer, PlatformOptions, SetupError};
+pub use user_data::{SignedDataError, UserData, UserDataError};
 
 /// What a platform may have beyond logins.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -41,8 +48,12 @@ pub use user_data::{UserData, UserDataError};
 pub enum Capability {
     /// [`Platform::phone`].
     PhoneByCode,
-    /// [`Platform::decrypt`], of data with a phone number, which [`Platform::vouches_for`] confirms.
+    /// [`Platform::decrypt`], of data with a phone number.
     PhoneByData,
+    /// [`Platform::vouches_for`]: the platform says whether it made an encrypted phone number.
+    OriginOfData,
+    /// [`Platform::signed_phone`].
+    PhoneBySignedData,
     /// [`Platform::decrypt`], of data about the user.
     EncryptedUserData,
     /// [`Platform::has_signed`].
@@ -53,6 +64,23 @@ pub enum Capability {
     ResetSession,
 }
 
+impl Capability {
+    /// Its name in documents, in words.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PhoneByCode => "phone by code",
+            Self::PhoneByData => "phone by data",
+            Self::OriginOfData => "origin of data",
+            Self::PhoneBySignedData => "phone by signed data",
+            Self::EncryptedUserData => "encrypted user data",
+            Self::SignedUserData => "signed user data",
+            Self::CheckSession => "check session",
+            Self::ResetSession => "reset session",
+        }
+    }
+}
+
 /// One app's platform, seen from a server that holds the app's secret.
 ///
 /// [`Platform::exchange`] is all that a platform must have. What else it has, [`Platform::capabilities`] lists; calls of what
@@ -61,8 +89,8 @@ pub trait Platform: Send + Sync + fmt::Debug {
     /// The platform's name in configurations and answers, such as `weapp`.
     fn name(&self) -> &'static str;
 
-    /// What there is beyond [`Platform::exchange`].
-    fn capabilities(&self) -> &'static [Capability] {
+    /// What there is beyond [`Platform::exchange`], with the configuration that the app has.
+    fn capabilities(&self) -> &[Capability] {
         &[]
     }
 
@@ -135,6 +163,14 @@ pub trait Platform: Send + Sync + fmt::Debug {
     /// [`UserDataError`], for logs; to clients all of them are one.
     fn decrypt(&self, _session_key: &SessionKey, _encrypted: &Encrypted) -> Result<UserData, UserDataError> {
         Err(UserDataError::Unsupported)
+    }
+
+    /// The phone number in `data`, which the platform has signed for the app's back end and handed to the client.
+    ///
+    /// # Errors
+    /// [`SignedDataError`].
+    fn signed_phone(&self, _data: &str) -> Result<Phone, SignedDataError> {
+        Err(SignedDataError::Data(UserDataError::Unsupported))
     }
 
     /// Whether `signature` is the platform's over exactly `raw_data`.

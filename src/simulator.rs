@@ -25,9 +25,11 @@ use std::future::ready;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware;
-use axum::response::Response;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
 use hyper::header::{DATE, HeaderValue};
+use tower::ServiceExt as _;
 
 use crate::clock::Clock;
 
@@ -40,6 +42,7 @@ mod planted;
 mod platform;
 mod reply;
 mod stats;
+mod tokens;
 mod users;
 mod wechat;
 mod world;
@@ -59,8 +62,11 @@ pub struct Simulator {
 }
 
 /// THE list of simulated platforms. The first one is meant where nobody says which.
+#[rustfmt::skip]
 fn platforms(world: &Arc<World>) -> Vec<Arc<dyn SimulatedPlatform>> {
-    vec![Arc::new(Wechat::new(Arc::clone(world)))]
+    vec![
+        Arc::new(Wechat::new(Arc::clone(world))),
+    ]
 }
 
 impl Simulator {
@@ -96,8 +102,15 @@ impl Simulator {
         let routes = self.control.platforms.iter().map(|platform| Arc::clone(platform).routes());
         routes
             .fold(own, Router::merge)
+            .layer(middleware::from_fn_with_state(self.claimants(), claimed))
             .layer(middleware::from_fn_with_state(Arc::clone(&self.control), control::planted))
             .layer(middleware::map_response(date))
+    }
+
+    fn claimants(&self) -> Arc<[Claimant]> {
+        let claimant =
+            |platform: &Arc<dyn SimulatedPlatform>| (Arc::clone(platform), Arc::clone(platform).claimed_routes());
+        self.control.platforms.iter().map(claimant).collect()
     }
 
     /// Who `name` is in the app `appid`. Nobody when either is not 1 to 64 visible ASCII characters, or when the name
@@ -106,6 +119,21 @@ impl Simulator {
     pub fn user(&self, appid: &str, name: &str) -> Option<SimulatedUser> {
         let name = Name::parse(name).filter(|_| is_appid(appid))?;
         self.control.platforms.first().map(|platform| platform.user(appid, &name))
+    }
+}
+
+/// A platform, and its routes for what it claims.
+type Claimant = (Arc<dyn SimulatedPlatform>, Router);
+
+/// Two platforms may have one path; then the appid says whose a request is.
+async fn claimed(State(claimants): State<Arc<[Claimant]>>, request: Request, next: Next) -> Response {
+    let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    let appid = pairs.find(|(name, _)| name == "appid").map(|(_, appid)| appid).unwrap_or_default();
+    let claimant = claimants.iter().find(|(platform, _)| platform.claims(path, &appid));
+    match claimant.map(|(_, routes)| routes.clone()) {
+        Some(routes) => routes.oneshot(request).await.into_response(),
+        None => next.run(request).await,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Whatever is wrong is reported at once: where it stands, the key's path, what is wrong and what to write instead.
 //! Of two values for one key the flag's wins over the variable's, and the variable's over the file's.
 
+mod app_settings;
 mod assemble;
 mod check;
 mod example;

@@ -13,7 +13,6 @@ use auth_ticket::keyring::{AppId, KeySpec, KeyUse};
 use auth_ticket::keystore::{Directory, Reloader};
 use auth_ticket::platform::PlatformOptions;
 use auth_ticket::platform::weapp::Weapp;
-use auth_ticket::secret::SecretText;
 use auth_ticket::simulator::Simulator;
 use clap::Args;
 use nix::sys::signal::Signal;
@@ -69,13 +68,8 @@ impl Demo {
         let now = SystemClock.now();
         let id = AppId::parse(APPID).context("the demo's appid")?;
         let (reloader, ring, _) = Reloader::start(directory, vec![id.clone()], now).map_err(report::load_failed)?;
-        let weapp = Weapp::new(PlatformOptions {
-            appid: APPID.to_owned(),
-            secret: SecretText::new("the simulator takes any"),
-            base_url: Some(platform_url.parse().context("the simulator's address")?),
-            timeout: Duration::from_secs(5),
-            max_concurrent: 64,
-        })?;
+        let base_url = Some(platform_url.parse().context("the simulator's address")?);
+        let weapp = Weapp::new(PlatformOptions { base_url, ..PlatformOptions::new(APPID) })?;
         let settings =
             Settings { compat: CompatSettings { enabled: true, require_phone: false }, ..Settings::default() };
         let apps = vec![App { id, platform: Box::new(weapp), subject: Subject::Openid }];

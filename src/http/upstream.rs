@@ -129,6 +129,7 @@ impl Upstream {
                 PlatformError::InvalidCode(_)
                 | PlatformError::CodeUsed(_)
                 | PlatformError::UserBlocked(_)
+                | PlatformError::UserRefused(_)
                 | PlatformError::RateLimited(_),
             ) => self.notices.refusal(appid, call, None),
             Some(_) => {}

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::time::{Instant, sleep_until};
 
-use super::{FailedReason, PlatformError, is_visible_ascii};
+use super::{ErrorDetail, FailedReason, PlatformError, is_visible_ascii};
 use crate::secret::SecretText;
 
 /// Replicas that started together do not ask together.
@@ -71,6 +71,30 @@ impl AppTokens {
             }
         };
         fetch.await
+    }
+
+    /// Makes `attempt`, a call with an access token. If the answer says that the token was not good, so that nothing else was
+    /// looked at (`refused` has the answer's words then), drops the token and makes it once more with another.
+    pub(super) async fn call<T, E, F>(
+        &self,
+        attempt: impl Fn(Arc<AppToken>) -> F,
+        refused: impl Fn(&E) -> Option<ErrorDetail>,
+    ) -> Result<T, E>
+    where
+        E: From<PlatformError>,
+        F: Future<Output = Result<T, E>>,
+    {
+        let mut refusal = None;
+        for _ in 0..2 {
+            let token = self.current().await?;
+            let outcome = attempt(Arc::clone(&token)).await;
+            refusal = outcome.as_ref().err().and_then(&refused);
+            if refusal.is_none() {
+                return outcome;
+            }
+            self.forget(&token);
+        }
+        Err(PlatformError::from(FailedReason::AccessToken(refusal.unwrap_or_default())).into())
     }
 
     /// Drops `token` if it is still the one in use.

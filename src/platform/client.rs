@@ -13,10 +13,9 @@ use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
-use super::setup::SetupError;
-use super::{DateSeen, FailedReason, PlatformError};
+use super::{DateSeen, FailedReason, Kind, PlatformError, SetupError};
 use crate::clock::UnixSeconds;
-use crate::outbound::{self, NoAnswer};
+use crate::outbound::{self, NoAnswer, Unreachable};
 use crate::secret::Zeroizing;
 
 /// Real answers are below 1 KiB.
@@ -27,22 +26,47 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) struct PlatformClient {
     http: reqwest::Client,
     base_url: Url,
+    /// Whether all hosts of the platform are `base_url`.
+    is_redirected: bool,
     date_seen: Mutex<Option<DateSeen>>,
 }
 
-/// What goes to an interface: GET, or POST if there is a body.
+/// What goes to an interface: GET without a body, POST with one.
+#[derive(Default)]
 pub(super) struct PlatformRequest<'a> {
-    /// The interface, such as `sns/jscode2session`.
+    /// The interface, such as `sns/jscode2session`; a slash at the end is part of it.
     pub(super) path: &'static str,
+    /// Another of the platform's hosts than the default one: `https://open.example.com`. With a `base_url` it does not count.
+    pub(super) host: Option<&'static str>,
     /// Names and values, not yet encoded.
     pub(super) query: Vec<(&'static str, &'a str)>,
-    /// JSON.
-    pub(super) body: Option<Value>,
+    /// Names in lower case, and values of visible ASCII and spaces.
+    pub(super) headers: Vec<(&'static str, &'a str)>,
+    pub(super) body: RequestBody<'a>,
+    /// A status besides 200 whose answer is read, too.
+    pub(super) also: Option<u16>,
+}
+
+/// The body of a request, labelled as what it is.
+#[derive(Default)]
+pub(super) enum RequestBody<'a> {
+    /// None, so that it is a GET.
+    #[default]
+    None,
+    Json(Value),
+    /// `application/x-www-form-urlencoded`: names and values, not yet encoded.
+    Form(Vec<(&'static str, &'a str)>),
 }
 
 impl PlatformClient {
-    /// Sets the client up; sends nothing.
-    pub(super) fn new(base_url: Url, timeout: Duration) -> Result<Self, SetupError> {
+    /// Sets the client up for `base_url`, or for the hosts of `kind`; sends nothing.
+    pub(super) fn of(kind: &Kind, base_url: Option<Url>, timeout: Duration) -> Result<Self, SetupError> {
+        let is_redirected = base_url.is_some();
+        let base_url = base_url.map_or_else(|| Url::parse(kind.default_base_url), Ok);
+        Ok(Self { is_redirected, ..Self::new(base_url.map_err(|_| SetupError::BaseUrl)?, timeout)? })
+    }
+
+    fn new(base_url: Url, timeout: Duration) -> Result<Self, SetupError> {
         let is_plain = matches!(base_url.scheme(), "http" | "https")
             && base_url.username().is_empty()
             && base_url.password().is_none()
@@ -52,21 +76,37 @@ impl PlatformClient {
             return Err(SetupError::BaseUrl);
         }
         let http = outbound::client(&base_url).connect_timeout(timeout.min(CONNECT_TIMEOUT)).build();
-        Ok(Self { http: http.map_err(|_| SetupError::Client)?, base_url, date_seen: Mutex::default() })
+        Ok(Self {
+            http: http.map_err(|_| SetupError::Client)?,
+            base_url,
+            is_redirected: true,
+            date_seen: Mutex::default(),
+        })
     }
 
     /// Sends `request`, and takes an answer of status 200 that is one JSON object, whatever its content type says.
     pub(super) async fn send(&self, request: &PlatformRequest<'_>) -> Result<JsonAnswer, PlatformError> {
-        let url = self.url(request);
-        let builder = match &request.body {
-            None => self.http.get(url),
-            Some(json) => self.http.post(url).header(CONTENT_TYPE, "application/json").body(json.to_string()),
+        let url = self.url(request)?;
+        let mut builder = match &request.body {
+            RequestBody::None => self.http.get(url),
+            RequestBody::Json(json) => {
+                self.http.post(url).header(CONTENT_TYPE, "application/json").body(json.to_string())
+            }
+            RequestBody::Form(fields) => {
+                let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+                self.http.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)
+            }
         };
+        for (name, value) in &request.headers {
+            builder = builder.header(*name, *value);
+        }
         let began = Instant::now();
         let response = outbound::send(builder).await?;
         self.see_date(&response, began);
         match response.status() {
-            StatusCode::OK => JsonAnswer::parse(outbound::read_body(response, MAX_ANSWER_LEN).await?),
+            status if status == StatusCode::OK || Some(status.as_u16()) == request.also => {
+                JsonAnswer::parse(outbound::read_body(response, MAX_ANSWER_LEN).await?)
+            }
             other => Err(FailedReason::Status(other.as_u16()).into()),
         }
     }
@@ -87,15 +127,27 @@ impl PlatformClient {
     }
 
     /// The one place where URLs are made.
-    fn url(&self, request: &PlatformRequest<'_>) -> Url {
-        let mut url = self.base_url.clone();
+    fn url(&self, request: &PlatformRequest<'_>) -> Result<Url, PlatformError> {
+        let mut url = match request.host.filter(|_| !self.is_redirected) {
+            Some(host) => Url::parse(host).map_err(|_| PlatformError::Unreachable(Unreachable::Other))?,
+            None => self.base_url.clone(),
+        };
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(request.path.split('/'));
         }
         if !request.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&request.query);
         }
-        url
+        Ok(url)
+    }
+}
+
+/// A whole number, which platforms write as one or as a text.
+pub(super) fn integer(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64(),
+        Value::String(digits) => digits.parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
 }
 
@@ -128,7 +180,8 @@ impl JsonAnswer {
         })
     }
 
-    fn json(&self) -> &[u8] {
+    /// The object as it came, without white space and a byte order mark around it.
+    pub(super) fn json(&self) -> &[u8] {
         self.0.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.0).trim_ascii()
     }
 }
@@ -146,8 +199,23 @@ mod tests {
             ("http://h/a/b/", "http://h/a/b/wxa/x?a=%26&b=2"),
         ] {
             let client = PlatformClient::new(Url::parse(base_url).unwrap(), CONNECT_TIMEOUT).unwrap();
-            let request = PlatformRequest { path: "wxa/x", query: vec![("a", "&"), ("b", "2")], body: None };
-            assert_eq!(client.url(&request).as_str(), expected);
+            let query = vec![("a", "&"), ("b", "2")];
+            let request = PlatformRequest { path: "wxa/x", query, ..PlatformRequest::default() };
+            assert_eq!(client.url(&request).unwrap().as_str(), expected);
         }
+    }
+
+    #[test]
+    fn a_base_url_stands_for_every_host_of_the_platform() {
+        let url = |base_url: Option<&str>, host| {
+            let base_url = base_url.map(|url| Url::parse(url).unwrap());
+            let client = PlatformClient::of(&crate::platform::weapp::KIND, base_url, CONNECT_TIMEOUT).unwrap();
+            let request = PlatformRequest { path: "a/b/", host, ..PlatformRequest::default() };
+            client.url(&request).unwrap().to_string()
+        };
+        let other = Some("https://other.example");
+        assert_eq!(url(None, other), "https://other.example/a/b/");
+        assert_eq!(url(None, None), "https://api.weixin.qq.com/a/b/");
+        assert_eq!(url(Some("http://h/x"), other), "http://h/x/a/b/");
     }
 }

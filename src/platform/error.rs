@@ -25,6 +25,9 @@ pub enum PlatformError {
     /// The platform keeps this user out. 403 `user_blocked`.
     #[error("the platform blocks the user{0}")]
     UserBlocked(ErrorDetail),
+    /// The platform names a user whom no server should let in. 403 `user_blocked`.
+    #[error("{0}")]
+    UserRefused(RefusedUser),
     /// This user logs in too often. 429 `rate_limited`.
     #[error("the platform limits how often the user may log in{0}")]
     RateLimited(ErrorDetail),
@@ -64,6 +67,18 @@ pub enum PlatformError {
     Unreachable(Unreachable),
 }
 
+/// Why a user that a platform names is not let in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RefusedUser {
+    /// A page shown to somebody who has not agreed to log in; strangers share one such account.
+    #[error("the user is a virtual account, which strangers share")]
+    Snapshot,
+    /// The app may be used by several organisations, and this is another one than the configured one.
+    #[error("the user is of another organisation than the configured one")]
+    OtherCorp,
+}
+
 /// Why a platform's answer is of no use.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -92,6 +107,12 @@ pub enum FailedReason {
     /// A success for another app than the one that asked.
     #[error("for another app")]
     OtherApp,
+    /// An answer without the platform's signature, or with another one.
+    #[error("not signed by the platform")]
+    Signature,
+    /// A success that this server cannot decrypt.
+    #[error("not encrypted for this app's key")]
+    Undecryptable,
     /// A success about another user than the one in question.
     #[error("about another user")]
     OtherUser,
@@ -159,7 +180,12 @@ impl PlatformError {
             | Self::Busy { detail, .. }
             | Self::Misconfigured { detail, .. }
             | Self::Failed(FailedReason::UnknownErrcode(detail) | FailedReason::AccessToken(detail)) => Some(detail),
-            Self::Unsupported | Self::Failed(_) | Self::Timeout | Self::Stopped { .. } | Self::Unreachable(_) => None,
+            Self::Unsupported
+            | Self::UserRefused(_)
+            | Self::Failed(_)
+            | Self::Timeout
+            | Self::Stopped { .. }
+            | Self::Unreachable(_) => None,
         }
     }
 }
@@ -174,6 +200,8 @@ impl FailedReason {
             Self::CutOff => Some("cut_off"),
             Self::NoOpenid => Some("no_openid"),
             Self::OtherApp => Some("other_app"),
+            Self::Signature => Some("bad_signature"),
+            Self::Undecryptable => Some("undecryptable"),
             Self::OtherUser => Some("other_user"),
             Self::Identity(_) => Some("unusable_identity"),
             Self::Phone(_) => Some("unusable_phone_number"),

@@ -4,7 +4,10 @@ use super::setup::Kind;
 use super::weapp;
 
 /// All platforms, in the order in which documents list them.
-pub const ALL: &[&Kind] = &[&weapp::KIND];
+#[rustfmt::skip]
+pub const ALL: &[&Kind] = &[
+    &weapp::KIND,
+];
 
 /// The kind of this name.
 #[must_use]

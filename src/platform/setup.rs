@@ -1,27 +1,95 @@
 //! What a platform is set up from.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
+use super::settings::{AppSetting, AppSettings, Requirement};
 use super::{Capability, Platform, is_visible_ascii};
+use crate::clock::{Clock, SystemClock};
 use crate::secret::SecretText;
 
-/// One kind of platform: what a configuration can name.
+/// One kind of platform: what a configuration can name, and what documents say of it.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_structs, reason = "a row of the table, written by each platform")]
 pub struct Kind {
     /// Its name in configurations, tickets' answers and metrics, as Taro has it.
     pub name: &'static str,
+    /// What it is, for people: `WeChat mini-programs`.
+    pub program: &'static str,
     /// Where its interfaces are, unless an app's `base_url` says otherwise.
     pub default_base_url: &'static str,
+    /// Where its sandbox is, for `base_url`.
+    pub sandbox_url: Option<&'static str>,
     /// What looks wrong with an app's secret, in words for a warning.
     pub doubt_secret: fn(&str) -> Option<&'static str>,
+    /// Which of the settings that not all platforms have it takes, and which it needs.
+    pub settings: &'static [(AppSetting, Requirement)],
     /// What there is beyond logins.
-    pub capabilities: &'static [Capability],
+    pub capabilities: &'static [Offer],
+    /// What its openid and unionid are.
+    pub ids: &'static str,
+    /// How long a login code is good, and how often.
+    pub code_life: &'static str,
+    /// What is known of it, and how well.
+    pub evidence: &'static str,
     /// Sets up one app's platform; sends nothing.
     pub build: fn(PlatformOptions) -> Result<Box<dyn Platform>, SetupError>,
+}
+
+/// What a platform has beyond logins, perhaps only where the app's configuration says that it is wanted all the same.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "a row of a table")]
+pub struct Offer {
+    /// What it is.
+    pub capability: Capability,
+    /// Without this setting there is no such thing.
+    pub only_with: Option<AppSetting>,
+}
+
+impl Offer {
+    /// There whatever the configuration says.
+    #[must_use]
+    pub const fn always(capability: Capability) -> Self {
+        Self { capability, only_with: None }
+    }
+
+    /// There if the configuration has `setting`.
+    #[must_use]
+    pub const fn with(capability: Capability, setting: AppSetting) -> Self {
+        Self { capability, only_with: Some(setting) }
+    }
+}
+
+impl Kind {
+    /// Whether it takes `setting`.
+    #[must_use]
+    pub fn takes(&self, setting: AppSetting) -> bool {
+        self.settings.iter().any(|(taken, _)| *taken == setting)
+    }
+
+    /// Whether it cannot do without `setting`, given that `has` says which others there are.
+    #[must_use]
+    pub fn needs(&self, setting: AppSetting, has: impl Fn(AppSetting) -> bool) -> bool {
+        self.settings.iter().any(|&(taken, need)| {
+            taken == setting
+                && match need {
+                    Requirement::Optional => false,
+                    Requirement::Required => true,
+                    Requirement::RequiredWith(other) => has(other),
+                    Requirement::RequiredWithout(other) => !has(other),
+                }
+        })
+    }
+
+    /// What an app with these settings has beyond logins.
+    #[must_use]
+    pub fn offered(&self, settings: &AppSettings) -> Vec<Capability> {
+        let is_offered = |offer: &&Offer| offer.only_with.is_none_or(|setting| settings.has(setting));
+        self.capabilities.iter().filter(is_offered).map(|offer| offer.capability).collect()
+    }
 }
 
 /// What an app's platform is made from.
@@ -29,14 +97,18 @@ pub struct Kind {
 pub struct PlatformOptions {
     /// The app's id: 1 to 128 visible ASCII characters.
     pub appid: String,
-    /// The app's secret, not empty.
-    pub secret: SecretText,
+    /// The app's secret, not empty. Some platforms have none.
+    pub secret: Option<SecretText>,
+    /// What not every platform has.
+    pub settings: AppSettings,
     /// Where the platform is, [`Kind::default_base_url`] if not given. A path in it comes before that of an interface.
     pub base_url: Option<Url>,
     /// How long a call may take, waiting for its turn included; above 0, at most [`PlatformOptions::MAX_TIMEOUT`].
     pub timeout: Duration,
     /// How many calls may run at once, at least 1. Half of them, rounded up, may be others than logins.
     pub max_concurrent: usize,
+    /// What the time is, where requests say it.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// Why there is no platform with these options. Never holds the secret or a URL.
@@ -49,6 +121,9 @@ pub enum SetupError {
     /// The secret is empty.
     #[error("the app secret is empty")]
     EmptySecret,
+    /// A setting is missing that the platform needs.
+    #[error("the setting {0} is missing")]
+    Missing(&'static str),
     /// The base URL is not `http` or `https`, or has a user, password, query or fragment.
     #[error("the base URL is not http(s)://host[:port][/path] and nothing more")]
     BaseUrl,
@@ -69,16 +144,38 @@ impl PlatformOptions {
 
     const MAX_APPID_LEN: usize = 128;
 
-    /// Checks what is the same for all platforms.
+    /// An app of this id with a secret that no real platform knows: for simulators, and as a base for others.
+    #[must_use]
+    pub fn new(appid: impl Into<String>) -> Self {
+        Self {
+            appid: appid.into(),
+            secret: Some(SecretText::new("the simulator takes any")),
+            settings: AppSettings::default(),
+            base_url: None,
+            timeout: Duration::from_secs(5),
+            max_concurrent: 64,
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// Checks what is the same for all platforms, and that everything is there that a platform of `kind` needs.
     ///
     /// # Errors
-    /// [`SetupError`]: an option is out of its range.
-    pub fn check(&self) -> Result<(), SetupError> {
+    /// [`SetupError`]: an option is missing or out of its range.
+    pub fn check(&self, kind: &Kind) -> Result<(), SetupError> {
         if !matches!(self.appid.len(), 1..=Self::MAX_APPID_LEN) || !is_visible_ascii(&self.appid) {
             return Err(SetupError::Appid);
         }
-        if self.secret.expose().is_empty() {
+        if self.secret.as_ref().is_some_and(|secret| secret.expose().is_empty()) {
             return Err(SetupError::EmptySecret);
+        }
+        let has = |setting| match setting {
+            AppSetting::Secret => self.secret.is_some(),
+            AppSetting::SubjectId => true,
+            other => self.settings.has(other),
+        };
+        if let Some(missing) = AppSetting::ALL.into_iter().find(|&setting| kind.needs(setting, has) && !has(setting)) {
+            return Err(SetupError::Missing(missing.names().first().copied().unwrap_or_default()));
         }
         if self.timeout.is_zero() || self.timeout > Self::MAX_TIMEOUT {
             return Err(SetupError::Timeout);

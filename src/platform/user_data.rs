@@ -5,14 +5,56 @@ use std::fmt;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{Phone, PhoneError};
+use super::{Phone, PhoneError, PlatformError};
 use unambiguous::Unambiguous;
 
 mod repair;
 mod unambiguous;
 
-/// Decrypted JSON of this app: an object whose watermark names it. Personal data: `Debug` hides it.
+/// How a platform writes what it encrypts.
+#[derive(Debug)]
+pub(crate) struct DataShape {
+    /// The member that says whose data it is.
+    pub(crate) openid: &'static str,
+    /// The member that says it across the apps of one owner.
+    pub(crate) unionid: &'static str,
+    /// Members of `watermark`, of which one names the app.
+    pub(crate) watermark: &'static [&'static str],
+    /// An object with a phone number.
+    pub(crate) phone: PhoneShape,
+}
+
+/// How a platform writes a phone number.
+#[derive(Debug)]
+pub(crate) struct PhoneShape {
+    /// Members that have to be there, and beside which there may be no others but `optional`: whatever else a user has cut
+    /// into the object is found out.
+    pub(crate) members: &'static [&'static str],
+    pub(crate) optional: &'static [&'static str],
+    /// The full number, and the one without the country; both may be the same member.
+    pub(crate) number: &'static str,
+    pub(crate) pure: &'static str,
+    /// What the country is where no `countryCode` says it.
+    pub(crate) country_code: Option<&'static str>,
+}
+
+/// WeChat's shape, which several platforms have taken over.
+pub(crate) const WATERMARKED: DataShape = DataShape {
+    openid: "openId",
+    unionid: "unionId",
+    watermark: &["appid"],
+    phone: PhoneShape {
+        members: &["phoneNumber", "purePhoneNumber", "countryCode", "watermark"],
+        optional: &[],
+        number: "phoneNumber",
+        pure: "purePhoneNumber",
+        country_code: None,
+    },
+};
+
+/// Decrypted JSON of this app, as far as its platform's data says for which app it is. Personal data: `Debug` hides it.
 pub struct UserData {
+    shape: &'static DataShape,
     /// To be looked at. Numbers beyond 64 bits are rounded here.
     members: Map<String, Value>,
     /// To be handed out: numbers as they were written.
@@ -42,9 +84,24 @@ pub enum UserDataError {
     /// The object is not exactly a phone number.
     #[error("the object is not exactly a phone number")]
     NotAPhone,
+    /// The platform has not signed it.
+    #[error("the platform has not signed it")]
+    Signature,
     /// It has the members of a phone number, and they are none.
     #[error(transparent)]
     Phone(#[from] PhoneError),
+}
+
+/// Why signed data gave no phone number.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignedDataError {
+    /// It is not what the platform made. For logs; to clients all of these are one.
+    #[error(transparent)]
+    Data(#[from] UserDataError),
+    /// The platform has signed an error instead of a number.
+    #[error(transparent)]
+    Refused(PlatformError),
 }
 
 impl UserData {
@@ -54,38 +111,40 @@ impl UserData {
     ///
     /// # Errors
     /// [`UserDataError::Json`].
-    pub(crate) fn parse(text: &[u8]) -> Result<Self, UserDataError> {
+    pub(crate) fn parse(text: &[u8], shape: &'static DataShape) -> Result<Self, UserDataError> {
         let json = repair::repaired(text);
         let Ok(Unambiguous(Value::Object(members))) = serde_json::from_str(&json) else {
             return Err(UserDataError::Json);
         };
         let json = serde_json::from_str(&json).map_err(|_| UserDataError::Json)?;
-        Ok(Self { members, json })
+        Ok(Self { shape, members, json })
     }
 
-    /// The same, if its `watermark.appid` is `appid`.
+    /// The same, if its `watermark` names the app `appid`, whatever the member is called.
     ///
     /// # Errors
     /// [`UserDataError::Watermark`].
     pub(crate) fn of_app(self, appid: &str) -> Result<Self, UserDataError> {
-        let watermark = self.members.get("watermark").and_then(|watermark| watermark.get("appid"));
-        if watermark.and_then(Value::as_str) == Some(appid) { Ok(self) } else { Err(UserDataError::Watermark) }
+        let watermark = self.members.get("watermark");
+        let mut named = self.shape.watermark.iter().filter_map(|name| watermark?.get(name)).peekable();
+        let is_of_app = named.peek().is_some() && named.all(|name| name.as_str() == Some(appid));
+        if is_of_app { Ok(self) } else { Err(UserDataError::Watermark) }
     }
 
-    /// Whose data it is, where it says so: `Err` when `openId` is something but text.
+    /// Whose data it is, where it says so: `Err` when that is something but text.
     ///
     /// # Errors
     /// [`UserDataError::Json`].
     pub fn openid(&self) -> Result<Option<&str>, UserDataError> {
-        self.text("openId")
+        self.text(self.shape.openid)
     }
 
     /// The same across the apps of one owner. An empty one counts as absent.
     ///
     /// # Errors
-    /// [`UserDataError::Json`] when `unionId` is something but text.
+    /// [`UserDataError::Json`] when it is something but text.
     pub fn unionid(&self) -> Result<Option<&str>, UserDataError> {
-        Ok(self.text("unionId")?.filter(|unionid| !unionid.is_empty()))
+        Ok(self.text(self.shape.unionid)?.filter(|unionid| !unionid.is_empty()))
     }
 
     fn text(&self, name: &str) -> Result<Option<&str>, UserDataError> {
@@ -95,7 +154,8 @@ impl UserData {
     /// Whether it has anything to do with a phone number.
     #[must_use]
     pub fn mentions_a_phone(&self) -> bool {
-        self.members.contains_key("phoneNumber") || self.members.contains_key("purePhoneNumber")
+        const NAMES: [&str; 3] = ["phoneNumber", "purePhoneNumber", "mobile"];
+        NAMES.iter().any(|name| self.members.contains_key(*name))
     }
 
     /// The phone number, from an object that has exactly the fields of one.
@@ -103,19 +163,22 @@ impl UserData {
     /// # Errors
     /// [`UserDataError::NotAPhone`] or [`UserDataError::Phone`].
     pub fn phone(&self) -> Result<Phone, UserDataError> {
-        const FIELDS: [&str; 4] = ["phoneNumber", "purePhoneNumber", "countryCode", "watermark"];
-        let has_exactly =
-            self.members.len() == FIELDS.len() && FIELDS.iter().all(|field| self.members.contains_key(*field));
+        let PhoneShape { members, optional, number, pure, country_code } = &self.shape.phone;
+        let has_exactly = members.iter().all(|name| self.members.contains_key(*name))
+            && self.members.keys().all(|name| members.contains(&&**name) || optional.contains(&&**name));
         let text = |field: &str| match self.members.get(field) {
             Some(Value::String(text)) => Some(text.clone()),
             // Documented as text, sent as a number at times.
             Some(Value::Number(number)) if field == "countryCode" && number.is_u64() => Some(number.to_string()),
             _ => None,
         };
-        let [phone_number, pure, country_code] = ["phoneNumber", "purePhoneNumber", "countryCode"].map(text);
-        match (has_exactly, phone_number, pure, country_code) {
-            (true, Some(phone_number), Some(pure), Some(country_code)) => {
-                Phone::new(&phone_number, &pure, Some(&country_code)).map_err(UserDataError::Phone)
+        let country_code = match self.members.get("countryCode") {
+            None => country_code.map(str::to_owned),
+            Some(_) => text("countryCode"),
+        };
+        match (has_exactly, text(number), text(pure), country_code) {
+            (true, Some(number), Some(pure), Some(country_code)) => {
+                Phone::new(&number, &pure, Some(&country_code)).map_err(UserDataError::Phone)
             }
             _ => Err(UserDataError::NotAPhone),
         }
@@ -147,7 +210,7 @@ mod tests {
     const APPID: &str = "wx0123456789abcdef";
 
     fn parse(text: &str) -> Result<UserData, UserDataError> {
-        UserData::parse(text.as_bytes())?.of_app(APPID)
+        UserData::parse(text.as_bytes(), &WATERMARKED)?.of_app(APPID)
     }
 
     /// A phone number as the platform writes it, with one thing replaced.
@@ -209,7 +272,7 @@ mod tests {
     fn what_users_write_is_mended_and_names_are_not() {
         let with = |name: &[u8], value: &[u8]| {
             let watermark = format!(r#","watermark":{{"appid":"{APPID}"}}}}"#);
-            UserData::parse(&[b"{\"", name, b"\":\"", value, b"\"", watermark.as_bytes()].concat())
+            UserData::parse(&[b"{\"", name, b"\":\"", value, b"\"", watermark.as_bytes()].concat(), &WATERMARKED)
         };
         for (value, expected) in [
             (&b"a\x14b"[..], "a\u{fffd}b"),

@@ -13,23 +13,19 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::time::{Instant, timeout};
-use url::Url;
 
-use super::client::PlatformClient;
+use super::app_client::{Advice, AppClient};
 use super::{
-    Capability, Code, DateSeen, Encrypted, ErrorDetail, Identity, Kind, Phone, Platform, PlatformError,
-    PlatformOptions, SetupError, UserData, UserDataError,
+    AppSetting, Capability, Code, DateSeen, Encrypted, FailedReason, Identity, Kind, Offer, Phone, Platform,
+    PlatformError, PlatformOptions, Requirement, SetupError, UserData, UserDataError,
 };
 use crate::claims::{PlatformId, SessionKey};
-use crate::outbound::concurrency::{Busy, ConcurrencyLimit, Permit, Share, Shares};
+use crate::outbound::concurrency::Share;
 
 mod access_token;
 mod call;
-mod credentials;
 mod errcode;
 mod exchange;
 mod phone;
@@ -37,21 +33,27 @@ mod session;
 mod user_data;
 
 use access_token::TokenCalls;
-use credentials::Credentials;
 
 /// The row of the list.
 pub const KIND: Kind = Kind {
     name: "weapp",
+    program: "WeChat mini-programs",
     default_base_url: "https://api.weixin.qq.com",
+    sandbox_url: None,
     doubt_secret,
+    settings: &[(AppSetting::Secret, Requirement::Required)],
     capabilities: &[
-        Capability::PhoneByCode,
-        Capability::PhoneByData,
-        Capability::EncryptedUserData,
-        Capability::SignedUserData,
-        Capability::CheckSession,
-        Capability::ResetSession,
+        Offer::always(Capability::PhoneByCode),
+        Offer::always(Capability::PhoneByData),
+        Offer::always(Capability::OriginOfData),
+        Offer::always(Capability::EncryptedUserData),
+        Offer::always(Capability::SignedUserData),
+        Offer::always(Capability::CheckSession),
+        Offer::always(Capability::ResetSession),
     ],
+    ids: "openid: one for each user and app; unionid: the same in all apps of an Open Platform account, else absent",
+    code_life: "5 minutes, once",
+    evidence: "vendor's pages, with their worked examples as vectors",
     build: |options| Ok(Box::new(Weapp::new(options)?)),
 };
 
@@ -65,51 +67,32 @@ fn doubt_secret(secret: &str) -> Option<&'static str> {
 
 /// One `WeChat` mini-program.
 pub struct Weapp {
-    credentials: Arc<Credentials>,
-    client: Arc<PlatformClient>,
+    app: Arc<AppClient>,
     calls: TokenCalls,
-    permits: ConcurrencyLimit,
-    timeout: Duration,
 }
 
 impl Weapp {
     /// Sets the client up; sends nothing.
     ///
     /// # Errors
-    /// An option is out of its range, or the system has no trusted certificates for an `https` base URL.
-    pub fn new(options: PlatformOptions) -> Result<Self, SetupError> {
-        options.check()?;
-        let PlatformOptions { appid, secret, base_url, timeout, max_concurrent } = options;
-        let base_url = match base_url {
-            Some(url) => url,
-            None => Url::parse(KIND.default_base_url).map_err(|_| SetupError::BaseUrl)?,
-        };
-        let client = Arc::new(PlatformClient::new(base_url, timeout)?);
-        let credentials = Arc::new(Credentials::new(appid, secret));
-        let calls = TokenCalls::new(Arc::clone(&client), Arc::clone(&credentials), timeout);
-        let shares = Shares { logins: max_concurrent, others: max_concurrent.div_ceil(2) };
-        // Half the time is left to those who get a permit.
-        let permits = ConcurrencyLimit::new(max_concurrent, shares, timeout / 2);
-        Ok(Self { credentials, client, calls, permits, timeout })
+    /// An option is missing or out of its range, or the system has no trusted certificates for an `https` base URL.
+    pub fn new(mut options: PlatformOptions) -> Result<Self, SetupError> {
+        let app = Arc::new(AppClient::new(&KIND, &mut options, advice)?);
+        let calls = TokenCalls::new(Arc::clone(&app));
+        Ok(Self { app, calls })
     }
+}
 
-    /// The right to call. Without one nothing is sent, so a code is still good; an error without an errcode says that.
-    async fn permit(&self, share: Share) -> Result<Permit, PlatformError> {
-        let busy =
-            |Busy| PlatformError::Busy { detail: ErrorDetail::default(), retry_after_s: errcode::BUSY_RETRY_AFTER_S };
-        self.permits.acquire(share).await.map_err(busy)
-    }
-
-    /// Does `work` before the deadline, and logs how it went.
-    async fn run<T>(
-        &self,
-        interface: &'static str,
-        work: impl Future<Output = Result<T, PlatformError>>,
-    ) -> Result<T, PlatformError> {
-        let start = Instant::now();
-        let outcome = timeout(self.timeout, work).await.unwrap_or(Err(PlatformError::Timeout));
-        self.credentials.log(interface, outcome.as_ref().err(), start.elapsed());
-        outcome
+fn advice(error: &PlatformError) -> Option<Advice> {
+    match error {
+        PlatformError::Misconfigured { address, client_may_cause, .. } => Some(Advice {
+            text: errcode::remedy(error.errcode(), *address, *client_may_cause),
+            blames_the_secret: errcode::blames_the_secret(error.errcode()),
+        }),
+        PlatformError::Failed(FailedReason::AccessToken(_)) => Some(Advice::new(
+            "something else fetches tokens of this app with force_refresh, so that one just given is refused; make it stop",
+        )),
+        _ => None,
     }
 }
 
@@ -118,12 +101,12 @@ impl Platform for Weapp {
         KIND.name
     }
 
-    fn capabilities(&self) -> &'static [Capability] {
-        KIND.capabilities
+    fn capabilities(&self) -> &[Capability] {
+        &self.app.capabilities
     }
 
     fn date_seen(&self) -> Option<DateSeen> {
-        self.client.date_seen()
+        self.app.http.date_seen()
     }
 
     fn explain_code(&self, code: &str) -> Option<&'static str> {
@@ -133,21 +116,15 @@ impl Platform for Weapp {
     }
 
     fn remedy(&self, error: &PlatformError) -> Option<String> {
-        self.credentials.remedy(error)
+        self.app.remedy(error)
     }
 
     fn exchange<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Identity, PlatformError>> {
-        Box::pin(self.run(exchange::PATH, async move {
-            let _permit = self.permit(Share::Logins).await?;
-            exchange::exchange(&self.client, &self.credentials, code).await
-        }))
+        Box::pin(self.app.run(Share::Logins, exchange::PATH, exchange::exchange(&self.app, code)))
     }
 
     fn phone<'a>(&'a self, code: &'a Code, openid: &'a PlatformId) -> BoxFuture<'a, Result<Phone, PlatformError>> {
-        Box::pin(self.run(phone::PATH, async move {
-            let _permit = self.permit(Share::Others).await?;
-            phone::phone(&self.calls, &self.credentials.appid, openid, code).await
-        }))
+        Box::pin(self.app.run(Share::Others, phone::PATH, phone::phone(&self.calls, openid, code)))
     }
 
     fn check_session<'a>(
@@ -155,10 +132,7 @@ impl Platform for Weapp {
         openid: &'a PlatformId,
         session_key: &'a SessionKey,
     ) -> BoxFuture<'a, Result<bool, PlatformError>> {
-        Box::pin(self.run(session::CHECK_PATH, async move {
-            let _permit = self.permit(Share::Others).await?;
-            session::check(&self.calls, openid, session_key).await
-        }))
+        Box::pin(self.app.run(Share::Others, session::CHECK_PATH, session::check(&self.calls, openid, session_key)))
     }
 
     fn reset_session<'a>(
@@ -166,21 +140,15 @@ impl Platform for Weapp {
         openid: &'a PlatformId,
         session_key: &'a SessionKey,
     ) -> BoxFuture<'a, Result<Option<SessionKey>, PlatformError>> {
-        Box::pin(self.run(session::RESET_PATH, async move {
-            let _permit = self.permit(Share::Others).await?;
-            session::reset(&self.calls, openid, session_key).await
-        }))
+        Box::pin(self.app.run(Share::Others, session::RESET_PATH, session::reset(&self.calls, openid, session_key)))
     }
 
     fn vouches_for<'a>(&'a self, encrypted_data: &'a str) -> BoxFuture<'a, Result<bool, PlatformError>> {
-        Box::pin(self.run(user_data::PATH, async move {
-            let _permit = self.permit(Share::Others).await?;
-            user_data::vouches_for(&self.calls, encrypted_data).await
-        }))
+        Box::pin(self.app.run(Share::Others, user_data::PATH, user_data::vouches_for(&self.calls, encrypted_data)))
     }
 
     fn decrypt(&self, session_key: &SessionKey, encrypted: &Encrypted) -> Result<UserData, UserDataError> {
-        user_data::decrypt(session_key, encrypted, &self.credentials.appid)
+        user_data::decrypt(session_key, encrypted, &self.app.appid)
     }
 
     fn has_signed(&self, session_key: &SessionKey, raw_data: &str, signature: &str) -> bool {
@@ -190,7 +158,7 @@ impl Platform for Weapp {
 
 impl fmt::Debug for Weapp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Weapp").field("appid", &self.credentials.appid).finish_non_exhaustive()
+        f.debug_struct("Weapp").field("appid", &self.app.appid).finish_non_exhaustive()
     }
 }
 

@@ -11,7 +11,7 @@ use crate::clock::UnixSeconds;
 
 /// What the spelling of a code asks for.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) enum CodeMeaning {
+enum CodeMeaning {
     /// `demo-NAME-ANYTHING`: the user NAME, once. `ANYTHING` may be empty, its dash may not be missing.
     Once(Name),
     /// `slow-MILLISECONDS-NAME`, more after another dash: the user after a while, any number of times.
@@ -24,7 +24,7 @@ pub(super) enum CodeMeaning {
 
 impl CodeMeaning {
     /// `once` is what a code that works once begins with: `demo` or `phone`.
-    pub(super) fn parse(code: &str, once: &str) -> Self {
+    fn parse(code: &str, once: &str) -> Self {
         Fault::parse(code).map(Self::Fault).or_else(|| Self::parse_user(code, once)).unwrap_or(Self::Other)
     }
 
@@ -40,11 +40,42 @@ impl CodeMeaning {
 
 /// Why a code logs nobody in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Refused {
-    /// 40029.
+enum Refused {
     Invalid,
-    /// 40163.
     Used,
+}
+
+/// Why a code is not redeemed.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Unredeemed {
+    /// Unknown, expired, or another app's.
+    Invalid,
+    /// Spent before.
+    Used,
+    /// Of somebody who was not meant. It stays good.
+    OtherUser,
+    /// The spelling asks for it.
+    Fault(Fault),
+}
+
+impl From<Refused> for Unredeemed {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Invalid => Self::Invalid,
+            Refused::Used => Self::Used,
+        }
+    }
+}
+
+/// A code as a request brings it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PresentedCode<'a> {
+    pub(super) text: &'a str,
+    /// What a code of this kind begins with that works once: `demo` or `phone`.
+    pub(super) once: &'a str,
+    pub(super) appid: &'a str,
+    /// Whom a code stands for that nobody here has made.
+    pub(super) stranger: Option<&'a Name>,
 }
 
 /// The codes of one kind that were minted or spent. Remembers so many of each and forgets the oldest beyond that, so a
@@ -82,12 +113,12 @@ impl Codes {
     }
 
     /// Whether the code was minted here, and not too long ago to be remembered.
-    pub(super) fn has_minted(&self, code: &str) -> bool {
+    fn has_minted(&self, code: &str) -> bool {
         self.minted.get(code).is_some()
     }
 
     /// Whom a minted code stands for. It is not spent thereby.
-    pub(super) fn owner(&self, code: &str, appid: &str, now: UnixSeconds) -> Result<Name, Refused> {
+    fn owner(&self, code: &str, appid: &str, now: UnixSeconds) -> Result<Name, Refused> {
         if self.spent.get(&digest(code)).is_some() {
             return Err(Refused::Used);
         }
@@ -98,8 +129,35 @@ impl Codes {
         Ok(minted.name.clone())
     }
 
+    /// Whom a code stands for, and how long it takes to say so. It is spent thereby, if whoever it is is `expected`.
+    pub(super) fn redeem(
+        &mut self,
+        code: PresentedCode<'_>,
+        now: UnixSeconds,
+        expected: impl FnOnce(&Name) -> bool,
+    ) -> Result<(Duration, Name), Unredeemed> {
+        let PresentedCode { text, once, appid, stranger } = code;
+        let meaning = match (CodeMeaning::parse(text, once), stranger) {
+            (CodeMeaning::Other, Some(stranger)) if !self.has_minted(text) => CodeMeaning::Once(stranger.clone()),
+            (meaning, _) => meaning,
+        };
+        let (delay, name, works_once) = match meaning {
+            CodeMeaning::Once(name) => (Duration::ZERO, name, true),
+            CodeMeaning::Other => (Duration::ZERO, self.owner(text, appid, now)?, true),
+            CodeMeaning::Slow(delay, name) => (delay, name, false),
+            CodeMeaning::Fault(fault) => return Err(Unredeemed::Fault(fault)),
+        };
+        if !expected(&name) {
+            return Err(Unredeemed::OtherUser);
+        }
+        if works_once {
+            self.spend(text)?;
+        }
+        Ok((delay, name))
+    }
+
     /// Spends any code, whatever the app.
-    pub(super) fn spend(&mut self, code: &str) -> Result<(), Refused> {
+    fn spend(&mut self, code: &str) -> Result<(), Refused> {
         let digest = digest(code);
         if self.spent.get(&digest).is_some() {
             return Err(Refused::Used);
@@ -170,7 +228,8 @@ mod tests {
             ("err-40029", CodeMeaning::Fault(Fault::Errcode(40029))),
             ("err--1", CodeMeaning::Fault(Fault::Errcode(-1))),
             ("err-0", CodeMeaning::Fault(Fault::Errcode(0))),
-            ("err-x", CodeMeaning::Other),
+            ("err-x", CodeMeaning::Fault(Fault::Word("x".into()))),
+            ("err-", CodeMeaning::Other),
             ("slow-5-alice", slow(5)),
             ("slow-0-alice-again", slow(0)),
             ("slow-60001-alice", slow(60_000)),

@@ -141,6 +141,17 @@ where
     post(handler).fallback(async || allow("POST"))
 }
 
+/// A route of one platform's own, below `/_sim/NAME/`: POST of a JSON object.
+pub(super) fn own_route<P: Send + Sync + 'static>(
+    run: fn(&P, &Value) -> Result<Value, ControlError>,
+) -> MethodRouter<Arc<P>> {
+    let handler = async move |State(platform): State<Arc<P>>, body: Body| {
+        let body = read_body(body).await;
+        respond(parse(body).and_then(|request| run(&platform, &request)))
+    };
+    post(handler).fallback(async || allow("POST"))
+}
+
 /// No body is an empty object.
 fn parse<T: DeserializeOwned>(body: Option<Vec<u8>>) -> Result<T, ControlError> {
     let body = body.ok_or(ControlError::Cut)?;

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 /// How a request fails.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Fault {
     /// `err-N`: an answer with that errcode.
     Errcode(i64),
+    /// `err-WORD`: the same where errcodes are words.
+    Word(Box<str>),
     Broken(Broken),
 }
 
@@ -31,7 +33,19 @@ impl Fault {
             "garbage" => Some(Self::Broken(Broken::Garbage)),
             "hang" => Some(Self::Broken(Broken::Hang)),
             "cut" => Some(Self::Broken(Broken::Cut)),
-            _ => Some(Self::Errcode(text.strip_prefix("err-")?.parse().ok()?)),
+            _ => Self::parse_errcode(text.strip_prefix("err-")?),
+        }
+    }
+}
+
+impl Fault {
+    fn parse_errcode(text: &str) -> Option<Self> {
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let is_number = text.strip_prefix('-').unwrap_or(text).bytes().all(|byte| byte.is_ascii_digit());
+        match text.parse() {
+            Ok(number) => Some(Self::Errcode(number)),
+            Err(_) if is_number || !matches!(text.len(), 1..=64) || !text.bytes().all(is_word) => None,
+            Err(_) => Some(Self::Word(text.into())),
         }
     }
 }
@@ -53,7 +67,7 @@ pub(super) fn parse_delay(text: &str) -> Option<Duration> {
 }
 
 /// What is planned for the next requests to an interface.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum FaultPlan {
     /// `slow-MILLISECONDS`: the right answer, after a while.
     Slow(Duration),
@@ -87,7 +101,7 @@ impl Plans {
     /// What is planned for this request, which uses it up once.
     pub(super) fn take(&mut self, interface: &'static str) -> Option<FaultPlan> {
         let (plan, times) = self.0.get_mut(interface)?;
-        let plan = *plan;
+        let plan = plan.clone();
         if let Some(left) = times {
             *left = left.saturating_sub(1);
             if *left == 0 {
@@ -108,6 +122,8 @@ mod tests {
         for (text, plan) in [
             ("err-40001", Some(FaultPlan::Fail(Fault::Errcode(40001)))),
             ("err--1", Some(FaultPlan::Fail(Fault::Errcode(-1)))),
+            ("err-isv.code-invalid", Some(FaultPlan::Fail(Fault::Word("isv.code-invalid".into())))),
+            ("err-a b", None),
             ("http-500", Some(FaultPlan::Fail(Fault::Broken(Broken::ServerError)))),
             ("garbage", Some(FaultPlan::Fail(Fault::Broken(Broken::Garbage)))),
             ("hang", Some(FaultPlan::Fail(Fault::Broken(Broken::Hang)))),
@@ -131,12 +147,12 @@ mod tests {
     fn a_plan_holds_for_so_many_requests_or_until_it_is_cleared() {
         let mut plans = Plans::default();
         let [hang, cut] = [Broken::Hang, Broken::Cut].map(|broken| FaultPlan::Fail(Fault::Broken(broken)));
-        plans.set("stable_token", hang, Some(2));
+        plans.set("stable_token", hang.clone(), Some(2));
         assert_eq!(plans.take("token"), None);
-        assert_eq!([(); 3].map(|()| plans.take("stable_token")), [Some(hang), Some(hang), None]);
-        plans.set("stable_token", hang, None);
-        plans.set("stable_token", cut, None);
-        assert_eq!([(); 3].map(|()| plans.take("stable_token")), [Some(cut); 3]);
+        assert_eq!([(); 3].map(|()| plans.take("stable_token")), [Some(hang.clone()), Some(hang.clone()), None]);
+        plans.set("stable_token", hang.clone(), None);
+        plans.set("stable_token", cut.clone(), None);
+        assert_eq!([(); 3].map(|()| plans.take("stable_token")), [(); 3].map(|()| Some(cut.clone())));
         plans.clear();
         assert_eq!(plans.take("stable_token"), None);
     }

@@ -15,8 +15,19 @@ pub(super) trait SimulatedPlatform: Send + Sync {
     /// The names under which its interfaces are counted and have faults planned.
     fn interfaces(&self) -> &'static [&'static str];
 
-    /// The routes of its interfaces.
+    /// The routes of its interfaces, and those of its own below `/_sim/NAME/`.
     fn routes(self: Arc<Self>) -> Router;
+
+    /// Whether a request is for this platform on a path that another has among its [`SimulatedPlatform::routes`], too. On both
+    /// the appid decides.
+    fn claims(&self, _path: &str, _appid: &str) -> bool {
+        false
+    }
+
+    /// The routes for the requests that this platform claims.
+    fn claimed_routes(self: Arc<Self>) -> Router {
+        Router::new()
+    }
 
     /// What everybody may know of a user.
     fn user(&self, appid: &str, name: &Name) -> SimulatedUser;
@@ -65,16 +76,21 @@ pub(super) enum DataContent {
     },
 }
 
-/// Encrypted data as a client hands it on.
+/// Data as a client hands it on.
 #[derive(Serialize)]
-pub(super) struct DataForClient {
-    #[serde(rename = "encryptedData")]
-    pub(super) encrypted_data: String,
-    pub(super) iv: String,
-    #[serde(rename = "rawData", skip_serializing_if = "Option::is_none")]
-    pub(super) raw_data: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) signature: Option<String>,
+#[serde(untagged)]
+pub(super) enum DataForClient {
+    Encrypted {
+        #[serde(rename = "encryptedData")]
+        encrypted_data: String,
+        iv: String,
+        #[serde(rename = "rawData", skip_serializing_if = "Option::is_none")]
+        raw_data: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        signature: Option<String>,
+    },
+    /// One text, which the platform has signed.
+    Signed { response: String },
 }
 
 /// Why the simulator's own interface refuses.
@@ -106,6 +122,10 @@ pub(super) enum ControlError {
     Platform,
     #[error("endpoint is none of {0}")]
     Endpoint(String),
+    #[error("the public key is not RSA of 2048 bits or more, as PEM (BEGIN PUBLIC KEY) or base64")]
+    PublicKey,
+    #[error("the AES key is not base64 of 16 bytes, or the app has none; POST /_sim/alipay/app sets it")]
+    AesKey,
     #[error("the operating system provides no randomness")]
     NoRandomness,
 }

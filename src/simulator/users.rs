@@ -44,13 +44,22 @@ impl Name {
 
     /// A number from mainland China, or from Hong Kong for names that begin with `hk.`.
     pub(super) fn phone(&self) -> Phone {
-        let digest = self.digest("phone", &[]);
-        let number = digest.iter().take(8).fold(0_u64, |number, &byte| number << 8 | u64::from(byte));
+        let number = self.number("phone");
         if self.0.starts_with("hk.") {
             Phone { country_code: 852, pure: format!("9{:07}", number % 10_000_000) }
         } else {
             Phone { country_code: 86, pure: format!("138{:08}", number % 100_000_000) }
         }
+    }
+
+    /// 43 characters of base64url, for whatever an app sees and nobody reads.
+    pub(super) fn opaque(&self, what: &str, appid: &str) -> String {
+        URL_SAFE_NO_PAD.encode(self.digest(what, &[appid]))
+    }
+
+    /// A number, the same in every app.
+    pub(super) fn number(&self, what: &str) -> u64 {
+        self.digest(what, &[]).iter().take(8).fold(0, |number, &byte| number << 8 | u64::from(byte))
     }
 
     /// Base64 of 16 bytes; `resets` counts how often it was replaced.
@@ -88,6 +97,19 @@ pub struct SimulatedUser {
     pub phone: String,
     /// The country of the phone number: `86`, or `852` for names that begin with `hk.`.
     pub country_code: String,
+}
+
+impl SimulatedUser {
+    /// What follows from the name.
+    pub(super) fn named(appid: &str, name: &Name) -> Self {
+        let phone = name.phone();
+        Self {
+            openid: name.openid(appid),
+            unionid: name.unionid(),
+            country_code: phone.country_code.to_string(),
+            phone: phone.pure,
+        }
+    }
 }
 
 /// A phone number in its parts.

@@ -17,7 +17,7 @@ mod tokens;
 pub(super) use interfaces::Wechat;
 
 use interfaces::State;
-use opendata::Watermark;
+use opendata::{Watermark, Written};
 
 /// The interfaces, named as the last part of their paths.
 const INTERFACES: &[&str] = &[
@@ -44,13 +44,7 @@ impl SimulatedPlatform for Wechat {
     }
 
     fn user(&self, appid: &str, name: &Name) -> SimulatedUser {
-        let phone = name.phone();
-        SimulatedUser {
-            openid: name.openid(appid),
-            unionid: name.unionid(),
-            country_code: phone.country_code.to_string(),
-            phone: phone.pure,
-        }
+        SimulatedUser::named(appid, name)
     }
 
     /// As `wx.login` would get one.
@@ -74,25 +68,16 @@ impl SimulatedPlatform for Wechat {
     fn encrypt(&self, appid: &str, name: &Name, content: DataContent) -> Result<DataForClient, ControlError> {
         let now = self.world.now();
         let watermark = Watermark { timestamp: now.as_u64(), appid };
-        let (plaintext, is_phone, raw_data) = match content {
-            DataContent::Phone => (opendata::phone(&name.phone(), watermark), true, None),
-            DataContent::UserInfo => (opendata::user_info(name, watermark), false, Some(opendata::raw_data(name))),
-            DataContent::Text { text, is_phone } | DataContent::Object { text, is_phone, is_marked: true } => {
-                (text, is_phone, None)
-            }
-            DataContent::Object { text, is_phone, is_marked: false } => {
-                (opendata::with_watermark(&text, watermark), is_phone, None)
-            }
-        };
+        let Written { text, is_phone, raw_data } = opendata::written(content, name, watermark);
         let mut state = self.state();
         state.users.meet(name, appid);
         let session_key = state.users.session_key(name, appid);
-        let encrypted = opendata::encrypt(&session_key, &plaintext).ok_or(ControlError::NoRandomness)?;
+        let encrypted = opendata::encrypt(&session_key, &text).ok_or(ControlError::NoRandomness)?;
         if is_phone {
             state.messages.remember(appid, &encrypted.data, now);
         }
         let signature = raw_data.as_ref().map(|raw_data| opendata::sign_raw_data(raw_data, &session_key));
-        Ok(DataForClient { encrypted_data: encrypted.data, iv: encrypted.iv, raw_data, signature })
+        Ok(DataForClient::Encrypted { encrypted_data: encrypted.data, iv: encrypted.iv, raw_data, signature })
     }
 
     fn expire_tokens(&self, appid: Option<&str>, errcode: Option<i64>) -> Result<u64, ControlError> {

@@ -59,11 +59,9 @@ const ONLY_IN: [(&[&str], &[&str]); 13] = [
             "rescan.rs",
             "http/transport/rates.rs",
             "http/upstream.rs",
+            "platform/app_client.rs",
             "platform/app_token.rs",
             "platform/client.rs",
-            "platform/weapp.rs",
-            "platform/weapp/access_token.rs",
-            "platform/weapp/credentials.rs",
         ],
     ),
     (&["std::env", "env::var", "env::vars", "env::vars_os"], &["cli/config.rs", "cli/config/"]),
@@ -87,7 +85,16 @@ const ONLY_IN: [(&[&str], &[&str]); 13] = [
             "simulator/codes.rs",
         ],
     ),
-    (&["aws_lc_rs"], &["platform/weapp/session.rs", "platform/weapp/user_data.rs", "simulator/wechat/opendata.rs"]),
+    (
+        &["aws_lc_rs"],
+        &[
+            "platform/aes_cbc.rs",
+            "platform/rsa.rs",
+            "platform/weapp/session.rs",
+            "platform/weapp/user_data.rs",
+            "simulator/wechat/opendata.rs",
+        ],
+    ),
     (&["swap_ring"], &["http/state.rs", "cli/"]),
 ];
 

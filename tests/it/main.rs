@@ -41,4 +41,5 @@ mod session_key;
 mod tokens;
 mod unread;
 mod user_data;
+mod vendors;
 mod verify;

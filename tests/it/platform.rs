@@ -8,7 +8,6 @@ use auth_ticket::claims::PlatformId;
 use auth_ticket::clock::SystemClock;
 use auth_ticket::platform::weapp::Weapp;
 use auth_ticket::platform::{Code, Identity, Platform, PlatformError, PlatformOptions};
-use auth_ticket::secret::SecretText;
 use auth_ticket::simulator::Simulator;
 use axum::Router;
 use axum::body::Body;
@@ -46,11 +45,10 @@ impl Replicas {
         let (address, running) = support::serve(router, support::LIMITS).await;
         let weapp = |replica| {
             let options = PlatformOptions {
-                appid: APPID.to_owned(),
-                secret: SecretText::new("a secret"),
                 base_url: Some(format!("http://{address}/{replica}").parse().unwrap()),
                 timeout: Duration::from_secs(60),
                 max_concurrent: 16,
+                ..PlatformOptions::new(APPID)
             };
             Arc::new(Weapp::new(options).unwrap())
         };

@@ -31,10 +31,11 @@ fn house_with_a_toy() -> PathBuf {
     }
     add(&copy.join("src/platform.rs"), "pub mod weapp;", "pub mod toy;");
     add(&copy.join("src/platform/kind.rs"), "use super::weapp;", "use super::toy;");
-    replace(&copy.join("src/platform/kind.rs"), "&[&weapp::KIND]", "&[&weapp::KIND, &toy::KIND]");
+    add(&copy.join("src/platform/kind.rs"), "    &weapp::KIND,", "    &toy::KIND,");
     add(&copy.join("src/simulator.rs"), "mod wechat;", "mod toy;");
-    let row = "Arc::new(Wechat::new(Arc::clone(world)))";
-    replace(&copy.join("src/simulator.rs"), row, &format!("{row}, Arc::new(toy::Toy::new(Arc::clone(world)))"));
+    let row = "        Arc::new(Wechat::new(Arc::clone(world))),\n";
+    let toy = "        Arc::new(toy::Toy::new(Arc::clone(world))),\n";
+    replace(&copy.join("src/simulator.rs"), row, &format!("{row}{toy}"));
     copy
 }
 

@@ -173,11 +173,11 @@ impl Builder {
         let apps: Vec<AppId> = self.apps.iter().map(|appid| AppId::parse(appid).unwrap()).collect();
         let weapp = |id: &AppId| -> Box<dyn Platform> {
             let options = PlatformOptions {
-                appid: id.to_string(),
-                secret: SecretText::new(APP_SECRET),
+                secret: Some(SecretText::new(APP_SECRET)),
                 base_url: Some(base_url.parse().unwrap()),
                 timeout: self.upstream_timeout,
                 max_concurrent: self.max_concurrent,
+                ..PlatformOptions::new(id.as_str())
             };
             Box::new(Weapp::new(options).unwrap())
         };

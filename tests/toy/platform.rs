@@ -1,47 +1,45 @@
 //! A platform that has logins and nothing else, and whose error codes are words.
 
 use std::fmt;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
-use tokio::time::timeout;
-use url::Url;
 
-use super::client::{PlatformClient, PlatformRequest};
+use super::app_client::AppClient;
+use super::client::PlatformRequest;
 use super::{
-    Code, Errcode, ErrorDetail, FailedReason, Identity, Kind, Platform, PlatformError, PlatformOptions, SetupError,
+    AppSetting, Code, Errcode, ErrorDetail, FailedReason, Identity, Kind, Requirement, Platform, PlatformError,
+    PlatformOptions, SetupError,
 };
-use crate::secret::SecretText;
+use crate::outbound::concurrency::Share;
+
+const PATH: &str = "toy/login";
 
 /// The row of the list.
 pub const KIND: Kind = Kind {
     name: "toy",
+    program: "Toys",
     default_base_url: "https://toy.example",
+    sandbox_url: None,
     doubt_secret: |_| None,
+    settings: &[(AppSetting::Secret, Requirement::Required)],
     capabilities: &[],
+    ids: "openid: one for each user and app; no unionid",
+    code_life: "once",
+    evidence: "none: it is a toy",
     build: |options| Ok(Box::new(Toy::new(options)?)),
 };
 
 /// One app of the toy platform.
-pub struct Toy {
-    client: PlatformClient,
-    appid: String,
-    secret: SecretText,
-    timeout: Duration,
-}
+pub struct Toy(AppClient);
 
 impl Toy {
     /// Sets the client up; sends nothing.
     ///
     /// # Errors
     /// An option is out of its range.
-    pub fn new(options: PlatformOptions) -> Result<Self, SetupError> {
-        options.check()?;
-        let PlatformOptions { appid, secret, base_url, timeout, .. } = options;
-        let base_url =
-            base_url.map_or_else(|| Url::parse(KIND.default_base_url), Ok).map_err(|_| SetupError::BaseUrl)?;
-        Ok(Self { client: PlatformClient::new(base_url, timeout)?, appid, secret, timeout })
+    pub fn new(mut options: PlatformOptions) -> Result<Self, SetupError> {
+        Ok(Self(AppClient::new(&KIND, &mut options, |_| None)?))
     }
 
     async fn login(&self, code: &Code) -> Result<Identity, PlatformError> {
@@ -50,8 +48,8 @@ impl Toy {
             user: Option<String>,
             error: Option<String>,
         }
-        let query = vec![("app", &*self.appid), ("secret", self.secret.expose()), ("code", code.expose())];
-        let answer = self.client.send(&PlatformRequest { path: "toy/login", query, body: None }).await?;
+        let query = vec![("app", &*self.0.appid), ("secret", self.0.secret()), ("code", code.expose())];
+        let answer = self.0.http.send(&PlatformRequest { path: PATH, query, ..PlatformRequest::default() }).await?;
         match answer.read()? {
             Answer { user: Some(user), error: None } => {
                 Identity::parse(&user, None, None).map_err(|error| FailedReason::Identity(error).into())
@@ -70,13 +68,13 @@ impl Platform for Toy {
     }
 
     fn exchange<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Identity, PlatformError>> {
-        Box::pin(async { timeout(self.timeout, self.login(code)).await.unwrap_or(Err(PlatformError::Timeout)) })
+        Box::pin(self.0.run(Share::Logins, PATH, self.login(code)))
     }
 }
 
 impl fmt::Debug for Toy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Toy").field("appid", &self.appid).finish_non_exhaustive()
+        f.debug_struct("Toy").field("appid", &self.0.appid).finish_non_exhaustive()
     }
 }
 

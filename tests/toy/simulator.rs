@@ -46,6 +46,7 @@ impl Toy {
             Err(Fault::Errcode(number)) => {
                 Reply::Json(Duration::ZERO, json!({ "error": number.to_string() }).to_string())
             }
+            Err(Fault::Word(word)) => Reply::Json(Duration::ZERO, json!({ "error": word }).to_string()),
             Err(Fault::Broken(broken)) => Reply::Broken(broken),
         }
     }

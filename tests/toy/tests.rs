@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 
@@ -13,11 +14,10 @@ async fn a_user_of_the_simulated_platform_logs_in_once() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, Simulator::new(Arc::new(SystemClock)).router()).await });
     let toy = (kind::named("toy").unwrap().build)(PlatformOptions {
-        appid: "toy-app".to_owned(),
-        secret: SecretText::new("a secret"),
         base_url: Some(url.parse().unwrap()),
         timeout: Duration::from_secs(30),
         max_concurrent: 1,
+        ..PlatformOptions::new("toy-app")
     });
     let (toy, code) = (toy.unwrap(), Code::parse("toy-alice-1").unwrap());
     assert_eq!(toy.exchange(&code).await.unwrap().openid.as_str().len(), 28);

@@ -109,10 +109,9 @@ impl Tree {
             let kind = self.required(("app", index), "platform", check::platform);
             let subject = self.text(&path("subject"), check::subject);
             let doubt = Cell::new(None);
-            let secret = self.secret(("app", index), |text| {
-                doubt.set(kind.and_then(|kind| (kind.doubt_secret)(text)));
-                Ok(())
-            });
+            let secret =
+                self.app_secret(index, kind, |text| doubt.set(kind.and_then(|kind| (kind.doubt_secret)(text))));
+            let settings = self.app_settings(index, kind);
             let base_url = self.optional(&path("base_url"), check::base_url);
             if base_url.as_ref().is_some_and(check::is_in_clear) {
                 self.warn(&path("base_url"), "http to a host that is not loopback: the app secret travels unencrypted");
@@ -123,8 +122,15 @@ impl Tree {
                 let by = ["secret_env", "secret_file"].map(path).into_iter().find(|path| self.origin(path).is_some());
                 self.warn(&by.unwrap_or_default(), &format!("the secret there {doubt}"));
             }
-            let (id, kind, secret) = (id?, kind?, secret?);
-            let platform = PlatformOptions { appid: id.to_string(), secret, base_url, timeout, max_concurrent };
+            let (id, kind) = (id?, kind?);
+            let platform = PlatformOptions {
+                secret,
+                settings,
+                base_url,
+                timeout,
+                max_concurrent,
+                ..PlatformOptions::new(id.as_str())
+            };
             Some(AppOptions { id, kind, subject, platform })
         };
         (0..count).filter_map(app).collect()
@@ -278,7 +284,7 @@ impl Tree {
         values(items)
     }
 
-    fn warn(&mut self, path: &str, message: &str) {
+    pub(super) fn warn(&mut self, path: &str, message: &str) {
         self.warnings.push(Mistake::new(self.given_or_file(path), path, message));
     }
 }

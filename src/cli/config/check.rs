@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use auth_ticket::http::Rate;
 use auth_ticket::keyring::AppId;
-use auth_ticket::platform::{Kind, kind};
+use auth_ticket::platform::{Kind, SubjectId, kind};
 use ipnet::IpNet;
 use url::{Host, Url};
 
@@ -148,17 +148,39 @@ pub(super) fn audience(text: &str) -> Result<String, String> {
     Err(format!("{} is not an audience; write 1 to 256 visible ASCII characters", quoted(text)))
 }
 
+/// An organisation's id.
+pub(super) fn corp_id(text: &str) -> Result<String, String> {
+    if (1..=64).contains(&text.len()) && is_visible_without(text, b":") {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{} is not a corp id; write 1 to 64 visible ASCII characters without a colon", quoted(text)))
+}
+
+/// Which of Alipay's ids becomes the openid.
+pub(super) fn subject_id(text: &str) -> Result<SubjectId, String> {
+    match text {
+        "open_id" => Ok(SubjectId::OpenId),
+        "user_id" => Ok(SubjectId::UserId),
+        _ => Err(format!("{} is not one of two; write \"open_id\" or \"user_id\"", quoted(text))),
+    }
+}
+
+/// The path of a file, which is looked at later.
+pub(super) fn file(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() || text.contains('\0') {
+        return Err(format!("{} is not the path of a file", quoted(text)));
+    }
+    Ok(PathBuf::from(text))
+}
+
 /// A platform that this version serves.
 pub(super) fn platform(text: &str) -> Result<&'static Kind, String> {
     if let Some(kind) = kind::named(text) {
         return Ok(kind);
     }
-    match text {
-        "tt" | "alipay" | "swan" | "qq" | "kwai" | "dd" | "lark" | "jd" => {
-            Err(format!("{} is not supported by this version; it serves \"weapp\" only", quoted(text)))
-        }
-        _ => Err(format!("{} is not a platform; write \"weapp\"", quoted(text))),
-    }
+    let near = nearest(text, kind::ALL.iter().map(|kind| kind.name));
+    let hint = near.map_or("auth-ticket platforms lists them".to_owned(), |near| format!("did you mean \"{near}\"?"));
+    Err(format!("{} is not a platform of this version; {hint}", quoted(text)))
 }
 
 /// Whose identifier a token's `sub` is.

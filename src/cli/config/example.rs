@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::iter;
 
+use auth_ticket::platform::AppSetting;
+
 use super::schema;
 use super::setting::{Repeats, Setting};
 use super::table::{TABLES, TOP};
@@ -10,7 +12,8 @@ use super::table::{TABLES, TOP};
 /// A configuration file with every setting, each with its default or commented out.
 pub(crate) fn example() -> String {
     let mut file = comment(
-        "Configuration of auth-ticket. Every setting is listed; those without a default are commented out with a plain \"#\".",
+        "Configuration of auth-ticket. Every setting is listed; those without a default, and those that only some platforms take, \
+         are commented out with a plain \"#\".",
     );
     file += "#\n";
     file += &comment(
@@ -34,7 +37,8 @@ pub(crate) fn example() -> String {
             // What the one app of the example cannot do without.
             let is_needed =
                 table.repeats == Repeats::AtLeastOnce && ["appid", "platform", "secret_env"].contains(&setting.name);
-            let off = if setting.default.is_some() || is_needed { "" } else { "#" };
+            let is_on = setting.default.is_some() && !(table.name == "app" && is_of_some_platforms(setting.name));
+            let off = if is_on || is_needed { "" } else { "#" };
             let value = setting.literal(setting.default.unwrap_or(setting.example));
             file += if is_top { "\n" } else { "" };
             file += &comment(&setting.description());
@@ -42,6 +46,11 @@ pub(crate) fn example() -> String {
         }
     }
     file
+}
+
+/// Whether only some platforms take this setting of an app.
+fn is_of_some_platforms(name: &str) -> bool {
+    AppSetting::ALL.iter().any(|setting| setting.names().contains(&name))
 }
 
 /// Each setting, `ticket.ttl`, and what it is for.

@@ -1,7 +1,7 @@
 //! `secret_env` and `secret_file` -> the secret. No message holds a secret, nor a text that may be one by mistake.
 
 use std::ffi::OsStr;
-use std::fs::OpenOptions;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 
@@ -16,6 +16,8 @@ use super::tree::Tree;
 
 /// A secret file's largest size in bytes.
 const MAX_LEN: usize = 4096;
+/// The same of a file with a key of RSA, of which 8,192 bits take 6 KiB.
+const MAX_KEY_LEN: usize = 16 * 1024;
 
 impl Tree {
     /// The secret of table number `index` of `[[name]]`, from exactly one of the two sources.
@@ -24,8 +26,27 @@ impl Tree {
         (name, index): (&str, usize),
         check: impl Fn(&str) -> Result<(), String>,
     ) -> Option<SecretText> {
+        let keys = ["secret_env", "secret_file"];
         let table = format!("{name}[{index}]");
-        let (by_env, by_file) = (join(&table, "secret_env"), join(&table, "secret_file"));
+        if keys.iter().all(|key| self.origin(&join(&table, key)).is_none()) {
+            self.report_missing_secret(name, index, &table);
+            return None;
+        }
+        self.secret_from((name, index), keys, |text, source| {
+            check(&text).map(|()| SecretText::new(text).read_from(source))
+        })
+    }
+
+    /// What `read` makes of the secret of table number `index` of `[[name]]` and its source, if it is there: `keys` names the
+    /// setting for a variable, and the one for a file.
+    pub(super) fn secret_from<T>(
+        &mut self,
+        (name, index): (&str, usize),
+        keys: [&str; 2],
+        read: impl FnOnce(String, String) -> Result<T, String>,
+    ) -> Option<T> {
+        let table = format!("{name}[{index}]");
+        let [by_env, by_file] = keys.map(|key| join(&table, key));
         let variable = self.optional(&by_env, |text| Ok(text.to_owned()));
         let file = self.optional(&by_file, |text| Ok(text.to_owned()));
         if self.is_wrong(&by_env) || self.is_wrong(&by_file) {
@@ -36,15 +57,12 @@ impl Tree {
             (Some(name), None) => (by_env, format!("the variable {name}"), from_variable(&name, self.variable(&name))),
             (None, Some(file)) => (by_file, format!("the file {file:?}"), from_file(&file, are_shared)),
             (Some(_), Some(_)) => {
-                self.report_at(&by_file, "secret_env is given, too; keep one of the two");
+                self.report_at(&by_file, format!("{} is given, too; keep one of the two", keys[0]));
                 return None;
             }
-            (None, None) => {
-                self.report_missing_secret(name, index, &table);
-                return None;
-            }
+            (None, None) => return None,
         };
-        let secret = secret.and_then(|text| check(&text).map(|()| SecretText::new(text).read_from(source)));
+        let secret = secret.and_then(|text| read(text, source));
         secret.map_err(|message| self.report_at(&path, message)).ok()
     }
 
@@ -78,14 +96,29 @@ pub(super) fn from_variable(name: &str, value: Option<&OsStr>) -> Result<String,
 
 /// Reads a secret from a file that not everybody may read, unless `are_shared`, or root has put it on a read-only mount.
 pub(super) fn from_file(path: &str, are_shared: bool) -> Result<String, String> {
-    // Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
-    let file = file.map_err(|error| format!("the file cannot be opened: {}", plain(&error)))?;
-    let metadata = file.metadata().map_err(|error| format!("the file cannot be examined: {}", plain(&error)))?;
-    if !metadata.is_file() {
-        return Err("this is not a regular file; name the file that holds the secret".to_owned());
+    let mut text = read_private(path, are_shared, MAX_LEN)?;
+    if text.ends_with('\n') {
+        text.truncate(text.len() - if text.ends_with("\r\n") { 2 } else { 1 });
     }
+    checked(text).map_err(|wrong| format!("the file {wrong}"))
+}
+
+/// Reads the PEM text of a private key, from such a file.
+pub(super) fn from_key_file(path: &str, are_shared: bool) -> Result<String, String> {
+    read_private(path, are_shared, MAX_KEY_LEN)
+}
+
+/// Reads a text that is no secret from a file that not everybody may write.
+pub(super) fn from_public_file(path: &str) -> Result<String, String> {
+    let (file, metadata) = open(path)?;
+    if metadata.mode() & 0o002 != 0 {
+        return Err(format!("every user may write this file, and so replace the key; run: chmod o-w {path:?}"));
+    }
+    read(file, MAX_KEY_LEN)
+}
+
+fn read_private(path: &str, are_shared: bool, max_len: usize) -> Result<String, String> {
+    let (file, metadata) = open(path)?;
     let is_read_only = || fstatvfs(&file).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY));
     let is_roots = || metadata.uid() == 0 && is_read_only();
     let mode = metadata.mode() & 0o7777;
@@ -95,19 +128,30 @@ pub(super) fn from_file(path: &str, are_shared: bool) -> Result<String, String> 
              this server sees the file, write secret_files = \"shared\""
         ));
     }
+    read(file, max_len)
+}
+
+fn open(path: &str) -> Result<(File, Metadata), String> {
+    // Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let file = file.map_err(|error| format!("the file cannot be opened: {}", plain(&error)))?;
+    let metadata = file.metadata().map_err(|error| format!("the file cannot be examined: {}", plain(&error)))?;
+    if !metadata.is_file() {
+        return Err("this is not a regular file; name the file that holds the secret".to_owned());
+    }
+    Ok((file, metadata))
+}
+
+fn read(file: File, max_len: usize) -> Result<String, String> {
     // Room for everything from the start: growing would leave copies behind.
-    let mut bytes = Vec::with_capacity(MAX_LEN + 1);
-    let limit = MAX_LEN as u64 + 1;
+    let mut bytes = Vec::with_capacity(max_len + 1);
+    let limit = max_len as u64 + 1;
     file.take(limit).read_to_end(&mut bytes).map_err(|error| format!("the file cannot be read: {}", plain(&error)))?;
-    if bytes.len() > MAX_LEN {
-        return Err(format!("the file has more than {MAX_LEN} bytes; it should hold the secret and nothing else"));
+    if bytes.len() > max_len {
+        return Err(format!("the file has more than {max_len} bytes; it should hold the secret and nothing else"));
     }
-    let mut text =
-        String::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text; write the secret into it".to_owned())?;
-    if text.ends_with('\n') {
-        text.truncate(text.len() - if text.ends_with("\r\n") { 2 } else { 1 });
-    }
-    checked(text).map_err(|wrong| format!("the file {wrong}"))
+    String::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text; write the secret into it".to_owned())
 }
 
 /// Whether a file of this mode may hold a secret: nothing for other users, or reading alone where `may_be_shared`, as Docker

@@ -11,13 +11,13 @@ use crate::claims::PlatformId;
 use crate::http::answer::json_answer;
 use crate::http::clients::login::TicketObject;
 use crate::http::clients::session_key;
-use crate::http::error::{ApiError, Stake, require};
+use crate::http::error::{ApiError, ErrorCode, Stake, require};
 use crate::http::labels::Interface;
 use crate::http::request::{json_body, json_object};
 use crate::http::settings::App;
 use crate::http::state::AppState;
 use crate::keyring::{AppId, Purpose};
-use crate::platform::{Capability, Code, Encrypted, Phone};
+use crate::platform::{Capability, Code, Encrypted, Phone, SignedDataError};
 use crate::ticket::Ticket;
 
 #[derive(Deserialize)]
@@ -26,6 +26,7 @@ struct PhoneRequest {
     code: Option<String>,
     encrypted_data: Option<String>,
     iv: Option<String>,
+    response: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -37,20 +38,24 @@ struct PhoneObject<'a> {
     ticket: TicketObject<'a>,
 }
 
-const WRONG: ApiError = ApiError::invalid_request("the body is not JSON with either code, or encryptedData and iv");
+const WRONG: ApiError =
+    ApiError::invalid_request("the body is not JSON with either code, or encryptedData and iv, or response");
 
-/// Ticket header and `{"code"}` or `{"encryptedData","iv"}` -> the number, and a ticket object with it sealed in.
+/// Ticket header and `{"code"}`, `{"encryptedData","iv"}` or `{"response"}` -> the number, and a ticket object with it sealed in.
 pub(crate) async fn phone(State(state): State<Arc<AppState>>, request: Request) -> Result<Response, ApiError> {
     let headers = request.headers().clone();
     let body = json_body(request, state.settings.body_timeout).await?;
     let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
     let app = state.app_of(&ticket)?;
     let phone = match json_object(&body).ok_or(WRONG)? {
-        PhoneRequest { code: Some(code), encrypted_data: None, iv: None } => {
+        PhoneRequest { code: Some(code), encrypted_data: None, iv: None, response: None } => {
             by_code(&state, app, &ticket, code).await?
         }
-        PhoneRequest { code: None, encrypted_data: Some(data), iv: Some(iv) } => {
+        PhoneRequest { code: None, encrypted_data: Some(data), iv: Some(iv), response: None } => {
             by_data(&state, app, &ticket, Encrypted::parse(data, &iv)?).await?
+        }
+        PhoneRequest { code: None, encrypted_data: None, iv: None, response: Some(response) } => {
+            by_signed_data(&state, app, &ticket, &response)?
         }
         _ => return Err(WRONG),
     };
@@ -104,7 +109,8 @@ fn spend(
 /// Decrypts with the sealed `session_key`.
 ///
 /// The cipher has no MAC and the iv is the client's, so users can re-cut genuine data of their own into an object with any
-/// number: unless the settings say otherwise, the platform has to confirm that it made the ciphertext.
+/// number: unless the settings say otherwise, the platform has to confirm that it made the ciphertext. Where a platform cannot be
+/// asked, the app's configuration has allowed that, or else there is no such capability.
 async fn by_data(state: &Arc<AppState>, app: &App, ticket: &Ticket, encrypted: Encrypted) -> Result<Phone, ApiError> {
     require(app, Capability::PhoneByData)?;
     let session_key = session_key::of_ticket(ticket)?;
@@ -114,7 +120,7 @@ async fn by_data(state: &Arc<AppState>, app: &App, ticket: &Ticket, encrypted: E
         Ok(phone) => phone,
         Err(cause) => return Err(session_key::blame(state, app, ticket, session_key, &cause).await),
     };
-    if state.settings.phone_check_origin {
+    if state.settings.phone_check_origin && app.platform.capabilities().contains(&Capability::OriginOfData) {
         state.quotas.phone.admit(&app.id, ticket.session().login_id)?;
         let vouches = state.upstream.call(app, Interface::VouchesFor, app.platform.vouches_for(encrypted.text())).await;
         if !vouches.map_err(|error| ApiError::of_platform(&error, Stake::Nothing))? {
@@ -123,4 +129,19 @@ async fn by_data(state: &Arc<AppState>, app: &App, ticket: &Ticket, encrypted: E
         }
     }
     Ok(phone)
+}
+
+/// Takes the number from what the platform has signed. No key of the user's is needed, and nothing in it names the user: only an
+/// app whose configuration says so has the capability.
+fn by_signed_data(state: &AppState, app: &App, ticket: &Ticket, response: &str) -> Result<Phone, ApiError> {
+    require(app, Capability::PhoneBySignedData)?;
+    state.can_seal()?;
+    state.quotas.phone.admit(&app.id, ticket.session().login_id)?;
+    app.platform.signed_phone(response).map_err(|error| match error {
+        SignedDataError::Refused(error) => ApiError::of_platform(&error, Stake::PhoneCode),
+        cause => {
+            ApiError::new(ErrorCode::BadUserData, "the data is not what the platform encrypted and signed for this app")
+                .because(&cause)
+        }
+    })
 }

@@ -122,6 +122,7 @@ mod tests {
     use super::*;
     use crate::clock::UnixSeconds;
     use crate::keyring::LoginId;
+    use crate::platform::user_data::WATERMARKED;
 
     #[test]
     fn the_log_says_why_data_is_not_the_users() {
@@ -147,7 +148,7 @@ mod tests {
             (r#""purePhoneNumber":"1","#, "", Some("a phone number")),
         ] {
             let data = format!(r#"{{{members}"watermark":{{"appid":"wx0"}}}}"#);
-            let told = of_user(&UserData::parse(data.as_bytes()).unwrap(), &session(unionid));
+            let told = of_user(&UserData::parse(data.as_bytes(), &WATERMARKED).unwrap(), &session(unionid));
             match expected {
                 None => assert_eq!(told, Ok(()), "{members}"),
                 Some(expected) => assert!(told.clone().unwrap_err().ends_with(expected), "{members} {told:?}"),

@@ -53,6 +53,7 @@ impl ApiError {
             E::InvalidCode(_) => (ErrorCode::InvalidCode, "the platform refuses the code"),
             E::CodeUsed(_) => (ErrorCode::CodeUsed, "the code was used before"),
             E::UserBlocked(_) => (ErrorCode::UserBlocked, "the platform blocks this user"),
+            E::UserRefused(_) => (ErrorCode::UserBlocked, "this user may not log in here"),
             E::RateLimited(_) => (ErrorCode::RateLimited, "the platform limits how often this user may do that"),
             E::Busy { .. } if error.errcode().is_none() => {
                 (ErrorCode::UpstreamBusy, "too many calls wait for the platform")
@@ -67,7 +68,7 @@ impl ApiError {
         };
         let told = Self::new(code, description);
         let description = match error {
-            E::Unsupported | E::UserBlocked(_) | E::RateLimited(_) | E::Misconfigured { .. } => {
+            E::Unsupported | E::UserBlocked(_) | E::UserRefused(_) | E::RateLimited(_) | E::Misconfigured { .. } => {
                 Cow::Borrowed(description)
             }
             // Nothing was sent.

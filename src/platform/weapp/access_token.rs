@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::call::{Failure, call};
-use super::credentials::Credentials;
 use super::errcode::ErrorAnswer;
+use crate::platform::app_client::AppClient;
 use crate::platform::app_token::{AppToken, AppTokens};
-use crate::platform::client::{JsonAnswer, PlatformClient, PlatformRequest};
+use crate::platform::client::{JsonAnswer, PlatformRequest, RequestBody, integer};
 use crate::platform::{FailedReason, PlatformError};
 use crate::secret::SecretText;
 
@@ -30,53 +30,32 @@ const PATH: &str = "cgi-bin/stable_token";
 
 /// Calls with an access token.
 pub(super) struct TokenCalls {
-    client: Arc<PlatformClient>,
+    pub(super) app: Arc<AppClient>,
     pub(super) tokens: AppTokens,
 }
 
 impl TokenCalls {
-    pub(super) fn new(client: Arc<PlatformClient>, credentials: Arc<Credentials>, patience: Duration) -> Self {
-        let fetching = Arc::clone(&client);
-        let tokens = AppTokens::new(Arc::new(move || {
-            let (client, credentials) = (Arc::clone(&fetching), Arc::clone(&credentials));
-            Box::pin(async move {
-                let start = Instant::now();
-                let fetched = timeout(patience, fetch(&client, &credentials, start)).await;
-                let outcome = fetched.unwrap_or(Err(PlatformError::Timeout));
-                credentials.log(PATH, outcome.as_ref().err(), start.elapsed());
-                outcome
-            })
-        }));
-        Self { client, tokens }
+    pub(super) fn new(app: Arc<AppClient>) -> Self {
+        let tokens = app.tokens(PATH, |app, start| async move { fetch(&app, start).await });
+        Self { app, tokens }
     }
 
     /// Sends what `request` makes with an access token. If the answer says that the token was not good, so that nothing else
     /// was looked at, sends it once more with another.
     pub(super) async fn call<'a>(&self, request: impl Fn() -> PlatformRequest<'a>) -> Result<JsonAnswer, Failure> {
-        match self.try_call(request()).await {
-            Err(Failure::Errcode(error)) if error.blames_the_access_token() => {}
-            outcome => return outcome,
-        }
-        match self.try_call(request()).await {
-            Err(Failure::Errcode(error)) if error.blames_the_access_token() => {
-                Err(PlatformError::from(FailedReason::AccessToken(error.detail())).into())
-            }
-            outcome => outcome,
-        }
-    }
-
-    /// A token that is refused is not used again.
-    async fn try_call(&self, request: PlatformRequest<'_>) -> Result<JsonAnswer, Failure> {
-        let token = self.tokens.current().await?;
-        let outcome = call(&self.client, request, Some(&*token)).await;
-        if matches!(&outcome, Err(Failure::Errcode(error)) if error.blames_the_access_token()) {
-            self.tokens.forget(&token);
-        }
-        outcome
+        let refused = |error: &Failure| match error {
+            Failure::Errcode(error) if error.blames_the_access_token() => Some(error.detail()),
+            _ => None,
+        };
+        let attempt = |token: Arc<AppToken>| {
+            let request = request();
+            async move { call(&self.app.http, request, Some(&*token)).await }
+        };
+        self.tokens.call(attempt, refused).await
     }
 }
 
-async fn fetch(client: &PlatformClient, credentials: &Credentials, start: Instant) -> Result<AppToken, PlatformError> {
+async fn fetch(app: &AppClient, start: Instant) -> Result<AppToken, PlatformError> {
     #[derive(Deserialize)]
     struct Success {
         access_token: String,
@@ -85,21 +64,17 @@ async fn fetch(client: &PlatformClient, credentials: &Credentials, start: Instan
     }
     let body = json!({
         "grant_type": "client_credential",
-        "appid": credentials.appid,
-        "secret": credentials.secret.expose(),
+        "appid": app.appid,
+        "secret": app.secret(),
         "force_refresh": false,
     });
-    let request = PlatformRequest { path: PATH, query: Vec::new(), body: Some(body) };
-    let answer = call(client, request, None).await;
+    let request = PlatformRequest { path: PATH, body: RequestBody::Json(body), ..PlatformRequest::default() };
+    let answer = call(&app.http, request, None).await;
     let answer = answer.map_err(|error| error.meaning(ErrorAnswer::of_an_access_token))?;
     let Success { access_token, expires_in } = answer.read()?;
     let text = SecretText::new(access_token);
-    let expires_in_s = match expires_in {
-        Value::Null => Some(0),
-        Value::Number(number) => number.as_u64(),
-        Value::String(digits) => digits.parse().ok(),
-        _ => None,
-    };
+    let expires_in = if expires_in.is_null() { Some(0) } else { integer(&expires_in) };
+    let expires_in_s = expires_in.and_then(|expires_in| u64::try_from(expires_in).ok());
     let expires_in_s = expires_in_s.ok_or(FailedReason::Malformed)?;
     AppToken::new(text, start, Duration::from_secs(expires_in_s).clamp(LAST_MINUTES, MAX_LIFE), LAST_MINUTES)
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::errcode::ErrorAnswer;
 use crate::platform::app_token::AppToken;
-use crate::platform::client::{JsonAnswer, PlatformClient, PlatformRequest};
+use crate::platform::client::{JsonAnswer, PlatformClient, PlatformRequest, integer};
 use crate::platform::{FailedReason, PlatformError};
 
 /// Why there is no answer of the kind that was asked for.
@@ -44,12 +44,7 @@ fn errcode(answer: &JsonAnswer) -> Result<Option<ErrorAnswer>, PlatformError> {
         errmsg: Value,
     }
     let verdict: Verdict = answer.read()?;
-    let errcode = match verdict.errcode {
-        Value::Null => Some(0),
-        Value::Number(number) => number.as_i64(),
-        Value::String(digits) => digits.parse().ok(),
-        Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    };
+    let errcode = if verdict.errcode.is_null() { Some(0) } else { integer(&verdict.errcode) };
     match errcode {
         None => Err(FailedReason::Malformed.into()),
         Some(0) => Ok(None),

@@ -2,12 +2,11 @@
 
 use std::net::IpAddr;
 
+use crate::platform::app_client::BUSY_RETRY_AFTER_S;
 use crate::platform::{Errcode, ErrorDetail, FailedReason, PlatformError, Rid};
 
 /// A code of another app than the one that asks.
 const OTHER_APP: i64 = 40013;
-/// `Retry-After` when the platform, or our own queue, is full for the moment.
-pub(super) const BUSY_RETRY_AFTER_S: u64 = 2;
 /// `Retry-After` when the app's quota for this minute is gone.
 const MINUTE_RETRY_AFTER_S: u64 = 60;
 /// `Retry-After` when the day's quota is gone: it comes back at midnight, or when an operator has it cleared.
@@ -70,8 +69,8 @@ impl ErrorAnswer {
         }
     }
 
-    pub(super) fn detail(self) -> ErrorDetail {
-        ErrorDetail::new(self.errcode, self.rid)
+    pub(super) fn detail(&self) -> ErrorDetail {
+        ErrorDetail::new(self.errcode, self.rid.clone())
     }
 
     fn misconfigured(self) -> PlatformError {

@@ -4,20 +4,16 @@
 use serde::Deserialize;
 
 use super::call::call;
-use super::credentials::Credentials;
 use super::errcode::ErrorAnswer;
-use crate::platform::client::{PlatformClient, PlatformRequest};
+use crate::platform::app_client::AppClient;
+use crate::platform::client::PlatformRequest;
 use crate::platform::{Code, FailedReason, Identity, PlatformError};
 use crate::secret::SecretText;
 
 pub(super) const PATH: &str = "sns/jscode2session";
 
 /// Spends `code`.
-pub(super) async fn exchange(
-    client: &PlatformClient,
-    credentials: &Credentials,
-    code: &Code,
-) -> Result<Identity, PlatformError> {
+pub(super) async fn exchange(app: &AppClient, code: &Code) -> Result<Identity, PlatformError> {
     #[derive(Deserialize)]
     struct Success {
         openid: Option<String>,
@@ -27,14 +23,14 @@ pub(super) async fn exchange(
     let request = PlatformRequest {
         path: PATH,
         query: vec![
-            ("appid", &credentials.appid),
-            ("secret", credentials.secret.expose()),
+            ("appid", &app.appid),
+            ("secret", app.secret()),
             ("js_code", code.expose()),
             ("grant_type", "authorization_code"),
         ],
-        body: None,
+        ..PlatformRequest::default()
     };
-    let answer = call(client, request, None).await.map_err(|error| error.meaning(ErrorAnswer::in_general))?;
+    let answer = call(&app.http, request, None).await.map_err(|error| error.meaning(ErrorAnswer::in_general))?;
     let success: Success = answer.read()?;
     let session_key = success.session_key.map(SecretText::new);
     let Some(openid) = success.openid.filter(|openid| !openid.is_empty()) else {

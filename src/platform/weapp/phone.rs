@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::access_token::TokenCalls;
 use super::errcode::ErrorAnswer;
 use crate::claims::PlatformId;
-use crate::platform::client::PlatformRequest;
+use crate::platform::client::{PlatformRequest, RequestBody};
 use crate::platform::{Code, FailedReason, Phone, PhoneError, PlatformError};
 
 pub(super) const PATH: &str = "wxa/business/getuserphonenumber";
@@ -35,17 +35,13 @@ struct Watermark {
 /// Spends `code`, which the phone button of the user `openid` of the app `appid` gave.
 ///
 /// The openid is optional for the platform. Without it, the code of any user's button is answered with that user's number.
-pub(super) async fn phone(
-    calls: &TokenCalls,
-    appid: &str,
-    openid: &PlatformId,
-    code: &Code,
-) -> Result<Phone, PlatformError> {
+pub(super) async fn phone(calls: &TokenCalls, openid: &PlatformId, code: &Code) -> Result<Phone, PlatformError> {
     let body = json!({"code": code.expose(), "openid": openid.as_str()});
-    let request = || PlatformRequest { path: PATH, query: Vec::new(), body: Some(body.clone()) };
+    let request =
+        || PlatformRequest { path: PATH, body: RequestBody::Json(body.clone()), ..PlatformRequest::default() };
     let answer = calls.call(request).await.map_err(|error| error.meaning(ErrorAnswer::of_a_phone_code))?;
     let Success { phone_info } = answer.read()?;
-    if phone_info.watermark.appid != appid {
+    if phone_info.watermark.appid != calls.app.appid {
         return Err(FailedReason::OtherApp.into());
     }
     let country_code = match phone_info.country_code {

@@ -57,7 +57,7 @@ async fn ask(
 ) -> Result<Option<JsonAnswer>, PlatformError> {
     let signature = signature(&session_key.to_text(), b"");
     let query = || vec![("openid", openid.as_str()), ("signature", &*signature), ("sig_method", "hmac_sha256")];
-    match calls.call(|| PlatformRequest { path, query: query(), body: None }).await {
+    match calls.call(|| PlatformRequest { path, query: query(), ..PlatformRequest::default() }).await {
         Ok(answer) => Ok(Some(answer)),
         Err(Failure::Errcode(error)) if matches!(error.errcode(), 87007 | 87009) => Ok(None),
         Err(error) => Err(error.meaning(ErrorAnswer::in_general)),

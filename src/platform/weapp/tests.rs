@@ -1,4 +1,5 @@
 use std::sync::Mutex;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -7,10 +8,12 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+use url::Url;
 
 use super::*;
 use crate::clock::{FixedClock, UnixSeconds};
-use crate::platform::{Errcode, FailedReason};
+use crate::platform::{Errcode, ErrorDetail, FailedReason};
 use crate::secret::SecretText;
 use crate::simulator::Simulator;
 
@@ -25,8 +28,9 @@ const PATIENT: Duration = Duration::from_secs(30);
 const HASTY: Duration = Duration::from_millis(150);
 
 fn options(base_url: Url, timeout: Duration) -> PlatformOptions {
-    let secret = SecretText::new(SECRET);
-    PlatformOptions { appid: APPID.to_owned(), secret, base_url: Some(base_url), timeout, max_concurrent: 16 }
+    let secret = Some(SecretText::new(SECRET));
+    let base_url = Some(base_url);
+    PlatformOptions { secret, base_url, timeout, max_concurrent: 16, ..PlatformOptions::new(APPID) }
 }
 
 fn weapp(base_url: &Url, timeout: Duration) -> Weapp {
@@ -204,7 +208,7 @@ async fn options_outside_their_range_are_refused() {
     assert_eq!(with(&|_| ()), Ok(()));
     assert_eq!(with(&|options| options.appid = "w x".to_owned()), Err(SetupError::Appid));
     assert_eq!(with(&|options| options.appid.clear()), Err(SetupError::Appid));
-    assert_eq!(with(&|options| options.secret = SecretText::new("")), Err(SetupError::EmptySecret));
+    assert_eq!(with(&|options| options.secret = Some(SecretText::new(""))), Err(SetupError::EmptySecret));
     assert_eq!(with(&|options| options.timeout = Duration::ZERO), Err(SetupError::Timeout));
     assert_eq!(with(&|options| options.timeout = Duration::MAX), Err(SetupError::Timeout));
     assert_eq!(with(&|options| options.max_concurrent = 0), Err(SetupError::NoConcurrency));

@@ -5,9 +5,7 @@
 //! <https://developers.weixin.qq.com/miniprogram/dev/framework/open-ability/signature>,
 //! <https://developers.weixin.qq.com/miniprogram/dev/server/API/user-info/basic-info/api_checkencrypteddata>
 
-use aws_lc_rs::cipher::{AES_128, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey};
 use aws_lc_rs::digest::{self, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
-use aws_lc_rs::iv::FixedLength;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -15,9 +13,11 @@ use super::access_token::TokenCalls;
 use super::call::Failure;
 use super::errcode::ErrorAnswer;
 use crate::claims::SessionKey;
-use crate::platform::client::PlatformRequest;
+use crate::platform::aes_cbc::decrypt_user_data;
+use crate::platform::client::{PlatformRequest, RequestBody};
+use crate::platform::user_data::WATERMARKED;
 use crate::platform::{Encrypted, PlatformError, UserData, UserDataError};
-use crate::secret::{SecretText, Zeroizing};
+use crate::secret::SecretText;
 
 pub(super) const PATH: &str = "wxa/business/checkencryptedmsg";
 
@@ -30,7 +30,9 @@ pub(super) async fn vouches_for(calls: &TokenCalls, encrypted_data: &str) -> Res
         vaild: bool,
     }
     let body = json!({"encrypted_msg_hash": hash(encrypted_data)});
-    match calls.call(|| PlatformRequest { path: PATH, query: Vec::new(), body: Some(body.clone()) }).await {
+    let request =
+        || PlatformRequest { path: PATH, body: RequestBody::Json(body.clone()), ..PlatformRequest::default() };
+    match calls.call(request).await {
         Ok(answer) => Ok(answer.read::<Success>()?.vaild),
         // "Data not exit": of another app, too old, or never made.
         Err(Failure::Errcode(error)) if error.errcode() == 1 => Ok(false),
@@ -52,12 +54,7 @@ pub(super) fn has_signed(session_key: &SessionKey, raw_data: &str, signature: &s
 
 /// Decrypts data of the app `appid`.
 pub(super) fn decrypt(session_key: &SessionKey, encrypted: &Encrypted, appid: &str) -> Result<UserData, UserDataError> {
-    let key = session_key.as_16_bytes().ok_or(UserDataError::Key)?;
-    let mut data = Zeroizing::new(encrypted.data().to_vec());
-    let key = UnboundCipherKey::new(&AES_128, key).and_then(PaddedBlockDecryptingKey::cbc_pkcs7);
-    let key = key.map_err(|_| UserDataError::Key)?;
-    let text = key.decrypt(&mut data, DecryptionContext::Iv128(FixedLength::from(*encrypted.iv())));
-    UserData::parse(text.map_err(|_| UserDataError::Padding)?)?.of_app(appid)
+    decrypt_user_data(session_key, encrypted, &WATERMARKED)?.of_app(appid)
 }
 
 #[cfg(test)]

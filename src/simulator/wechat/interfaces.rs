@@ -13,7 +13,7 @@ use super::errcode::{refusal, wechat_json};
 use super::opendata::{self, Messages, Watermark};
 use super::tokens::{AccessTokens, Issued};
 use crate::clock::UnixSeconds;
-use crate::simulator::codes::{CodeMeaning, Codes, Refused};
+use crate::simulator::codes::{Codes, PresentedCode, Unredeemed};
 use crate::simulator::faults::Fault;
 use crate::simulator::reply::Reply;
 use crate::simulator::users::{Name, Users, is_appid};
@@ -116,12 +116,22 @@ impl Wechat {
         Self { world, state: Mutex::default() }
     }
 
-    /// What the spelling of `code` asks for; `once` is what the codes of this kind begin with that work once.
-    fn asked_by(&self, code: &str, once: &str, codes: &Codes) -> CodeMeaning {
-        match (CodeMeaning::parse(code, once), &self.world.stranger) {
-            (CodeMeaning::Other, Some(stranger)) if !codes.has_minted(code) => CodeMeaning::Once(stranger.clone()),
-            (request, _) => request,
-        }
+    /// Whom `code` stands for; `kind` is how a code of its kind begins that works once, and `used` the errcode of a spent one.
+    fn redeem(
+        &self,
+        codes: &mut Codes,
+        (code, kind, used): (&str, &str, i64),
+        appid: &str,
+        now: UnixSeconds,
+        expected: impl FnOnce(&Name) -> bool,
+    ) -> Result<(Duration, Name), Fault> {
+        let presented = PresentedCode { text: code, once: kind, appid, stranger: self.world.stranger.as_ref() };
+        codes.redeem(presented, now, expected).map_err(|refused| match refused {
+            Unredeemed::Invalid => Fault::Errcode(40029),
+            Unredeemed::Used => Fault::Errcode(used),
+            Unredeemed::OtherUser => Fault::Errcode(40003),
+            Unredeemed::Fault(fault) => fault,
+        })
     }
 
     /// A login code becomes an openid and a `session_key`.
@@ -130,8 +140,7 @@ impl Wechat {
         self.call("jscode2session", appid, |state, now| {
             present(&[(appid, 41002), (secret, 41004), (js_code, 41008)])?;
             app(appid, grant_type, "authorization_code")?;
-            let request = self.asked_by(js_code, "demo", &state.login_codes);
-            let (delay, name) = spend(&mut state.login_codes, request, js_code, appid, now, 40163, |_| true)?;
+            let (delay, name) = self.redeem(&mut state.login_codes, (js_code, "demo", 40163), appid, now, |_| true)?;
             state.users.meet(&name, appid);
             let session_key = state.users.session_key(&name, appid);
             let (openid, unionid) = (name.openid(appid), name.unionid());
@@ -171,8 +180,7 @@ impl Wechat {
         self.call_with_token("getuserphonenumber", access_token, |state, appid, now| {
             let PhoneNumberCall { code, openid } = request?;
             let is_user = |name: &Name| openid.as_ref().is_none_or(|openid| *openid == name.openid(appid));
-            let request = self.asked_by(&code, "phone", &state.phone_codes);
-            let (delay, name) = spend(&mut state.phone_codes, request, &code, appid, now, 40029, is_user)?;
+            let (delay, name) = self.redeem(&mut state.phone_codes, (&code, "phone", 40029), appid, now, is_user)?;
             state.users.meet(&name, appid);
             let watermark = Watermark { timestamp: now.as_u64(), appid };
             let phone_info = RawValue::from_string(opendata::phone(&name.phone(), watermark)).map_err(|_| -1)?;
@@ -247,6 +255,8 @@ impl Wechat {
             Err(Fault::Errcode(errcode)) => {
                 Reply::Json(Duration::ZERO, refusal(errcode, self.world.count_answer(), self.world.now()))
             }
+            // Of words it knows none, as of codes.
+            Err(Fault::Word(_)) => self.reply(Err(Fault::Errcode(40029))),
             Err(Fault::Broken(broken)) => Reply::Broken(broken),
         }
     }
@@ -262,36 +272,6 @@ fn app(appid: &str, grant_type: &str, expected: &str) -> Result<(), Fault> {
         return Err(Fault::Errcode(40002));
     }
     if is_appid(appid) { Ok(()) } else { Err(Fault::Errcode(40013)) }
-}
-
-/// Whom a code stands for, and how long it takes to say so. `used` is the errcode of a code that was spent before; a code of
-/// somebody who is not `expected` is refused with 40003 and stays good.
-fn spend(
-    codes: &mut Codes,
-    request: CodeMeaning,
-    code: &str,
-    appid: &str,
-    now: UnixSeconds,
-    used: i64,
-    expected: impl FnOnce(&Name) -> bool,
-) -> Result<(Duration, Name), Fault> {
-    let meaning = |refused| match refused {
-        Refused::Invalid => Fault::Errcode(40029),
-        Refused::Used => Fault::Errcode(used),
-    };
-    let (delay, name, works_once) = match request {
-        CodeMeaning::Once(name) => (Duration::ZERO, name, true),
-        CodeMeaning::Other => (Duration::ZERO, codes.owner(code, appid, now).map_err(meaning)?, true),
-        CodeMeaning::Slow(delay, name) => (delay, name, false),
-        CodeMeaning::Fault(fault) => return Err(fault),
-    };
-    if !expected(&name) {
-        return Err(Fault::Errcode(40003));
-    }
-    if works_once {
-        codes.spend(code).map_err(meaning)?;
-    }
-    Ok((delay, name))
 }
 
 /// Who signed, if it was with the present `session_key`.

@@ -11,18 +11,19 @@ use sha2::{Digest as _, Sha256};
 
 use crate::clock::UnixSeconds;
 use crate::simulator::memory::Recent;
+use crate::simulator::platform::DataContent;
 use crate::simulator::users::{Name, Phone};
 
 /// An encrypted object as the client hands it on; both in base64.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Encrypted {
-    pub(super) data: String,
-    pub(super) iv: String,
+pub(crate) struct Encrypted {
+    pub(crate) data: String,
+    pub(crate) iv: String,
 }
 
 /// AES-128-CBC with PKCS#7 under the 16 bytes of the `session_key`; the iv is random. Nothing if that fails, which it
 /// does not for a `session_key` of the simulator.
-pub(super) fn encrypt(session_key: &str, plaintext: &str) -> Option<Encrypted> {
+pub(crate) fn encrypt(session_key: &str, plaintext: &str) -> Option<Encrypted> {
     let mut buffer = plaintext.as_bytes().to_vec();
     let DecryptionContext::Iv128(iv) = encrypting_key(session_key)?.encrypt(&mut buffer).ok()? else { return None };
     Some(Encrypted { data: STANDARD.encode(buffer), iv: STANDARD.encode(iv.as_ref()) })
@@ -42,7 +43,7 @@ pub(crate) fn sign_raw_data(raw_data: &str, session_key: &str) -> String {
 }
 
 /// Whether `signature` is the HMAC-SHA256 of `message` in lower-case hex. The key is the text of the `session_key`.
-pub(super) fn is_signature(signature: &str, session_key: &str, message: &str) -> bool {
+pub(crate) fn is_signature(signature: &str, session_key: &str, message: &str) -> bool {
     let key = hmac::Key::new(hmac::HMAC_SHA256, session_key.as_bytes());
     let is_lower = !signature.bytes().any(|byte| byte.is_ascii_uppercase());
     is_lower && hex::decode(signature).is_ok_and(|tag| hmac::verify(&key, message.as_bytes(), &tag).is_ok())
@@ -50,9 +51,9 @@ pub(super) fn is_signature(signature: &str, session_key: &str, message: &str) ->
 
 /// For which app an object was made, and when.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct Watermark<'a> {
-    pub(super) timestamp: u64,
-    pub(super) appid: &'a str,
+pub(crate) struct Watermark<'a> {
+    pub(crate) timestamp: u64,
+    pub(crate) appid: &'a str,
 }
 
 /// What a mini-program may see of the profile, in the platform's order.
@@ -102,24 +103,45 @@ fn profile(name: &Name) -> Profile<'_> {
 }
 
 /// The `rawData` that goes with the signature.
-pub(super) fn raw_data(name: &Name) -> String {
+pub(crate) fn raw_data(name: &Name) -> String {
     json(&profile(name))
 }
 
 /// The object of `wx.getUserInfo`.
-pub(super) fn user_info(name: &Name, watermark: Watermark<'_>) -> String {
+pub(crate) fn user_info(name: &Name, watermark: Watermark<'_>) -> String {
     let (open_id, union_id) = (name.openid(watermark.appid), name.unionid());
     json(&UserInfo { open_id: &open_id, profile: profile(name), union_id: &union_id, watermark })
 }
 
 /// The object of the phone button and of `getuserphonenumber`.
-pub(super) fn phone(phone: &Phone, watermark: Watermark<'_>) -> String {
+pub(crate) fn phone(phone: &Phone, watermark: Watermark<'_>) -> String {
     let (phone_number, country_code) = (&*phone.full(), phone.country_code.to_string());
     json(&PhoneJson { phone_number, pure_phone_number: &phone.pure, country_code, watermark })
 }
 
+/// What is to be encrypted, written out.
+pub(crate) struct Written {
+    pub(crate) text: String,
+    pub(crate) is_phone: bool,
+    /// What goes with it, if it is about the user.
+    pub(crate) raw_data: Option<String>,
+}
+
+/// Writes `content` about `name` out, in `WeChat`'s shape, which several platforms have.
+pub(crate) fn written(content: DataContent, name: &Name, watermark: Watermark<'_>) -> Written {
+    let (text, is_phone, raw_data) = match content {
+        DataContent::Phone => (phone(&name.phone(), watermark), true, None),
+        DataContent::UserInfo => (user_info(name, watermark), false, Some(raw_data(name))),
+        DataContent::Text { text, is_phone } | DataContent::Object { text, is_phone, is_marked: true } => {
+            (text, is_phone, None)
+        }
+        DataContent::Object { text, is_phone, is_marked: false } => (with_watermark(&text, watermark), is_phone, None),
+    };
+    Written { text, is_phone, raw_data }
+}
+
 /// `object`, the text of a JSON object, with a watermark at its end.
-pub(super) fn with_watermark(object: &str, watermark: Watermark<'_>) -> String {
+pub(crate) fn with_watermark(object: &str, watermark: Watermark<'_>) -> String {
     let inside = object.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default().trim();
     let comma = if inside.is_empty() { "" } else { "," };
     format!("{{{inside}{comma}\"watermark\":{}}}", json(&watermark))
@@ -132,7 +154,7 @@ fn json(value: &impl Serialize) -> String {
 
 /// The encrypted phone numbers of the last three days, by app and SHA-256 of their base64.
 #[derive(Debug)]
-pub(super) struct Messages(Recent<(String, [u8; 32]), UnixSeconds>);
+pub(crate) struct Messages(Recent<(String, [u8; 32]), UnixSeconds>);
 
 impl Default for Messages {
     fn default() -> Self {
@@ -143,13 +165,13 @@ impl Default for Messages {
 impl Messages {
     const LIFETIME_S: u64 = 3 * 86400;
 
-    pub(super) fn remember(&mut self, appid: &str, data: &str, now: UnixSeconds) {
+    pub(crate) fn remember(&mut self, appid: &str, data: &str, now: UnixSeconds) {
         self.0.forget_while(|made_at| now.since(*made_at) >= Self::LIFETIME_S);
         self.0.insert((appid.to_owned(), Sha256::digest(data).into()), now);
     }
 
     /// When the data with this hash was made for this app, if it was, and not too long ago.
-    pub(super) fn made_at(&self, appid: &str, hash: [u8; 32], now: UnixSeconds) -> Option<UnixSeconds> {
+    pub(crate) fn made_at(&self, appid: &str, hash: [u8; 32], now: UnixSeconds) -> Option<UnixSeconds> {
         let made_at = self.0.get(&(appid.to_owned(), hash)).copied()?;
         (now.since(made_at) < Self::LIFETIME_S).then_some(made_at)
     }

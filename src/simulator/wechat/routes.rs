@@ -14,7 +14,7 @@ use axum::routing::{MethodRouter, get, post};
 use serde_json::Value;
 
 use super::interfaces::{Jscode2session, PhoneNumberCall, SessionRequest, TokenRequest, Wechat};
-use crate::simulator::body::read_body;
+use crate::simulator::body::{parameters, read_body, texts_in};
 use crate::simulator::reply::{self, Reply};
 
 /// `WeChat`'s label for JSON.
@@ -60,7 +60,8 @@ fn only_post<T: 'static>(handler: impl Handler<T, Arc<Wechat>>) -> MethodRouter<
 }
 
 async fn jscode2session(State(wechat): State<Arc<Wechat>>, RawQuery(query): RawQuery) -> Response {
-    let [appid, secret, js_code, grant_type] = parameters(query, ["appid", "secret", "js_code", "grant_type"]);
+    let [appid, secret, js_code, grant_type] =
+        parameters(&query.unwrap_or_default(), ["appid", "secret", "js_code", "grant_type"]);
     respond(wechat.jscode2session(&Jscode2session { appid, secret, js_code, grant_type })).await
 }
 
@@ -70,15 +71,14 @@ async fn jscode2session_by_post(State(wechat): State<Arc<Wechat>>) -> Response {
 }
 
 async fn token(State(wechat): State<Arc<Wechat>>, RawQuery(query): RawQuery) -> Response {
-    let [grant_type, appid, secret] = parameters(query, ["grant_type", "appid", "secret"]);
+    let [grant_type, appid, secret] = parameters(&query.unwrap_or_default(), ["grant_type", "appid", "secret"]);
     respond(wechat.token(&TokenRequest { grant_type, appid, secret })).await
 }
 
 /// Whatever is no JSON object has no appid: that is how the real one is reported to answer a form.
 async fn stable_token(State(wechat): State<Arc<Wechat>>, body: Body) -> Response {
     let body: Value = read_body(body).await.and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default();
-    let [grant_type, appid, secret] = ["grant_type", "appid", "secret"]
-        .map(|name| body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned());
+    let [grant_type, appid, secret] = texts_in(&body, ["grant_type", "appid", "secret"]);
     let force_refresh = body.get("force_refresh").unwrap_or(&Value::Bool(false)).as_bool();
     let request = TokenRequest { grant_type, appid, secret };
     respond(match force_refresh {
@@ -98,12 +98,12 @@ async fn resetusersessionkey(State(wechat): State<Arc<Wechat>>, RawQuery(query):
 
 fn session_request(query: Option<String>) -> SessionRequest {
     let [access_token, openid, signature, sig_method] =
-        parameters(query, ["access_token", "openid", "signature", "sig_method"]);
+        parameters(&query.unwrap_or_default(), ["access_token", "openid", "signature", "sig_method"]);
     SessionRequest { access_token, openid, signature, sig_method }
 }
 
 async fn getuserphonenumber(State(wechat): State<Arc<Wechat>>, RawQuery(query): RawQuery, body: Body) -> Response {
-    let [access_token] = parameters(query, ["access_token"]);
+    let [access_token] = parameters(&query.unwrap_or_default(), ["access_token"]);
     let body = json_in(read_body(body).await);
     let request = body.and_then(|body| {
         let openid = body.get("openid").and_then(Value::as_str).filter(|openid| !openid.is_empty());
@@ -113,19 +113,9 @@ async fn getuserphonenumber(State(wechat): State<Arc<Wechat>>, RawQuery(query): 
 }
 
 async fn checkencryptedmsg(State(wechat): State<Arc<Wechat>>, RawQuery(query): RawQuery, body: Body) -> Response {
-    let [access_token] = parameters(query, ["access_token"]);
+    let [access_token] = parameters(&query.unwrap_or_default(), ["access_token"]);
     let hash = json_in(read_body(body).await).and_then(|body| text_in(&body, "encrypted_msg_hash", 40097));
     respond(wechat.checkencryptedmsg(&access_token, hash)).await
-}
-
-/// The parameters of these names, decoded; the first of a name counts, and an absent one is empty.
-fn parameters<const N: usize>(query: Option<String>, names: [&str; N]) -> [String; N] {
-    let query = query.unwrap_or_default();
-    let pairs = form_urlencoded::parse(query.as_bytes());
-    names.map(|wanted| {
-        let mut values = pairs.filter(|(name, value)| name == wanted && !value.is_empty()).map(|(_, value)| value);
-        values.next().unwrap_or_default().into_owned()
-    })
 }
 
 /// The JSON of a body.

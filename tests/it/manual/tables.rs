@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use auth_ticket::platform::kind;
+use auth_ticket::platform::{Requirement, kind};
 use hyper::StatusCode;
 use serde_json::Value;
 
@@ -174,23 +174,57 @@ fn the_table_of_platforms_is_the_programs_list() {
     let names: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
     assert_eq!(names, kind::ALL.iter().map(|kind| kind.name).collect::<Vec<_>>());
     for (row, kind) in rows.iter().zip(kind::ALL) {
-        let documented =
-            head.iter().zip(row).skip(2).filter(|(_, cell)| !cell.is_empty()).map(|(name, _)| name.clone());
-        // `PhoneByCode` is "phone by code".
-        let spelled = kind.capabilities.iter().map(|capability| {
-            let name = format!("{capability:?}");
-            name.chars()
-                .flat_map(|c| c.is_uppercase().then_some(' ').into_iter().chain(c.to_lowercase()))
-                .collect::<String>()
+        let documented = head.iter().zip(row).skip(2).filter(|(_, cell)| !cell.is_empty());
+        let documented: BTreeMap<_, _> = documented.map(|(name, cell)| (name.clone(), cell.clone())).collect();
+        let offers = kind.capabilities.iter().map(|offer| {
+            let cell = offer.only_with.map_or("yes".to_owned(), |setting| format!("`{}`", setting.names()[0]));
+            (offer.capability.as_str().to_owned(), cell)
         });
-        let has: BTreeSet<String> = spelled.map(|name| name.trim().to_owned()).collect();
-        assert_eq!(documented.collect::<BTreeSet<_>>(), has, "{}", kind.name);
+        assert_eq!(documented, offers.collect(), "{}", kind.name);
+        assert_eq!(row[1], kind.program);
         assert!(page.contains(&format!("\n## {}\n", kind.name)), "{} has no section", kind.name);
         assert!(page.contains(kind.default_base_url), "the address of {}", kind.name);
     }
     let capabilities = page.split("| capability | route |").nth(1).unwrap();
     for name in head.iter().skip(2) {
         assert!(capabilities.contains(&format!("\n| {name} | ")), "{name} has no route");
+    }
+}
+
+#[test]
+fn the_table_of_facts_about_platforms_is_the_programs_list() {
+    let page = read("docs/PLATFORMS.md");
+    let lines = page.lines().skip_while(|line| !line.starts_with("| platform | settings that it needs |")).skip(2);
+    let rows: Vec<Vec<String>> = lines.take_while(|line| line.starts_with('|')).map(cells).collect();
+    assert_eq!(rows.len(), kind::ALL.len());
+    for (row, kind) in rows.iter().zip(kind::ALL) {
+        assert_eq!(row[0], format!("`{}`", kind.name));
+        let settings = |is_needed: bool| {
+            let settings = kind.settings.iter().filter(|(_, need)| (*need == Requirement::Required) == is_needed);
+            settings.flat_map(|(setting, _)| setting.names()).copied().collect::<BTreeSet<_>>()
+        };
+        assert_eq!(codes(&row[1]).collect::<BTreeSet<_>>(), settings(true), "{}", kind.name);
+        assert_eq!(codes(&row[2]).collect::<BTreeSet<_>>(), settings(false), "{}", kind.name);
+        let sandbox = kind.sandbox_url.map_or("none".to_owned(), |url| format!("`{url}`"));
+        assert_eq!(row[3..], [kind.ids, kind.code_life, &sandbox, kind.evidence], "{}", kind.name);
+    }
+}
+
+#[test]
+fn the_command_prints_the_list_of_platforms() {
+    let output = auth_ticket(&["platforms", "--json"], []).unwrap();
+    let list: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let list = list["platforms"].as_array().unwrap();
+    assert_eq!(list.len(), kind::ALL.len());
+    let text = text_of(&auth_ticket(&["platforms"], []).unwrap().stdout);
+    for (entry, kind) in list.iter().zip(kind::ALL) {
+        assert_eq!((&entry["platform"], &entry["base_url"]), (&kind.name.into(), &kind.default_base_url.into()));
+        let capabilities = entry["capabilities"].as_array().unwrap().iter();
+        let names: Vec<&str> = capabilities.map(|capability| capability["name"].as_str().unwrap()).collect();
+        assert_eq!(names, kind.capabilities.iter().map(|offer| offer.capability.as_str()).collect::<Vec<_>>());
+        for part in [kind.program, kind.ids, kind.code_life, kind.evidence] {
+            assert!(text.contains(part), "{part} in:\n{text}");
+        }
     }
 }
 

@@ -49,10 +49,10 @@ fn a_misspelt_key_is_not_called_missing_as_well() {
 #[test]
 fn single_brackets_around_app_are_answered_with_double_ones() {
     assert_eq!(
-        mistakes(&APP.replace("[[app]]", "[app]").replace("weapp", "tt")),
+        mistakes(&APP.replace("[[app]]", "[app]").replace("weapp", "weap")),
         [
             "login.toml:1: app: there may be several; write [[app]], with double brackets",
-            "login.toml:3: app[0].platform: \"tt\" is not supported by this version; it serves \"weapp\" only",
+            "login.toml:3: app[0].platform: \"weap\" is not a platform of this version; did you mean \"weapp\"?",
         ]
     );
 }
@@ -170,5 +170,22 @@ fn http_to_a_host_elsewhere_is_worth_a_warning() {
         let expected = "login.toml:5: app[0].base_url: http to a host that is not loopback: the app secret travels \
                         unencrypted";
         assert_eq!(warnings, if warned { vec![expected] } else { vec![] }, "{url}");
+    }
+}
+
+#[test]
+fn a_setting_of_another_platform_is_refused_with_the_platforms_that_take_it() {
+    for (line, what) in [
+        ("corp_id = \"corp\"", "corp_id"),
+        ("experimental = false", "experimental"),
+        ("private_key_file = \"/nowhere\"", "private_key_file"),
+        ("aes_key_env = \"HOME\"", "aes_key_env"),
+    ] {
+        let found = mistakes(&format!("{APP}{line}\n"));
+        let expected = format!("login.toml:5: app[0].{what}: platform \"weapp\" does not take it; ");
+        assert!(
+            found.iter().any(|mistake| mistake.starts_with(&expected) && mistake.ends_with("; remove it")),
+            "{found:?}"
+        );
     }
 }

@@ -175,7 +175,8 @@ fn a_mistake_in_a_flag_is_told_by_the_flag() {
 
 #[test]
 fn all_mistakes_are_told_at_once_and_in_order() {
-    let text = TWO_APPS.replace("weapp", "tt") + "[ticket]\nttl = \"2 hourz\"\ntll = 1\n[limits]\nidle_timeout = 75\n";
+    let text =
+        TWO_APPS.replace("weapp", "weap") + "[ticket]\nttl = \"2 hourz\"\ntll = 1\n[limits]\nidle_timeout = 75\n";
     let flags = [("listen", Some("x".to_owned()))];
     let env = with_secrets(&[("AUTH_TICKET_JWT__PHONE", "x"), ("AUTH_TICKET_ADMIN_LISTEN", "x")]);
     let error = Config::parse("login.toml", &text, env, &flags).unwrap_err();

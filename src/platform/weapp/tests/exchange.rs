@@ -396,7 +396,7 @@ async fn no_more_exchanges_run_at_once_than_allowed() {
 async fn a_code_that_waits_too_long_for_its_turn_is_not_spent() {
     let stub = Stub::answering(Some(ok(GOOD))).await;
     let weapp = Weapp::new(PlatformOptions { max_concurrent: 1, ..options(stub.url.clone(), HASTY) }).unwrap();
-    let only_permit = weapp.permits.acquire(Share::Logins).await.unwrap();
+    let only_permit = weapp.app.permits.acquire(Share::Logins).await.unwrap();
     let late = weapp.exchange(&code("canarycode")).await.unwrap_err();
     assert_eq!(late, PlatformError::Busy { detail: ErrorDetail::default(), retry_after_s: 2 });
     assert!(stub.heads().is_empty());

@@ -1,4 +1,5 @@
-use aws_lc_rs::cipher::{EncryptionContext, PaddedBlockEncryptingKey};
+use aws_lc_rs::cipher::{AES_128, EncryptionContext, PaddedBlockEncryptingKey, UnboundCipherKey};
+use aws_lc_rs::iv::FixedLength;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;

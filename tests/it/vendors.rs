@@ -1,0 +1,7 @@
+//! Strict stand-ins for the platforms, written from the vendors' pages alone: they share no code with the server or its
+//! simulator, and a server that sends anything but what the vendor documents is told so.
+//!
+//! A stand-in checks method, path, encoding, headers, signature and body of each request and answers as documented. The server
+//! is the real one, in a process of its own.
+
+mod vendor;
