@@ -15,18 +15,22 @@ use crate::clock::UnixSeconds;
 
 mod aes_cbc;
 mod alarms;
+pub mod alipay;
 mod app_client;
 mod app_token;
+mod china_time;
 mod client;
 mod code;
 mod encrypted;
 mod error;
 mod identity;
+pub mod jd;
 pub mod kind;
 pub mod phone;
 mod rsa;
 mod settings;
 mod setup;
+pub mod tt;
 pub mod user_data;
 pub mod weapp;
 

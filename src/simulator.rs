@@ -33,16 +33,20 @@ use tower::ServiceExt as _;
 
 use crate::clock::Clock;
 
+mod alipay;
 mod body;
 mod codes;
 mod control;
 mod faults;
+mod jd;
 mod memory;
 mod planted;
 mod platform;
 mod reply;
+mod rsa;
 mod stats;
 mod tokens;
+mod tt;
 mod users;
 mod wechat;
 mod world;
@@ -66,6 +70,9 @@ pub struct Simulator {
 fn platforms(world: &Arc<World>) -> Vec<Arc<dyn SimulatedPlatform>> {
     vec![
         Arc::new(Wechat::new(Arc::clone(world))),
+        Arc::new(tt::Douyin::new(Arc::clone(world))),
+        Arc::new(alipay::AlipayGateway::new(Arc::clone(world))),
+        Arc::new(jd::JdGateway::new(Arc::clone(world))),
     ]
 }
 

@@ -1,12 +1,18 @@
 //! THE list of platforms. A platform is one row here, one folder below `platform` and one below `simulator`.
 
+use super::alipay;
+use super::jd;
 use super::setup::Kind;
+use super::tt;
 use super::weapp;
 
 /// All platforms, in the order in which documents list them.
 #[rustfmt::skip]
 pub const ALL: &[&Kind] = &[
     &weapp::KIND,
+    &tt::KIND,
+    &alipay::KIND,
+    &jd::KIND,
 ];
 
 /// The kind of this name.

@@ -92,6 +92,8 @@ const ONLY_IN: [(&[&str], &[&str]); 13] = [
             "platform/rsa.rs",
             "platform/weapp/session.rs",
             "platform/weapp/user_data.rs",
+            "simulator/alipay.rs",
+            "simulator/rsa.rs",
             "simulator/wechat/opendata.rs",
         ],
     ),

@@ -5,9 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use auth_ticket::claims::PlatformId;
-use auth_ticket::clock::SystemClock;
+use auth_ticket::clock::{FixedClock, SystemClock};
+use auth_ticket::platform::tt::Tt;
 use auth_ticket::platform::weapp::Weapp;
-use auth_ticket::platform::{Code, Identity, Platform, PlatformError, PlatformOptions};
+use auth_ticket::platform::{
+    AppSettings, Code, Identity, Platform, PlatformError, PlatformOptions, RefusedUser, RsaPrivateKey,
+};
 use auth_ticket::simulator::Simulator;
 use axum::Router;
 use axum::body::Body;
@@ -111,6 +114,54 @@ async fn replicas_share_an_access_token_without_sharing_anything() {
     }
 }
 
+/// Douyin's rule: a new access token leaves the one before five minutes.
+#[tokio::test]
+async fn replicas_that_take_tokens_from_each_other_lose_no_phone_number() {
+    let vectors: serde_json::Value = serde_json::from_str(include_str!("../vectors/rsa.json")).unwrap();
+    let text = |name: &str| vectors[name].as_str().unwrap().to_owned();
+    let clock = Arc::new(FixedClock::new(support::START));
+    let simulator = Simulator::new(Arc::<FixedClock>::clone(&clock));
+    let (address, _running) = support::serve(simulator.router(), support::LIMITS).await;
+    let ask = async |path: &str, body: serde_json::Value| {
+        let body = Body::from(body.to_string());
+        let answer = simulator.router().oneshot(Request::post(path).body(body).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), 200);
+    };
+    ask("/_sim/tt/app", json!({"appid": "tt1", "phone_public_key": text("public")})).await;
+    let replica = |_| {
+        let settings = AppSettings {
+            phone_private_key: Some(RsaPrivateKey::from_pem(text("pkcs8")).unwrap()),
+            phone_unbound: true,
+            ..AppSettings::default()
+        };
+        let base_url = Some(format!("http://{address}").parse().unwrap());
+        let options =
+            PlatformOptions { settings, base_url, timeout: Duration::from_secs(60), ..PlatformOptions::new("tt1") };
+        Arc::new(Tt::new(options).unwrap())
+    };
+    let replicas: Vec<Arc<Tt>> = (0..REPLICAS).map(replica).collect();
+    let openid = PlatformId::parse("alice").unwrap();
+    for round in 1..=4 {
+        let calls: Vec<_> = (0..40)
+            .map(|n| {
+                let (tt, openid) = (Arc::clone(&replicas[n % REPLICAS]), openid);
+                let code = Code::parse(format!("phone-alice-{round}-{n}")).unwrap();
+                tokio::spawn(async move { tt.phone(&code, &openid).await.map(|phone| phone.pure().to_owned()) })
+            })
+            .collect();
+        for call in calls {
+            assert_eq!(call.await.unwrap().unwrap(), simulator.user("tt1", "alice").unwrap().phone);
+        }
+        let stats = simulator.router().oneshot(Request::get("/_sim/stats").body(Body::empty()).unwrap()).await.unwrap();
+        let stats = axum::body::to_bytes(stats.into_body(), 65_536).await.unwrap();
+        let stats: serde_json::Value = serde_json::from_slice(&stats).unwrap();
+        let fetches = stats["tt_client_token"]["tt1"]["calls"].as_u64().unwrap();
+        assert!(fetches <= round * REPLICAS as u64, "round {round}: {fetches} fetches");
+        // All but the token fetched last have ended.
+        clock.advance(301);
+    }
+}
+
 /// A platform with logins and nothing else.
 #[derive(Debug)]
 struct Bare;
@@ -124,6 +175,29 @@ impl Platform for Bare {
         assert_eq!(format!("{code:?}"), "Code(..)");
         Box::pin(async { Ok(Identity::parse("o-alice", None, Some("tiihtNczf5v6AKRyjwEUhQ==")).unwrap()) })
     }
+}
+
+/// A platform that names somebody whom no server should let in.
+#[derive(Debug)]
+struct Refusing;
+
+impl Platform for Refusing {
+    fn name(&self) -> &'static str {
+        "refusing"
+    }
+
+    fn exchange<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Identity, PlatformError>> {
+        assert_eq!(format!("{code:?}"), "Code(..)");
+        Box::pin(async { Err(PlatformError::UserRefused(RefusedUser::Snapshot)) })
+    }
+}
+
+#[tokio::test]
+async fn a_user_whom_the_platform_names_and_nobody_lets_in_gets_no_ticket() {
+    let server = TestServer::builder().own_platform(|| Box::new(Refusing)).start().await;
+    let answer = server.call(Call::post("/v1/login").json(&json!({"code": "demo-alice-1"}))).await;
+    assert_eq!(answer.status, 403);
+    answer.is_error("user_blocked");
 }
 
 #[tokio::test]

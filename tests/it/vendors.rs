@@ -4,4 +4,8 @@
 //! A stand-in checks method, path, encoding, headers, signature and body of each request and answers as documented. The server
 //! is the real one, in a process of its own.
 
+mod alipay;
+mod jd;
+mod simulated;
+mod tt;
 mod vendor;
