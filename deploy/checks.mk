@@ -79,7 +79,7 @@ check-kubernetes: deploy-tools
 # On copies, because verify looks for the programs that a unit starts.
 check-systemd: deploy-tools
 	@rm -rf $(DEPLOY_TOOLS)/systemd && mkdir -p $(DEPLOY_TOOLS)/systemd
-	@cp deploy/systemd/*.service deploy/systemd/*.timer $(DEPLOY_TOOLS)/systemd
+	@cp deploy/systemd/*.service deploy/systemd/*.socket deploy/systemd/*.timer $(DEPLOY_TOOLS)/systemd
 	@sed -i 's|/usr/local/bin/auth-ticket|/bin/true|' $(DEPLOY_TOOLS)/systemd/*.service
 	@warnings=$$(systemd-analyze verify --man=no $(DEPLOY_TOOLS)/systemd/* 2>&1) && [ -z "$$warnings" ] || \
 	    { echo "$$warnings" >&2; exit 1; }

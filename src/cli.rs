@@ -1,5 +1,6 @@
 //! The command line: parse, run, report. Declared in `main.rs`, so that the library cannot import it.
 
+mod activation;
 mod address;
 mod changes;
 mod config;
@@ -7,9 +8,11 @@ mod cutoff;
 mod demo;
 mod docs;
 mod doctor;
+mod endpoint;
 mod findings;
 mod healthcheck;
 mod keys;
+mod local_http;
 mod log;
 mod output;
 mod platforms;
@@ -20,6 +23,7 @@ mod serve;
 mod servers;
 mod signals;
 mod simulator;
+mod socket_file;
 mod text;
 mod ticket;
 

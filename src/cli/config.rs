@@ -28,7 +28,7 @@ use auth_ticket::http::{App, ConnectionLimits, Service, Settings, Subject};
 use auth_ticket::keyring::AppId;
 use auth_ticket::platform::{Kind, PlatformOptions};
 
-use super::address::Address;
+use super::endpoint::Endpoint;
 use super::log::Format;
 pub(crate) use example::{example, settings};
 pub(crate) use mistake::ConfigError;
@@ -51,9 +51,13 @@ pub(crate) fn program_file() -> std::io::Result<PathBuf> {
 #[derive(Debug)]
 pub(crate) struct Config {
     /// Where clients connect.
-    pub(crate) listen: Address,
-    /// Where operators connect; `None` when turned off.
-    pub(crate) admin_listen: Option<Address>,
+    pub(crate) listen: Vec<Endpoint>,
+    /// Permissions of Unix sockets among these.
+    pub(crate) listen_mode: u32,
+    /// Where operators connect; nowhere when turned off.
+    pub(crate) admin_listen: Vec<Endpoint>,
+    /// Permissions of Unix sockets among these.
+    pub(crate) admin_listen_mode: u32,
     /// Names by which operators call the server, in lower case.
     pub(crate) admin_hosts: Vec<String>,
     /// The directory of keys; a relative path starts at the working directory.
@@ -128,18 +132,18 @@ impl Config {
     ///
     /// # Errors
     /// The file cannot be read or is not TOML, or one of the two is wrong.
-    pub(crate) fn addresses(
+    pub(crate) fn endpoints(
         path: Option<&Path>,
         env: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<(Address, Option<Address>), ConfigError> {
+    ) -> Result<(Vec<Endpoint>, Vec<Endpoint>), ConfigError> {
         let file = path.map_or_else(String::new, |path| path.display().to_string());
         let failed = |mistakes| ConfigError::new(&file, mistakes);
         let text = path.map(source::load).transpose().map_err(|mistake| failed(vec![mistake]))?.unwrap_or_default();
         let mut tree = Tree::parse(&text, env.into_iter().collect()).map_err(failed)?;
         tree.apply_variables();
         tree.mistakes.clear();
-        let addresses = tree.addresses();
-        if tree.mistakes.is_empty() { Ok(addresses) } else { Err(failed(tree.mistakes)) }
+        let endpoints = tree.endpoints();
+        if tree.mistakes.is_empty() { Ok(endpoints) } else { Err(failed(tree.mistakes)) }
     }
 
     /// As [`Self::load`], for a file whose text is known; `file` is what messages call it.

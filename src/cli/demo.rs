@@ -16,7 +16,6 @@ use auth_ticket::platform::weapp::Weapp;
 use auth_ticket::simulator::Simulator;
 use clap::Args;
 use nix::sys::signal::Signal;
-use tokio::net::TcpListener;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::address::Address;
@@ -63,7 +62,7 @@ impl Demo {
         let listener = servers::bind(self.listen, "--listen")?;
         let admin = servers::bind(FREE_PORT, "--listen")?;
         let platform = servers::bind(FREE_PORT, "--listen")?;
-        let platform_url = format!("http://{}", address(&platform)?);
+        let platform_url = format!("http://{}", platform.address()?);
 
         let now = SystemClock.now();
         let id = AppId::parse(APPID).context("the demo's appid")?;
@@ -75,7 +74,7 @@ impl Demo {
         let apps = vec![App { id, platform: Box::new(weapp), subject: Subject::Openid }];
         let state = AppState::new(settings, apps, Vec::new(), ring, Arc::new(SystemClock))?;
 
-        let welcome = welcome(address(&listener)?, address(&admin)?, &platform_url, keys.path());
+        let welcome = welcome(listener.address()?, admin.address()?, &platform_url, keys.path());
         let simulated = Simulator::for_devtools(Arc::new(SystemClock)).router();
         running.add(limits, platform, &simulated.into(), &ConnectionCount::default());
         tokio::spawn(ReloadTask::new(Arc::clone(&state), reloader, KEYS_POLL)?.run());
@@ -87,11 +86,6 @@ impl Demo {
         running.run().await;
         Ok(())
     }
-}
-
-/// The address that people are told; that of `localhost` has another beside it.
-fn address(listeners: &[TcpListener]) -> anyhow::Result<SocketAddr> {
-    Ok(listeners.first().context("listens nowhere")?.local_addr()?)
 }
 
 fn make_key(directory: &Directory) -> anyhow::Result<()> {

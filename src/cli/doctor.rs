@@ -1,7 +1,7 @@
 //! `doctor`: is everything there that a server needs, here and now?
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -15,10 +15,12 @@ use url::Url;
 
 use super::address::Address;
 use super::config::{self, Config};
+use super::endpoint::Endpoint;
 use super::findings::{Findings, Level};
 use super::keys::check::check_opened;
 use super::keys::owner::{self, Access};
 use super::servers;
+use super::socket_file::{self, Occupied};
 
 /// A code that no platform ever handed out: a platform that says so knows the app and its secret.
 const NO_CODE: &str = "auth-ticket-doctor";
@@ -63,10 +65,8 @@ impl Doctor {
             if let Some(options) = config.hook {
                 check_hook(&mut findings, options).await;
             }
-            check_address(&mut findings, "listen", config.listen);
-            if let Some(address) = config.admin_listen {
-                check_address(&mut findings, "admin_listen", address);
-            }
+            config.listen.iter().for_each(|endpoint| check_endpoint(&mut findings, "listen", endpoint));
+            config.admin_listen.iter().for_each(|endpoint| check_endpoint(&mut findings, "admin_listen", endpoint));
         });
         findings.conclude(self.json)
     }
@@ -182,6 +182,34 @@ fn way_out(why: Unreachable, url: &str, place: &str) -> String {
             "see that HTTPS_PROXY is right, user and password included, or name the host in NO_PROXY".to_owned()
         }
         _ => format!("see that this machine may reach {place}, and that {url}, if there is one, is right"),
+    }
+}
+
+fn check_endpoint(findings: &mut Findings, setting: &str, endpoint: &Endpoint) {
+    match endpoint {
+        Endpoint::Address(address) => check_address(findings, setting, *address),
+        Endpoint::Unix(path) => check_socket(findings, setting, endpoint, path),
+        // Only the process that it starts is given them.
+        Endpoint::Systemd(_) => findings.ok(setting, format!("{endpoint} is made by systemd")),
+    }
+}
+
+fn check_socket(findings: &mut Findings, setting: &str, endpoint: &Endpoint, path: &Path) {
+    match socket_file::check(path) {
+        Ok(()) if path.parent().is_none_or(Path::is_dir) => findings.ok(setting, format!("{endpoint} is free")),
+        Ok(()) => {
+            let remedy =
+                "make the directory for the server's user (RuntimeDirectory= in a unit), or choose another path";
+            findings.add(Level::Fail, setting, format!("{endpoint} is in no directory"), Some(remedy.to_owned()));
+        }
+        Err(Occupied::InUse) => {
+            let remedy = Some("fine if the server runs already; otherwise choose another path".to_owned());
+            findings.add(Level::Warn, setting, format!("{endpoint} is in use"), remedy);
+        }
+        Err(occupied) => {
+            let remedy = Some(occupied.remedy().to_owned());
+            findings.add(Level::Fail, setting, format!("cannot listen on {endpoint}: {occupied}"), remedy);
+        }
     }
 }
 

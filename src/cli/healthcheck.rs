@@ -4,18 +4,19 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use clap::{Args, ValueHint};
-use reqwest::{Client, StatusCode};
-use url::Url;
+use reqwest::StatusCode;
 
-use super::address::Address;
 use super::config::{self, Config};
+use super::endpoint::Endpoint;
+use super::local_http::ServerUrl;
 use super::report::WithHint;
 use super::servers;
 
 /// For everything; containers give up after a few seconds, too.
 const TIMEOUT: Duration = Duration::from_secs(3);
+const READY: &str = "/readyz";
 
 /// Check whether the server on this machine is ready
 ///
@@ -27,47 +28,41 @@ pub(crate) struct Healthcheck {
     /// Configuration file [default: none, the default settings]
     #[arg(long, value_name = "FILE", env = "AUTH_TICKET_CONFIG", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
-    /// Request this URL and read no configuration; without a path, /readyz
+    /// Request this URL, or /readyz at unix:PATH, and read no configuration; a URL without a path means /readyz
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
-    url: Option<Url>,
+    url: Option<ServerUrl>,
 }
 
 impl Healthcheck {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let urls = self.urls()?;
-        let client = Client::builder().timeout(TIMEOUT).no_proxy().redirect(reqwest::redirect::Policy::none());
-        // Without https no certificate is ever checked, so a machine without any can do it.
-        let needs_none = urls.iter().all(|url| url.scheme() == "http");
-        let client = if needs_none { client.tls_certs_only([]) } else { client };
-        let client = client.build().context("cannot set up the HTTP client")?;
-        servers::runtime(1)?.block_on(ask(&client, &urls))
+        let servers = self.servers()?;
+        servers::runtime(1)?.block_on(ask(&servers))
     }
 
     /// Where to ask, in this order.
-    fn urls(&self) -> anyhow::Result<Vec<Url>> {
+    fn servers(&self) -> anyhow::Result<Vec<ServerUrl>> {
         if let Some(url) = &self.url {
-            let is_bare = url.path() == "/" && url.query().is_none();
-            return Ok(vec![if is_bare { url.join("/readyz")? } else { url.clone() }]);
+            return Ok(vec![url.clone()]);
         }
         let (listen, admin_listen) =
-            Config::addresses(self.config.as_deref(), config::environment()).hint(config::HINT)?;
-        let sockets = admin_listen.into_iter().chain([listen]).flat_map(Address::reachable_here);
-        let urls: Vec<Url> = sockets
-            .filter(|socket| socket.port() != 0)
-            .map(|socket| format!("http://{socket}/readyz").parse())
-            .collect::<Result<_, _>>()?;
-        if urls.is_empty() {
-            return Err(anyhow!("the configuration has port 0, so nobody knows the address"))
-                .hint("name it: auth-ticket healthcheck --url http://127.0.0.1:PORT");
+            Config::endpoints(self.config.as_deref(), config::environment()).hint(config::HINT)?;
+        let targets = admin_listen.iter().chain(&listen).flat_map(Endpoint::reachable_here);
+        let servers: Vec<ServerUrl> = targets.map(ServerUrl::from).collect();
+        if servers.is_empty() {
+            return Err(anyhow!(
+                "the configuration has only port 0 or sockets of systemd, so nobody knows the address"
+            ))
+            .hint("name it: auth-ticket healthcheck --url http://127.0.0.1:PORT, or --url unix:/PATH");
         }
-        Ok(urls)
+        Ok(servers)
     }
 }
 
 /// The first that answers at all decides.
-async fn ask(client: &Client, urls: &[Url]) -> anyhow::Result<()> {
-    for url in urls {
-        match client.get(url.clone()).send().await {
+async fn ask(servers: &[ServerUrl]) -> anyhow::Result<()> {
+    for server in servers {
+        let url = server.clone().or_path(READY);
+        match server.get(READY, TIMEOUT).await? {
             Ok(answer) if answer.status() == StatusCode::OK => {
                 // Whoever reads it sees which one was asked; the status is what counts.
                 let _ = writeln!(io::stdout(), "ready: {url}");
@@ -84,7 +79,7 @@ async fn ask(client: &Client, urls: &[Url]) -> anyhow::Result<()> {
             Err(_) => return Err(anyhow!("not ready: {url} does not answer in HTTP")),
         }
     }
-    let asked: Vec<&str> = urls.iter().map(Url::as_str).collect();
+    let asked: Vec<String> = servers.iter().map(|server| server.clone().or_path(READY).to_string()).collect();
     Err(anyhow!("not ready: nobody listens at {}", asked.join(", ")))
         .hint("see that it runs; name its address with --url if flags gave it another one")
 }

@@ -16,6 +16,7 @@ use clap::{Args, ValueHint};
 use tokio::time::sleep;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::activation::Passed;
 use super::config::{self, AppOptions, Config};
 use super::log::LogHandle;
 use super::output::say;
@@ -36,10 +37,11 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILE", env = "AUTH_TICKET_CONFIG", value_hint = ValueHint::FilePath)]
     #[arg(required_unless_present = "print_example_config")]
     config: Option<PathBuf>,
-    /// Address for clients and gateways, IP:PORT or localhost:PORT; port 0 picks a free one
+    /// Where clients and gateways connect: IP:PORT, localhost:PORT, unix:PATH or systemd:NAME; several with commas between them;
+    /// port 0 picks a free one
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Address for operators, IP:PORT or localhost:PORT; "" turns it off
+    /// Where operators connect, likewise; "" turns it off
     #[arg(long, value_name = "ADDR")]
     admin_listen: Option<String>,
     /// URL by which clients reach this server; the issuer of its JWTs
@@ -68,16 +70,18 @@ impl Serve {
             ("keys_dir", self.keys_dir),
             ("allow_group_read", self.allow_group_read.then(|| "true".to_owned())),
         ];
+        // While there is one thread.
+        let passed = Passed::from_env(config::environment());
         let config = Config::load(path, config::environment(), &flags).hint(config::HINT)?;
         let log = log::start(config::log_directives().as_deref(), LevelFilter::INFO, config.log_format)?;
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        servers::server_runtime(config.workers)?.block_on(serve(config, log))
+        servers::server_runtime(config.workers)?.block_on(serve(config, log, passed))
     }
 }
 
-async fn serve(config: Config, log: LogHandle) -> anyhow::Result<()> {
+async fn serve(config: Config, log: LogHandle, mut passed: Passed) -> anyhow::Result<()> {
     let now = SystemClock.now();
     let outbound = config.apps.iter().map(|app| app.platform.max_concurrent);
     let outbound = outbound.chain(config.hook.iter().map(|hook| hook.max_concurrent)).fold(0, usize::saturating_add);
@@ -101,19 +105,24 @@ async fn serve(config: Config, log: LogHandle) -> anyhow::Result<()> {
         .context("the JWT keys cannot be used")?;
     state.files_passed_over(passed_over.len());
     state.set_log(log);
-    let listeners = servers::bind(config.listen, "--listen")?;
-    let admin_listeners = config.admin_listen.map(|address| servers::bind(address, "--admin-listen")).transpose()?;
+    let listeners = servers::listen(&config.listen, config.listen_mode, "--listen", &mut passed)?;
+    let admin_listeners =
+        servers::listen(&config.admin_listen, config.admin_listen_mode, "--admin-listen", &mut passed)?;
+    let has_operators = !config.admin_listen.is_empty();
+    for name in passed.left_over() {
+        tracing::warn!("the socket called {name} was passed to this server, and no setting names it: its clients wait");
+    }
     let mut servers = Servers::new(&servers::STOP_SIGNALS)?;
     // Before it is told that there is a server: a SIGHUP that nobody listens for would end it.
     let watch = ReloadTask::new(Arc::clone(&state), reloader, config.keys_poll)?;
-    say(&format!("listening on {}", servers::urls(&listeners)?));
+    say(&format!("listening on {}", listeners.places()));
     servers.add(limits, listeners, &http::routes(Arc::clone(&state)), &state.client_connections());
     tokio::spawn(watch.run());
-    if let Some(listeners) = admin_listeners {
-        say(&format!("operators on {}", servers::urls(&listeners)?));
+    if has_operators {
+        say(&format!("operators on {}", admin_listeners.places()));
         let count = state.connection_count("operators");
         let limits = ConnectionLimits { max_connections: shares.operators, ..limits };
-        servers.add(limits, listeners, &http::admin_routes(state, config.admin_hosts), &count);
+        servers.add(limits, admin_listeners, &http::admin_routes(state, config.admin_hosts), &count);
     }
     tokio::spawn(give_memory_back());
     servers.run().await;

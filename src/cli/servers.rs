@@ -1,18 +1,21 @@
 //! What all servers of the program share: their threads, sockets and signals.
 
 use std::io;
+use std::net::SocketAddr;
 use std::thread::{self, available_parallelism};
 
 use anyhow::Context;
-use auth_ticket::http::{self, ConnectionCount, ConnectionLimits, Routes};
+use auth_ticket::http::{self, ConnectionCount, ConnectionLimits, Listener, Routes};
 use nix::sys::signal::Signal;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::activation::Passed;
 use super::address::Address;
+use super::endpoint::Endpoint;
 use super::report::WithHint;
+use super::socket_file::{self, Occupied, SocketFile};
 use super::{process, signals};
 
 /// A runtime for [`Servers`], whose threads leave signals to the main thread.
@@ -45,18 +48,83 @@ fn try_threads(count: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Binds `address`, which came from `flag` or the setting of that name.
-pub(crate) fn bind(address: Address, flag: &str) -> anyhow::Result<Vec<TcpListener>> {
-    address
-        .bind()
-        .with_context(|| format!("cannot listen on {address}"))
-        .hint(format!("choose another address with {flag}; port 0 picks a free one"))
+/// Sockets that are listened on.
+#[derive(Debug, Default)]
+pub(crate) struct Bound {
+    listeners: Vec<Listener>,
+    /// Where they are, as a person writes it.
+    places: Vec<String>,
+    /// To be taken away at the end.
+    files: Vec<SocketFile>,
 }
 
-/// Where `listeners` are, as a person writes it.
-pub(crate) fn urls(listeners: &[TcpListener]) -> anyhow::Result<String> {
-    let urls = listeners.iter().map(|listener| Ok(format!("http://{}", listener.local_addr()?)));
-    Ok(urls.collect::<anyhow::Result<Vec<_>>>()?.join(" and "))
+/// Binds `address`, which came from `flag` or the setting of that name.
+pub(crate) fn bind(address: Address, flag: &str) -> anyhow::Result<Bound> {
+    let listeners = address
+        .bind()
+        .with_context(|| format!("cannot listen on {address}"))
+        .hint(format!("choose another address with {flag}; port 0 picks a free one"))?;
+    let mut bound = Bound::default();
+    for listener in listeners {
+        bound.places.push(format!("http://{}", listener.local_addr()?));
+        bound.listeners.push(Listener::Tcp(listener));
+    }
+    Ok(bound)
+}
+
+/// Listens at all of `endpoints`, which came from `flag` or the setting of that name; Unix sockets get `mode`.
+pub(crate) fn listen(endpoints: &[Endpoint], mode: u32, flag: &str, passed: &mut Passed) -> anyhow::Result<Bound> {
+    let mut all = Bound::default();
+    for endpoint in endpoints {
+        match endpoint {
+            Endpoint::Address(address) => all.extend(bind(*address, flag)?),
+            Endpoint::Unix(path) => {
+                let bound = socket_file::bind(path, mode);
+                let remedy = bound.as_ref().map_or_else(Occupied::remedy, |_| "");
+                let (listener, file) = bound.with_context(|| format!("cannot listen on {endpoint}")).hint(remedy)?;
+                let listener = listener.try_into().with_context(|| format!("cannot listen on {endpoint}"))?;
+                all.places.push(endpoint.to_string());
+                all.listeners.push(Listener::Unix(listener));
+                all.files.push(file);
+            }
+            Endpoint::Systemd(name) => {
+                for listener in passed.take(name, flag)? {
+                    let place = match &listener {
+                        Listener::Tcp(listener) => format!("http://{}", listener.local_addr()?),
+                        Listener::Unix(listener) => match listener.local_addr()?.as_pathname() {
+                            Some(path) => format!("unix:{}", path.display()),
+                            None => "a socket without a path".to_owned(),
+                        },
+                    };
+                    all.places.push(format!("{place} ({endpoint})"));
+                    all.listeners.push(listener);
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+impl Bound {
+    fn extend(&mut self, other: Self) {
+        self.listeners.extend(other.listeners);
+        self.places.extend(other.places);
+        self.files.extend(other.files);
+    }
+
+    /// Where they are, as a person writes it.
+    pub(crate) fn places(&self) -> String {
+        self.places.join(" and ")
+    }
+
+    /// The first address; that of `localhost` has another beside it.
+    pub(crate) fn address(&self) -> anyhow::Result<SocketAddr> {
+        let mut tcp = self.listeners.iter().filter_map(|listener| match listener {
+            Listener::Tcp(listener) => Some(listener.local_addr()),
+            Listener::Unix(_) => None,
+        });
+        Ok(tcp.next().context("listens nowhere")??)
+    }
 }
 
 /// What ends a server.
@@ -66,6 +134,7 @@ pub(crate) const STOP_SIGNALS: [Signal; 2] = [Signal::SIGTERM, Signal::SIGINT];
 pub(crate) struct Servers {
     running: JoinSet<()>,
     stop: watch::Sender<bool>,
+    files: Vec<SocketFile>,
 }
 
 impl Servers {
@@ -85,21 +154,14 @@ impl Servers {
             Ok(())
         })?;
         signals::ignore_user_signals()?;
-        Ok(Self { running: JoinSet::new(), stop })
+        Ok(Self { running: JoinSet::new(), stop, files: Vec::new() })
     }
 
-    /// Starts to serve `routes` on `listeners`.
-    pub(crate) fn add(
-        &mut self,
-        limits: ConnectionLimits,
-        listeners: Vec<TcpListener>,
-        routes: &Routes,
-        count: &ConnectionCount,
-    ) {
-        for listener in listeners {
-            let stop = self.stop.subscribe();
-            self.running.spawn(http::serve(listener, routes.clone(), limits, count.clone(), stop));
-        }
+    /// Starts to serve `routes` on all of `bound`, which share `limits`.
+    pub(crate) fn add(&mut self, limits: ConnectionLimits, bound: Bound, routes: &Routes, count: &ConnectionCount) {
+        let stop = self.stop.subscribe();
+        self.running.spawn(http::serve(bound.listeners, routes.clone(), limits, count.clone(), stop));
+        self.files.extend(bound.files);
     }
 
     /// Runs until a signal comes and all servers have finished.

@@ -41,7 +41,7 @@ impl Options {
             let listeners = servers::bind(self.listen, "--listen")?;
             let limits = process::fit(LIMITS)?;
             let mut running = servers::Servers::new(&servers::STOP_SIGNALS)?;
-            let urls = servers::urls(&listeners)?;
+            let urls = listeners.places();
             output::say(&format!("simulator on {urls} (in memory; use it as base_url of an app)"));
             let simulator = Simulator::new(Arc::new(SystemClock)).router();
             running.add(limits, listeners, &simulator.into(), &ConnectionCount::default());

@@ -44,7 +44,7 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// The answer to `request`, whose sender is at `peer`, if it came over a network.
+    /// The answer to `request`, whose sender is at `peer`, if it has an address.
     pub async fn answer<B>(&self, request: Request<B>, peer: Option<IpAddr>) -> Response
     where
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
@@ -61,9 +61,7 @@ impl Routes {
             return response;
         }
         let (mut request, unread) = Unread::watch(request.map(Body::new));
-        if let Some(peer) = peer {
-            request.extensions_mut().insert(Peer(peer));
-        }
+        request.extensions_mut().insert(Peer(peer));
         // In a box, because a connection has room for the larger of both for as long as it lives.
         let answered = Box::pin(self.router.clone().oneshot(request)).await;
         let mut response = answered.unwrap_or_else(|never| match never {});

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use governor::Quota;
-use ipnet::IpNet;
 
 use crate::hook::Hook;
+use crate::http::transport::peer::TrustedProxy;
 use crate::keyring::AppId;
 use crate::platform::Platform;
 use crate::secret::SecretText;
@@ -157,7 +157,7 @@ pub struct ClientLimits {
     /// How often all users of one app may log in.
     pub login_rate_per_app: Option<Rate>,
     /// Whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: Vec<TrustedProxy>,
 }
 
 /// How often something may happen: `count` times at once, and after that as often in each `per`, evenly.

@@ -4,6 +4,7 @@ pub(crate) mod admission;
 pub(crate) mod connection;
 pub(crate) mod host;
 pub(crate) mod limits;
+pub(crate) mod listener;
 pub(crate) mod peer;
 pub(crate) mod rates;
 pub(crate) mod unread;

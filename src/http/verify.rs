@@ -99,7 +99,7 @@ impl<'a> GatewayCheck<'a> {
                 if let Some(limit) = error.limit() {
                     state.metrics.limit_reached(limit);
                 }
-                error.log_check(&request_id, peer.map(|peer| state.limits.sender(peer, headers)));
+                error.log_check(&request_id, state.limits.sender(peer, headers));
                 error.render(&request_id)
             }
         };

@@ -19,4 +19,5 @@ mod reach;
 mod replicas;
 mod serve;
 mod services;
+mod sockets;
 mod tls;

@@ -328,7 +328,7 @@ async fn serve_counted(
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);
-    let server = tokio::spawn(http::serve(listener, routes.into(), limits, count, stopped));
+    let server = tokio::spawn(http::serve(vec![http::Listener::Tcp(listener)], routes.into(), limits, count, stopped));
     (address, Running { stop, server })
 }
 

@@ -11,16 +11,18 @@ use auth_ticket::ticket::Policy;
 use super::mistake::{Mistake, Origin, quoted};
 use super::reader::{Item, values};
 use super::tree::Tree;
-use super::{Address, AppOptions, Config, check};
+use super::{AppOptions, Config, Endpoint, check};
 
 impl Tree {
     /// Everything; it counts only if [`Tree::mistakes`] is empty then.
     pub(super) fn config(&mut self, file: &str) -> Config {
-        let (listen, admin_listen) = self.addresses();
+        let (listen, admin_listen) = self.endpoints();
         self.text("secret_files", check::secret_files);
         Config {
             listen,
+            listen_mode: self.text("listen_mode", check::mode),
             admin_listen,
+            admin_listen_mode: self.text("admin_listen_mode", check::mode),
             admin_hosts: self.list("admin_hosts", check::host_name),
             keys_dir: self.text("keys_dir", check::directory),
             allow_group_read: self.boolean("allow_group_read"),
@@ -61,18 +63,33 @@ impl Tree {
         }
     }
 
-    pub(super) fn addresses(&mut self) -> (Address, Option<Address>) {
-        let listen = self.text("listen", check::address);
-        let admin_listen = self.text("admin_listen", check::address_or_off);
-        if let Some(admin) = admin_listen
-            && listen.overlaps(admin)
-            && !self.is_wrong("listen")
-            && !self.is_wrong("admin_listen")
-        {
-            let path = if self.origin("admin_listen").is_some() { "admin_listen" } else { "listen" };
-            self.report_at(path, format!("listen is {listen} and admin_listen is {admin}: give them different ports"));
+    /// `listen` and `admin_listen`.
+    pub(super) fn endpoints(&mut self) -> (Vec<Endpoint>, Vec<Endpoint>) {
+        let listen = self.one_or_more("listen", check::endpoint);
+        let is_off = |text: &str| text.is_empty();
+        let admin_listen = if self.shown_text("admin_listen").as_deref().is_some_and(is_off) {
+            Vec::new()
+        } else {
+            self.one_or_more("admin_listen", check::endpoint)
+        };
+        if listen.is_empty() && !self.is_wrong("listen") {
+            self.report_at("listen", "lists nothing; write for example \"[::]:8080\"");
         }
-        (listen, admin_listen)
+        let all: Vec<&Item<Endpoint>> = listen.iter().chain(&admin_listen).collect();
+        let clash = all.iter().enumerate().find_map(|(index, later)| {
+            let earlier = all.iter().take(index).find(|earlier| earlier.value.overlaps(&later.value))?;
+            let message = format!(
+                "{} is {} and {} is {}: give them different ports or paths",
+                earlier.key, earlier.value, later.key, later.value
+            );
+            // A default is nobody's mistake.
+            let blamed = if later.origin == (Origin::File { line: 0 }) { earlier } else { later };
+            Some((blamed.origin.clone(), blamed.key.clone(), message))
+        });
+        if let Some((origin, key, message)) = clash {
+            self.report(origin, key, message);
+        }
+        (values(listen), values(admin_listen))
     }
 
     fn policy(&mut self) -> Policy {

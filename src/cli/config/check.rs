@@ -5,26 +5,28 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use auth_ticket::http::Rate;
+use auth_ticket::http::{Rate, TrustedProxy, TrustedProxyError};
 use auth_ticket::keyring::AppId;
 use auth_ticket::platform::{Kind, SubjectId, kind};
 use ipnet::IpNet;
 use url::{Host, Url};
 
 use super::mistake::{nearest, quoted};
-use super::{Address, Format, Subject};
+use super::{Endpoint, Format, Subject};
 
 /// The value of `secret_files` for files that every user may read.
 pub(super) const SHARED: &str = "shared";
 
-/// `IP:port` or `localhost:port`.
-pub(super) fn address(text: &str) -> Result<Address, String> {
+/// Where to listen.
+pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
     text.parse().map_err(|hint| format!("{} is not an address; {hint}", quoted(text)))
 }
 
-/// An address, or nothing for the empty text.
-pub(super) fn address_or_off(text: &str) -> Result<Option<Address>, String> {
-    if text.is_empty() { Ok(None) } else { address(text).map(Some) }
+/// The permissions of a Unix socket, in octal digits.
+pub(super) fn mode(text: &str) -> Result<u32, String> {
+    let is_octal = matches!(text.len(), 3 | 4) && text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| is_octal && *mode <= 0o777 && mode & 0o600 == 0o600);
+    mode.ok_or_else(|| format!("{} is not the mode of a socket; write for example \"0660\"", quoted(text)))
 }
 
 /// A name for operators' requests, without port, in lower case. IP addresses and `localhost` need no mention.
@@ -78,8 +80,15 @@ fn rate(text: &str) -> Result<Rate, String> {
     Ok(Rate { count, per })
 }
 
-/// The address of a proxy, or a prefix with all its addresses.
-pub(super) fn trusted_proxy(text: &str) -> Result<IpNet, String> {
+/// The address of a proxy, a prefix with all its addresses, or `unix`.
+pub(super) fn trusted_proxy(text: &str) -> Result<TrustedProxy, String> {
+    if text != "unix" {
+        check_network(text)?;
+    }
+    text.parse().map_err(|error: TrustedProxyError| format!("{} is {error}", quoted(text)))
+}
+
+fn check_network(text: &str) -> Result<(), String> {
     let hint = "write for example \"10.0.0.7\" or \"10.0.0.0/8\"";
     let single = text.parse().ok().map(|ip: IpAddr| IpNet::from(ip));
     let network = single.or_else(|| text.parse().ok());
@@ -100,7 +109,7 @@ pub(super) fn trusted_proxy(text: &str) -> Result<IpNet, String> {
         let why = "holds addresses of strangers, who could then pass for anybody";
         return Err(format!("{} {why}; write the addresses of your proxies, /{shortest} at the widest", quoted(text)));
     }
-    Ok(network)
+    Ok(())
 }
 
 /// The path of a directory.

@@ -193,7 +193,8 @@ impl Tree {
         let count = leaves.len();
         let mut items: Vec<Item<T>> = Vec::with_capacity(count);
         for (index, Leaf { origin, value }) in leaves.into_iter().enumerate() {
-            let key = format!("{path}[{index}]");
+            let is_alone = count == 1 && matches!(value, Value::Words(_));
+            let key = if is_alone { path.to_owned() } else { format!("{path}[{index}]") };
             let checked = match &value {
                 Value::Text(text) | Value::Words(text) => check(text),
                 other => Err(mistyped(path, &origin, other, "a list of texts in quotes")),
@@ -209,7 +210,22 @@ impl Tree {
         if items.len() == count { items } else { Vec::new() }
     }
 
-    /// The same where nobody asks where each stands.
+    /// The same for a setting that may also be one text, and has a default.
+    pub(super) fn one_or_more<T: PartialEq>(
+        &mut self,
+        path: &str,
+        check: impl Fn(&str) -> Result<T, String>,
+    ) -> Vec<Item<T>> {
+        match self.leaves.get(path).map(|leaf| &leaf.value) {
+            Some(Value::List(_) | Value::Words(_)) => self.items(path, check),
+            _ => {
+                let origin = self.given_or_file(path);
+                vec![Item { origin, key: path.to_owned(), value: self.text(path, check) }]
+            }
+        }
+    }
+
+    /// As [`Self::items`], where nobody asks where each stands.
     pub(super) fn list<T: PartialEq>(&mut self, path: &str, check: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
         values(self.items(path, check))
     }

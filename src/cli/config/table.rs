@@ -22,10 +22,14 @@ const fn bare(name: &'static str, value: ValueType, example: &'static str, about
 #[rustfmt::skip]
 pub(super) const TOP: Table = Table { name: "", repeats: Never, about: "", settings: &[
     with("listen", Text, "[::]:8080",
-        "The address for clients: IP and port, or localhost and port. \"[::]:8080\" is every IPv6 and IPv4 address; on a \
-         host without IPv6, every IPv4 address."),
+        "The address for clients, or a list of addresses: IP and port, localhost and port, \"unix:\" and a path, or \
+         \"systemd:\" and the FileDescriptorName of a .socket unit. \"[::]:8080\" is every IPv6 and IPv4 address; on a host \
+         without IPv6, every IPv4 address."),
+    with("listen_mode", Text, "0660", "Permissions of Unix sockets in listen: who may connect."),
     with("admin_listen", Text, "127.0.0.1:9090",
-        "The address for operators: health, metrics and key states. Keep it away from clients; \"\" turns it off."),
+        "The address for operators, or a list, as listen: health, metrics and key states. Keep it away from clients; \"\" \
+         turns it off."),
+    with("admin_listen_mode", Text, "0600", "Permissions of Unix sockets in admin_listen."),
     with("admin_hosts", List, "[]",
         "Names, besides IP addresses and localhost, that operators and their programs may use for that address. Other \
          names are refused, because a web page could make its own name resolve to it.")
@@ -167,7 +171,8 @@ pub(super) const TABLES: &[Table] = &[
         with("trusted_proxies", List, "[]",
             "The proxies and gateways in front of this server, as addresses or prefixes: [\"10.0.0.7\", \"fd00::/8\"]. A \
              request from one of them counts for the last address in its X-Forwarded-For that is not one of them; any \
-             other request counts for its sender.")
+             other request counts for its sender. \"unix\" is whoever may connect to a Unix socket of listen; its peers \
+             have no address of their own.")
             .such_as(r#"["10.0.0.0/8"]"#),
         with("header_timeout", Duration("100ms", "10m"), "10s", "Deadline for the headers of a request."),
         with("body_timeout", Duration("100ms", "10m"), "10s", "Deadline for its body."),

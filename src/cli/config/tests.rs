@@ -32,6 +32,11 @@ fn with_secrets(env: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
     secrets.iter().chain(env).map(|(name, value)| (name.into(), value.into())).collect()
 }
 
+/// As a person writes them.
+fn shown(endpoints: &[super::Endpoint]) -> Vec<String> {
+    endpoints.iter().map(ToString::to_string).collect()
+}
+
 #[track_caller]
 fn good(text: &str) -> Config {
     parse(text, &[]).unwrap_or_else(|error| panic!("{error}\n{text}"))

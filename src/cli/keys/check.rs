@@ -3,20 +3,20 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use auth_ticket::clock::{Clock, SystemClock, UnixSeconds};
 use auth_ticket::keyring::{Concern, KeyRing, KeyState, KeyUse, Step};
 use auth_ticket::keystore::Directory;
 use auth_ticket::ticket::VERSION;
 use clap::{Args, ValueHint};
 use tokio::time::{sleep, timeout};
-use url::Url;
 
 use super::change::SAFE_LEAD_S;
 use super::options::KeysOptions;
 use super::owner::Access;
 use super::replica::{Replica, clocks_differ};
 use crate::cli::findings::{Findings, Level};
+use crate::cli::local_http::ServerUrl;
 use crate::cli::report;
 use crate::cli::{servers, text};
 
@@ -43,9 +43,9 @@ pub(crate) struct Check {
     /// Also check this server configuration: whether the keys allow its ttl
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     config: Option<PathBuf>,
-    /// A running replica's address for operators, http://HOST:PORT; may be repeated
+    /// A running replica's address for operators, http://HOST:PORT or unix:PATH; may be repeated
     #[arg(long = "replica", value_name = "URL", value_hint = ValueHint::Url)]
-    replicas: Vec<Url>,
+    replicas: Vec<ServerUrl>,
     /// How long a replica may take to see a change [default: keys_poll, or 5s, plus one second]
     #[arg(long, value_name = "DURATION", value_parser = text::parse_duration_s)]
     wait: Option<u64>,
@@ -153,47 +153,42 @@ fn check_use(findings: &mut Findings, ring: &KeyRing, key_use: KeyUse, ttl_s: Op
 async fn check_replicas(
     findings: &mut Findings,
     ring: Option<&KeyRing>,
-    replicas: &[Url],
+    replicas: &[ServerUrl],
     patience: Duration,
 ) -> anyhow::Result<()> {
-    let client = reqwest::Client::builder()
-        .timeout(REPLICA_TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build()
-        .context("cannot set up the HTTP client; are the system's CA certificates installed?")?;
     let mut first_version: Option<String> = None;
-    let settled = replicas.iter().map(|replica| settle(&client, replica, ring, patience));
+    let settled = replicas.iter().map(|replica| settle(replica, ring, patience));
     for (replica, told) in replicas.iter().zip(futures_util::future::join_all(settled).await) {
+        let replica = &replica.to_string();
         let (told, clocks) = match told {
             Ok(told) => told,
             Err(error) => {
                 let remedy =
                     Some("give the address that admin_listen names, and see that it can be reached".to_owned());
-                findings.add(Level::Fail, replica.as_str(), format!("{error:#}"), remedy);
+                findings.add(Level::Fail, replica, format!("{error:#}"), remedy);
                 continue;
             }
         };
         if told.ticket_version != VERSION {
             let what = format!("seals tickets of version {}, not {VERSION}", told.ticket_version);
-            findings.add(Level::Fail, replica.as_str(), what, Some("finish the upgrade".to_owned()));
+            findings.add(Level::Fail, replica, what, Some("finish the upgrade".to_owned()));
         } else if told.is_like(ring) {
-            findings.ok(replica.as_str(), format!("the same ring, version {}", told.version));
+            findings.ok(replica, format!("the same ring, version {}", told.version));
         } else {
             let differences = ring.map(|ring| told.differences(ring)).unwrap_or_default();
             let what =
                 [vec![format!("another ring: fingerprint {}", told.fingerprint)], differences].concat().join("; ");
             let remedy = Some("copy the keys to it; if it has them, its log says why it does not take them".to_owned());
-            findings.add(Level::Fail, replica.as_str(), what, remedy);
+            findings.add(Level::Fail, replica, what, remedy);
         }
         if let Some(what) = clocks {
-            findings.add(Level::Fail, replica.as_str(), what, Some("set the clocks (NTP) of both".to_owned()));
+            findings.add(Level::Fail, replica, what, Some("set the clocks (NTP) of both".to_owned()));
         }
         match &first_version {
             None => first_version = Some(told.version),
             Some(first) if *first != told.version => {
                 let what = format!("runs {}, another one {first}", told.version);
-                findings.add(Level::Warn, replica.as_str(), what, Some("finish the upgrade".to_owned()));
+                findings.add(Level::Warn, replica, what, Some("finish the upgrade".to_owned()));
             }
             Some(_) => {}
         }
@@ -204,18 +199,17 @@ async fn check_replicas(
 /// What a replica tells, once its ring is that of the directory here or has been another one for all of `patience`; and how
 /// its clock differs from ours.
 async fn settle(
-    client: &reqwest::Client,
-    replica: &Url,
+    replica: &ServerUrl,
     ring: Option<&KeyRing>,
     patience: Duration,
 ) -> anyhow::Result<(Replica, Option<String>)> {
-    let mut told = ask(client, replica).await?;
+    let mut told = ask(replica).await?;
     // At once: the clock is compared with ours as the answer comes.
     let mut clocks = told.clock().and_then(|theirs| clocks_differ(theirs, SystemClock.now()));
     let until_equal = async {
         while !told.is_like(ring) {
             sleep(LOOK_AGAIN).await;
-            let Ok(again) = ask(client, replica).await else { continue };
+            let Ok(again) = ask(replica).await else { continue };
             clocks = again.clock().and_then(|theirs| clocks_differ(theirs, SystemClock.now()));
             told = again;
         }
@@ -225,13 +219,12 @@ async fn settle(
     Ok((told, clocks))
 }
 
-async fn ask(client: &reqwest::Client, replica: &Url) -> anyhow::Result<Replica> {
-    let url = replica.join("/keys").context("no URL of a replica")?;
+async fn ask(replica: &ServerUrl) -> anyhow::Result<Replica> {
     let broke_off = |error: reqwest::Error| {
         let what = if error.is_timeout() { "did not finish its answer in time" } else { "broke off its answer" };
         anyhow!(what)
     };
-    let mut response = client.get(url).send().await.map_err(|_| anyhow!("cannot be reached"))?;
+    let mut response = replica.get("/keys", REPLICA_TIMEOUT).await?.map_err(|_| anyhow!("cannot be reached"))?;
     if !response.status().is_success() {
         return Err(anyhow!("answers with status {}: not an address for operators", response.status().as_u16()));
     }

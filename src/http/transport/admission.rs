@@ -22,11 +22,11 @@ impl Admission {
     ///
     /// # Errors
     /// Its address has reached its limit.
-    pub(crate) fn enter(&self, peer: IpAddr) -> Result<Option<Slot>, TooMany> {
-        if self.proxies.trusts(peer) {
-            return Ok(None);
+    pub(crate) fn enter(&self, peer: Option<IpAddr>) -> Result<Option<Slot>, TooMany> {
+        match peer {
+            Some(ip) if !self.proxies.trust(peer) => self.connections.take(ip.into()).map(Some).ok_or(TooMany),
+            _ => Ok(None),
         }
-        self.connections.take(peer.into()).map(Some).ok_or(TooMany)
     }
 }
 
@@ -106,7 +106,7 @@ impl ConnectionCount {
     ///
     /// # Errors
     /// It is one too many for its address, and is counted as that.
-    pub(crate) fn enter(&self, peer: IpAddr) -> Result<ConnectionGuard, TooMany> {
+    pub(crate) fn enter(&self, peer: Option<IpAddr>) -> Result<ConnectionGuard, TooMany> {
         let entered = self.admission.as_ref().map_or(Ok(None), |admission| admission.enter(peer));
         let slot = entered.inspect_err(|TooMany| self.limit_reached(Limit::ConnectionsPerAddress))?;
         self.open.inc();

@@ -13,20 +13,22 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
 use hyper::Request;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::CONNECTION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use rustix::net::sockopt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::http::Routes;
 use crate::http::labels::Limit;
 use crate::http::transport::admission::ConnectionCount;
+use crate::http::transport::listener::{Accept, Listener};
 use io::WatchedIo;
 pub use watchdog::ConnectionLimits;
 use watchdog::{Doing, Watchdog};
@@ -34,53 +36,47 @@ use watchdog::{Doing, Watchdog};
 /// The largest head that a connection holds: 16 KiB of header section, which the routes refuse with their own error, and
 /// some for the path. What more comes is thrown away. Memory follows from it: docs/OPERATING.md, "Memory".
 const MAX_HEAD_LEN: usize = 24 << 10;
-/// What the system may hold of a connection in each direction, and doubles for its own needs. Left alone, it holds megabytes for
-/// a client that does not read, and counts them among the memory of a container.
-const SOCKET_BUFFER_LEN: usize = 32 << 10;
 /// How long to wait after `accept` failed, usually because file descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves `routes` on `listener` until `stop` turns true, then finishes the requests that run and returns.
+/// Serves `routes` on `listeners`, which share `limits`, until `stop` turns true; then finishes the requests that run and
+/// returns.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: Vec<Listener>,
     routes: impl Into<Routes>,
     limits: ConnectionLimits,
     count: ConnectionCount,
     mut stop: watch::Receiver<bool>,
 ) {
-    let (routes, count) = (Arc::new(routes.into()), Arc::new(count));
-    bound_buffers(&listener);
     let room = Arc::new(Semaphore::new(limits.max_connections));
-    let stopped = stop.clone();
+    let server = Arc::new(Server { routes: routes.into(), limits, count, room: Arc::clone(&room), stop: stop.clone() });
+    let accepting = listeners.into_iter().map(|listener| match listener {
+        Listener::Tcp(listener) => accept(listener, Arc::clone(&server)).boxed(),
+        Listener::Unix(listener) => accept(listener, Arc::clone(&server)).boxed(),
+    });
     tokio::select! {
-        () = accept(&listener, &routes, limits, &count, &room, &stopped) => {}
+        _ = join_all(accepting) => {}
         // An error means that the sender is gone: stop as well.
         _ = stop.wait_for(|stop| *stop) => {}
     }
-    drop(listener);
     let all = u32::try_from(limits.max_connections).unwrap_or(u32::MAX);
     if timeout(limits.shutdown_grace, room.acquire_many(all)).await.is_err() {
         tracing::warn!("connections were cut off at the end of the shutdown grace");
     }
 }
 
-/// Connections inherit the buffer sizes of their listener.
-fn bound_buffers(listener: &TcpListener) {
-    let set = sockopt::set_socket_send_buffer_size(listener, SOCKET_BUFFER_LEN)
-        .and_then(|()| sockopt::set_socket_recv_buffer_size(listener, SOCKET_BUFFER_LEN));
-    if let Err(error) = set {
-        tracing::warn!(%error, "cannot bound what the system holds of each connection");
-    }
+/// What all connections share.
+struct Server {
+    routes: Routes,
+    limits: ConnectionLimits,
+    count: ConnectionCount,
+    room: Arc<Semaphore>,
+    stop: watch::Receiver<bool>,
 }
 
-async fn accept(
-    listener: &TcpListener,
-    routes: &Arc<Routes>,
-    limits: ConnectionLimits,
-    count: &Arc<ConnectionCount>,
-    room: &Arc<Semaphore>,
-    stop: &watch::Receiver<bool>,
-) {
+async fn accept<L: Accept>(listener: L, server: Arc<Server>) {
+    listener.prepare();
+    let Server { count, room, .. } = &*server;
     loop {
         if room.available_permits() == 0 {
             count.limit_reached(Limit::MaxConnections);
@@ -88,14 +84,14 @@ async fn accept(
         let Ok(place) = Arc::clone(room).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let Ok(counted) = count.enter(peer.ip()) else {
-                    // A reset leaves nothing behind to be kept for a minute, as an orderly end would.
-                    let _ = stream.set_zero_linger();
+                let Ok(counted) = count.enter(peer) else {
+                    L::refuse(stream);
                     continue;
                 };
-                let (routes, count, stop) = (Arc::clone(routes), Arc::clone(count), stop.clone());
+                L::tune(&stream);
+                let server = Arc::clone(&server);
                 tokio::spawn(async move {
-                    run(stream, peer.ip(), &routes, limits, &count, stop).await;
+                    run(stream, peer, &server).await;
                     drop((place, counted));
                 });
             }
@@ -107,22 +103,15 @@ async fn accept(
     }
 }
 
-async fn run(
-    stream: TcpStream,
-    peer: IpAddr,
-    routes: &Routes,
-    limits: ConnectionLimits,
-    count: &ConnectionCount,
-    mut stop: watch::Receiver<bool>,
-) {
-    // Answers are written in one piece, for which `write` costs less than `writev`; there is nothing to gain from waiting.
-    let _ = stream.set_nodelay(true);
-    let watchdog = &Watchdog::new(limits);
+async fn run(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Option<IpAddr>, server: &Server) {
+    let Server { routes, limits, count, .. } = server;
+    let mut stop = server.stop.clone();
+    let watchdog = &Watchdog::new(*limits);
     let io = TokioIo::new(WatchedIo::new(stream, watchdog, count));
     let service = service_fn(async |request: Request<Incoming>| {
         watchdog.now_doing(Doing::Answering);
         let has_body = !request.body().is_end_stream();
-        let response = routes.answer(request, Some(peer)).await;
+        let response = routes.answer(request, peer).await;
         if has_body && response.headers().contains_key(CONNECTION) {
             watchdog.leaves_unread.store(true, Ordering::Relaxed);
         }
@@ -130,6 +119,7 @@ async fn run(
         Ok::<_, Infallible>(response)
     });
     let mut connection = pin!(
+        // Answers are written in one piece, for which `write` costs less than `writev`.
         http1::Builder::new().max_buf_size(MAX_HEAD_LEN).half_close(true).writev(false).serve_connection(io, service)
     );
     let mut stopping = pin!(async move {

@@ -45,15 +45,15 @@ impl Limits {
         }
     }
 
-    /// The client's address: the peer's, or the one that trusted proxies name. `None` if the request came over no network.
+    /// The client's address: the peer's, or the one that trusted proxies name, if either has one.
     pub(crate) fn client(&self, request: &Request) -> Option<IpAddr> {
         let Peer(peer) = request.extensions().get()?;
-        Some(self.sender(*peer, request.headers()))
+        self.sender(*peer, request.headers())
     }
 
     /// The same for a request that came from `peer` with `headers`.
-    pub(crate) fn sender(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        self.proxies.sender(peer, headers).to_canonical()
+    pub(crate) fn sender(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<IpAddr> {
+        self.proxies.sender(peer, headers).map(|ip| ip.to_canonical())
     }
 
     /// What limits connections by address, if anything does.
@@ -67,20 +67,21 @@ impl Limits {
         self.requests.is_some()
     }
 
-    /// The address that a login counts for; `None` if logins are not limited by address.
+    /// The address that a login counts for; `None` if logins are not limited by address, or it came from none.
     pub(crate) fn address_of(&self, request: &Request) -> Option<ClientAddress> {
         self.logins_by_address.as_ref()?;
         let Peer(peer) = request.extensions().get()?;
-        if !self.proxies.trusts(*peer) && request.headers().contains_key(X_FORWARDED_FOR) {
+        if !self.proxies.trust(*peer) && request.headers().contains_key(X_FORWARDED_FOR) {
             self.told_of_proxy.call_once(|| {
+                let peer = peer.map_or_else(|| "unix".to_owned(), |ip| ip.to_string());
                 tracing::warn!(
                     %peer,
-                    "a login came with X-Forwarded-For from an address that is not among limits.trusted_proxies; if it is \
-                     your proxy's, all its clients count as one (this is said once)"
+                    "a login came with X-Forwarded-For from a peer that is not among limits.trusted_proxies; if it is your \
+                     proxy, its clients are not told apart (this is said once)"
                 );
             });
         }
-        Some(self.proxies.sender(*peer, request.headers()).into())
+        self.proxies.sender(*peer, request.headers()).map(ClientAddress::from)
     }
 
     /// Counts a login that is about to spend its code.
@@ -111,11 +112,11 @@ impl Limits {
         const TOO_MANY: ApiError = ApiError::new(ErrorCode::RateLimited, "too many requests from this address at once")
             .at(Limit::RequestsPerAddress);
         let (Some(slots), Some(Peer(peer))) = (&self.requests, request.extensions().get()) else { return Ok(None) };
-        if !self.proxies.trusts(*peer) {
+        if !self.proxies.trust(*peer) {
             // It has one request at a time on each of its connections, and these are counted.
             return Ok(None);
         }
-        let sender = self.proxies.sender(*peer, request.headers());
+        let Some(sender) = self.proxies.sender(*peer, request.headers()) else { return Ok(None) };
         slots.take(sender.into()).map(Some).ok_or(TOO_MANY)
     }
 }

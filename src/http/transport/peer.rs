@@ -4,7 +4,9 @@
 //! Everybody can write `X-Forwarded-For`, and each proxy appends whom it heard. So the list is read from its end, and no
 //! further than proxies are trusted; what stands to the left of that is somebody's word.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
 
 use hyper::HeaderMap;
 use hyper::header::HeaderName;
@@ -12,9 +14,10 @@ use ipnet::IpNet;
 
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The other end of the connection on which a request came.
+/// The other end of the connection on which a request came; a process of this machine, which came over a Unix socket, has no
+/// address.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) IpAddr);
+pub(crate) struct Peer(pub(crate) Option<IpAddr>);
 
 /// What counts as one address: one of IPv4, or a network of 64 bits of IPv6, since no subscriber has less.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -29,35 +32,88 @@ impl From<IpAddr> for ClientAddress {
     }
 }
 
+/// A proxy, or several, whose `X-Forwarded-For` is believed: an address, a prefix, or `unix` for whoever may connect to a
+/// Unix socket of this server.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TrustedProxy(Proxy);
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Proxy {
+    Network(IpNet),
+    Unix,
+}
+
+/// A text is neither an IP address, nor a prefix such as `10.0.0.0/8`, nor `unix`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not an IP address, a prefix or `unix`")]
+#[non_exhaustive]
+pub struct TrustedProxyError;
+
+impl FromStr for TrustedProxy {
+    type Err = TrustedProxyError;
+
+    fn from_str(text: &str) -> Result<Self, TrustedProxyError> {
+        if text == "unix" {
+            return Ok(Self(Proxy::Unix));
+        }
+        let single = text.parse().ok().map(|ip: IpAddr| IpNet::from(ip));
+        single.or_else(|| text.parse().ok()).map(|network| Self(Proxy::Network(network))).ok_or(TrustedProxyError)
+    }
+}
+
+impl From<IpAddr> for TrustedProxy {
+    fn from(ip: IpAddr) -> Self {
+        Self(Proxy::Network(ip.into()))
+    }
+}
+
+impl fmt::Display for TrustedProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Proxy::Network(network) => network.fmt(f),
+            Proxy::Unix => f.write_str("unix"),
+        }
+    }
+}
+
+impl TrustedProxy {
+    fn includes(&self, peer: Option<IpAddr>) -> bool {
+        match (&self.0, peer) {
+            (Proxy::Network(network), Some(ip)) => network.contains(&ip.to_canonical()),
+            (Proxy::Unix, None) => true,
+            _ => false,
+        }
+    }
+}
+
 /// The proxies whose `X-Forwarded-For` is believed.
 #[derive(Debug)]
-pub(crate) struct TrustedProxies(Vec<IpNet>);
+pub(crate) struct TrustedProxies(Vec<TrustedProxy>);
 
 impl TrustedProxies {
-    pub(crate) const fn new(networks: Vec<IpNet>) -> Self {
-        Self(networks)
+    pub(crate) const fn new(proxies: Vec<TrustedProxy>) -> Self {
+        Self(proxies)
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(crate) fn trusts(&self, ip: IpAddr) -> bool {
-        let ip = ip.to_canonical();
-        self.0.iter().any(|network| network.contains(&ip))
+    pub(crate) fn trust(&self, peer: Option<IpAddr>) -> bool {
+        self.0.iter().any(|proxy| proxy.includes(peer))
     }
 
     /// Who sent a request that came from `peer` with `headers`: the last one on its way who is not trusted.
     ///
     /// Where the list ends, or holds something else than an address, it is the proxy that sent it on: none of its clients
-    /// gets more for spoiling the list.
-    pub(crate) fn sender(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    /// gets more for spoiling the list. `None` where nobody on its way has an address.
+    pub(crate) fn sender(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<IpAddr> {
         let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
         let mut entries = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
         let mut sender = peer;
-        while self.trusts(sender) {
+        while self.trust(sender) {
             let Some(before) = entries.next().and_then(address) else { break };
-            sender = before;
+            sender = Some(before);
         }
         sender
     }
@@ -92,7 +148,7 @@ mod tests {
         for line in lines {
             headers.append(X_FORWARDED_FOR, HeaderValue::from_bytes(line).unwrap());
         }
-        proxies(&["10.0.0.0/8", "192.0.2.7/32", "fd00::/8"]).sender(ip(peer), &headers).to_string()
+        proxies(&["10.0.0.0/8", "192.0.2.7/32", "fd00::/8"]).sender(Some(ip(peer)), &headers).unwrap().to_string()
     }
 
     #[test]
@@ -100,8 +156,9 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(X_FORWARDED_FOR, HeaderValue::from_static("1.1.1.1"));
         for peer in ["127.0.0.1", "10.0.0.1", "::1"] {
-            assert_eq!(proxies(&[]).sender(ip(peer), &headers), ip(peer));
+            assert_eq!(proxies(&[]).sender(Some(ip(peer)), &headers), Some(ip(peer)));
         }
+        assert_eq!(proxies(&["0.0.0.0/0", "::/0"]).sender(None, &headers), None);
     }
 
     #[test]
@@ -123,6 +180,25 @@ mod tests {
         ] {
             assert_eq!(sender(peer, lines), expected, "{peer} {lines:?}");
         }
+    }
+
+    #[test]
+    fn a_trusted_unix_socket_says_whom_it_serves() {
+        let proxies = proxies(&["unix", "10.0.0.0/8"]);
+        for (list, expected) in [
+            (Some("6.6.6.6, 1.1.1.1"), Some("1.1.1.1")),
+            (Some("1.1.1.1, 10.0.0.2"), Some("1.1.1.1")),
+            (Some("unknown"), None),
+            (Some(""), None),
+            (None, None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.extend(list.map(|list| (X_FORWARDED_FOR, HeaderValue::from_static(list))));
+            assert_eq!(proxies.sender(None, &headers), expected.map(ip), "{list:?}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.append(X_FORWARDED_FOR, HeaderValue::from_static("1.1.1.1"));
+        assert_eq!(proxies.sender(Some(ip("203.0.113.9")), &headers), Some(ip("203.0.113.9")));
     }
 
     #[test]

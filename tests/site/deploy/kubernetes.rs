@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use auth_ticket::http::{ConnectionCount, ConnectionLimits, serve};
+use auth_ticket::http::{ConnectionCount, ConnectionLimits, Listener, serve};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -123,7 +123,7 @@ impl Cluster {
         tokio::spawn(async move {
             // Lives as long as the server, which would take its end for the signal to stop.
             let stop = tokio::sync::watch::Sender::new(false);
-            serve(listener, app, limits, ConnectionCount::default(), stop.subscribe()).await;
+            serve(vec![Listener::Tcp(listener)], app, limits, ConnectionCount::default(), stop.subscribe()).await;
         });
 
         let keys = home.path().join("first");

@@ -59,6 +59,8 @@ pub(crate) fn program(kind: Kind, directory: &Path) -> Command {
 pub(super) struct Setup {
     pub(super) kind: Kind,
     pub(super) check: SocketAddr,
+    /// The check's Unix socket, in place of its address.
+    pub(super) check_socket: Option<PathBuf>,
     pub(super) service: SocketAddr,
     /// The app to check for, if the file is changed to name one.
     pub(super) appid: Option<&'static str>,
@@ -70,12 +72,23 @@ pub(super) struct Setup {
 
 impl Setup {
     pub(super) fn new(kind: Kind, check: SocketAddr, service: SocketAddr) -> Self {
-        Self { kind, check, service, appid: None, script_changes: &[], site_changes: Vec::new() }
+        Self { kind, check, check_socket: None, service, appid: None, script_changes: &[], site_changes: Vec::new() }
+    }
+
+    /// Where the check is, in the words of the gateway's file.
+    fn check_place(&self) -> String {
+        let Some(path) = &self.check_socket else { return self.check.to_string() };
+        let prefix = match self.kind {
+            Kind::Caddy => "unix/",
+            Kind::Haproxy => "unix@",
+            _ => "unix:",
+        };
+        format!("{prefix}{}", path.display())
     }
 
     /// The shipped file, with what it says to change changed.
     fn file(&self, name: &str, listen: (&str, &str)) -> String {
-        let (check, service) = (self.check.to_string(), self.service.to_string());
+        let (check, service) = (self.check_place(), self.service.to_string());
         let mut changes = vec![listen, ("127.0.0.1:8080", &check), ("127.0.0.1:3000", &service)];
         let route = self.appid.map(|appid| format!("/v1/verify/{appid}"));
         if let Some(route) = &route {
@@ -169,6 +182,13 @@ impl Setup {
         let listener = &mut config["static_resources"]["listeners"][0];
         listener["address"] = json!({ "pipe": { "path": at.join("socket") } });
         listener["filter_chains"][0].as_object_mut().unwrap().remove("transport_socket").unwrap();
+        if let Some(path) = &self.check_socket {
+            let cluster = &mut config["static_resources"]["clusters"][1];
+            assert_eq!(cluster["name"], "auth_ticket");
+            cluster["type"] = json!("STATIC");
+            cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"] =
+                json!({ "pipe": { "path": path } });
+        }
         write(&at.join("envoy.json"), &config.to_string());
         let mut command = program(self.kind, at);
         command

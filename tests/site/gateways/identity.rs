@@ -5,7 +5,7 @@ use super::files::IDENTITY;
 use super::gateway::{Kind, Setup, everywhere, headers_of_answer};
 use super::headers::{FORGED, Marks, expected, identity, spellings};
 use super::service::Service;
-use crate::support::{Call, START, TestServer, session};
+use crate::support::{Call, START, Server, Site, TestServer, session, simulator};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_forges_an_identity_in_any_spelling() {
@@ -95,4 +95,28 @@ async fn nobody_makes_an_identity_disappear() {
         }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_over_a_unix_socket_is_the_same_check() {
+    // Traefik cannot call one.
+    let kinds = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Traefik);
+    let platform = simulator();
+    let site = Site::new(platform.address, "");
+    let socket = site.keys.root().join("http.sock");
+    let listen = format!("127.0.0.1:0,unix:{}", socket.display());
+    let server = Server::start(site.command().args(["--listen", &listen]));
+    let ticket = server.ticket("demo-alice-1");
+    for kind in kinds {
+        let service = Service::start().await;
+        // Whoever asked at an address would get no answer.
+        let nowhere = "127.0.0.1:9".parse().unwrap();
+        let setup = Setup { check_socket: Some(socket.clone()), ..Setup::new(kind, nowhere, service.address) };
+        let gateway = setup.start().await;
+        assert_eq!(gateway.call(Call::get("/orders").ticket(&ticket)).await.status, 200, "{kind:?}");
+        let told = identity(&service.one());
+        assert!(told.iter().any(|(name, value)| name == "x-auth-openid" && !value.is_empty()), "{kind:?}: {told:?}");
+        let refused = gateway.call(Call::get("/orders").ticket("AQAA")).await;
+        assert_eq!((refused.status, refused.json()["error"].as_str()), (401, Some("invalid_ticket")), "{kind:?}");
+    }
 }

@@ -6,13 +6,14 @@ use std::time::Duration;
 use auth_ticket::http::{Settings, Subject};
 use url::Url;
 
-use super::{APP, good, mistakes, mistakes_with};
+use super::{APP, good, mistakes, mistakes_with, shown};
 
 #[test]
 fn everything_but_one_app_may_be_left_out() {
     let config = good(APP);
-    assert_eq!(config.listen.to_string(), "[::]:8080");
-    assert_eq!(config.admin_listen.unwrap().to_string(), "127.0.0.1:9090");
+    assert_eq!(shown(&config.listen), ["[::]:8080"]);
+    assert_eq!(shown(&config.admin_listen), ["127.0.0.1:9090"]);
+    assert_eq!((config.listen_mode, config.admin_listen_mode), (0o660, 0o600));
     assert_eq!(config.settings.issuer, None);
     assert_eq!(config.keys_dir, Path::new("keys"));
     assert!(!config.allow_group_read);
@@ -80,7 +81,7 @@ fn every_key_can_be_set() {
         shutdown_grace = "1m"
         "#,
     );
-    assert_eq!((config.listen.to_string().as_str(), config.admin_listen), ("[::]:80", None));
+    assert_eq!((shown(&config.listen), config.admin_listen), (vec!["[::]:80".to_owned()], vec![]));
     assert_eq!(config.settings.issuer.as_deref(), Some("http://localhost:8080"));
     assert_eq!((config.settings.policy.ttl_s, config.settings.policy.max_session_s), (5400, 5400));
     assert_eq!(config.apps[0].subject, Subject::Unionid);
@@ -111,7 +112,20 @@ fn a_mistake_at_the_top_level_is_answered_with_the_remedy() {
         ("listen = \":8080\"", "listen: \":8080\" is not an address;"),
         ("listen = \"example.com:80\"", "listen: \"example.com:80\" is not an address; write an IP"),
         ("listen = \"1.2.3.4:65536\"", "listen: \"1.2.3.4:65536\" is not an address"),
-        ("listen = [\"0.0.0.0:1\"]", "listen: is a list; write text in quotes"),
+        ("listen = []", "listen: lists nothing; write for example \"[::]:8080\""),
+        ("listen = [1]", "listen[0]: is an integer; write a list of texts in quotes"),
+        ("listen = [\"0.0.0.0:1\", \"x\"]", "listen[1]: \"x\" is not an address; write an IP and a port"),
+        ("listen = [\"0.0.0.0:1\", \"0.0.0.0:1\"]", "listen[1]: stands in the list twice; remove one"),
+        (
+            "listen = [\"0.0.0.0:1\", \"[::]:1\"]",
+            "listen[1]: listen[0] is 0.0.0.0:1 and listen[1] is [::]:1: give them",
+        ),
+        ("listen = \"unix:http.sock\"", "listen: \"unix:http.sock\" is not an address; write an absolute path, for"),
+        ("listen = \"systemd:\"", "listen: \"systemd:\" is not an address; write the FileDescriptorName= of"),
+        ("listen_mode = 660", "listen_mode: is an integer; write text in quotes, for example listen_mode = \"0660\""),
+        ("listen_mode = \"0o660\"", "listen_mode: \"0o660\" is not the mode of a socket; write for example \"0660\""),
+        ("listen_mode = \"0060\"", "listen_mode: \"0060\" is not the mode of a socket"),
+        ("admin_listen_mode = \"1777\"", "admin_listen_mode: \"1777\" is not the mode of a socket"),
         ("listen = { port = 1 }", "listen: is a table; write text in quotes"),
         ("listen = \"127.0.0.1:9090\"", "listen: listen is 127.0.0.1:9090 and admin_listen is 127.0.0.1:9090: give"),
         ("admin_listen = \"127.0.0.1:8080\"", "admin_listen: listen is [::]:8080 and admin_listen is 127.0.0.1:"),
@@ -150,7 +164,7 @@ fn a_mistake_at_the_top_level_is_answered_with_the_remedy() {
         ("lsiten = \"0.0.0.0:1\"", "lsiten: there is no such key; did you mean listen?"),
         (
             "port = 1",
-            "port: there is no such key; here are: listen, admin_listen, admin_hosts, public_url, keys_dir, all",
+            "port: there is no such key; here are: listen, listen_mode, admin_listen, admin_listen_mode, admin_h",
         ),
         ("\"a b\\n\" = 1", "\"a b\\n\": there is no such key; here are: "),
         ("ticket = \"2h\"", "ticket: is text; write [ticket] and its keys in the lines below"),

@@ -44,10 +44,11 @@ fn a_rate_is_a_number_a_slash_and_a_time() {
 
 #[test]
 fn a_proxy_is_an_address_or_a_prefix() {
-    let proxies = ["10.0.0.7", "10.0.0.0/8", "fd00::/8", "fc00::/7", "2001:db8::1", "2606:4700::/32"];
+    let proxies = ["10.0.0.7", "10.0.0.0/8", "fd00::/8", "fc00::/7", "2001:db8::1", "2606:4700::/32", "unix"];
     let limits = limits(&format!("trusted_proxies = {proxies:?}"));
     let shown: Vec<String> = limits.trusted_proxies.iter().map(ToString::to_string).collect();
-    assert_eq!(shown, ["10.0.0.7/32", "10.0.0.0/8", "fd00::/8", "fc00::/7", "2001:db8::1/128", "2606:4700::/32"]);
+    let networks = ["10.0.0.7/32", "10.0.0.0/8", "fd00::/8", "fc00::/7", "2001:db8::1/128", "2606:4700::/32", "unix"];
+    assert_eq!(shown, networks);
 }
 
 /// Each line is the sixth of a file that is good but for it.

@@ -1,0 +1,281 @@
+//! Unix sockets, and sockets that systemd passes.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rustix::io::{FdFlags, fcntl_setfd};
+use serde_json::Value;
+
+use crate::support::{BINARY, DEADLINE, Outcome, Server, Site, auth_ticket, until};
+
+fn site(tables: &str) -> Site {
+    Site::new("127.0.0.1:1".parse().unwrap(), tables)
+}
+
+/// Where the sockets of a test are.
+fn place(site: &Site, name: &str) -> PathBuf {
+    site.keys.root().join(name)
+}
+
+fn unix(path: &Path) -> String {
+    format!("unix:{}", path.display())
+}
+
+/// `serve` with these two settings.
+fn listening(site: &Site, listen: &str, admin_listen: &str) -> Command {
+    let mut command = site.command();
+    command.args(["--listen", listen, "--admin-listen", admin_listen]).env("RUST_LOG", "info,auth_ticket::http=debug");
+    command
+}
+
+/// The status and the whole answer to a request over a connection of its own.
+fn ask(mut stream: impl Read + Write, head: &str) -> std::io::Result<(u16, String)> {
+    stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    status.map(|status| (status, answer)).ok_or_else(|| std::io::Error::other("no answer"))
+}
+
+fn ask_unix(path: &Path, head: &str) -> (u16, String) {
+    let stream = UnixStream::connect(path).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    ask(stream, head).unwrap()
+}
+
+#[test]
+fn one_server_answers_at_an_address_and_at_sockets() {
+    let site = site("");
+    let (clients, other, operators) = (place(&site, "http.sock"), place(&site, "other.sock"), place(&site, "ops.sock"));
+    let listen = format!("127.0.0.1:0,{},{}", unix(&clients), unix(&other));
+    let mut server = Server::start(listening(&site, &listen, &unix(&operators)).env("AUTH_TICKET_LISTEN_MODE", "0666"));
+    until("it says where operators connect", || server.stdout().lines().count() == 2);
+    let places = format!("listening on http://{} and {} and {}", server.address, unix(&clients), unix(&other));
+    assert_eq!(server.stdout(), format!("{places}\noperators on {}\n", unix(&operators)));
+
+    assert_eq!(server.get("/healthz", &[]).status, 200);
+    for path in [&clients, &other] {
+        assert_eq!(ask_unix(path, "GET /healthz HTTP/1.1\r\nHost: x\r\n").0, 200);
+        let (status, answer) = ask_unix(path, "GET /v1/verify HTTP/1.1\r\nHost: x\r\nweixinauth: AQAA\r\n");
+        assert!(status == 401 && answer.contains("invalid_ticket"), "{answer}");
+        assert_eq!(fs::metadata(path).unwrap().mode() & 0o777, 0o666);
+    }
+    assert_eq!(fs::metadata(&operators).unwrap().mode() & 0o777, 0o600);
+    // No page reaches it, whatever a client calls it.
+    assert_eq!(ask_unix(&operators, "GET /keys HTTP/1.1\r\nHost: evil.example\r\n").0, 200);
+
+    server.stop();
+    for path in [&clients, &other, &operators] {
+        assert!(!path.exists(), "{}", path.display());
+    }
+}
+
+#[test]
+fn a_peer_without_an_address_is_whom_a_trusted_socket_names() {
+    let forwarded = "POST /v1/renew HTTP/1.1\r\nHost: x\r\nweixinauth: AQAA\r\nX-Forwarded-For: 6.6.6.6, 192.0.2.7\r\n";
+    for (trusted, client) in [("[]", Value::Null), ("[\"unix\"]", Value::from("192.0.2.7"))] {
+        let site = site(&format!("[log]\nformat = \"json\"\n[limits]\ntrusted_proxies = {trusted}\n"));
+        let path = place(&site, "http.sock");
+        let server = Server::start(&mut listening(&site, &format!("127.0.0.1:0,{}", unix(&path)), ""));
+        assert_eq!(ask_unix(&path, forwarded).0, 401);
+        until("it is logged", || server.stderr().contains("authentication failed"));
+        let log = server.stderr();
+        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let line = lines.into_iter().find(|line| line["message"] == "authentication failed").unwrap();
+        assert_eq!(line["client"], client, "{line}");
+    }
+}
+
+#[test]
+fn limits_by_address_hold_for_those_whom_a_trusted_socket_names() {
+    let site = site("[limits]\ntrusted_proxies = [\"unix\"]\nlogin_rate_per_address = \"1/h\"\n");
+    let path = place(&site, "http.sock");
+    let _server = Server::start(&mut listening(&site, &format!("127.0.0.1:0,{}", unix(&path)), ""));
+    let login = |client: &str| {
+        let body = r#"{"code":"0"}"#;
+        let head = format!(
+            "POST /v1/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{client}",
+            body.len()
+        );
+        let mut stream = UnixStream::connect(&path).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.write_all(format!("{head}Connection: close\r\n\r\n{body}").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap().parse::<u16>().unwrap()
+    };
+    let first = login("X-Forwarded-For: 192.0.2.1\r\n");
+    assert!(first != 429, "{first}");
+    assert_eq!(login("X-Forwarded-For: 192.0.2.1\r\n"), 429);
+    assert_ne!(login("X-Forwarded-For: 192.0.2.2\r\n"), 429);
+    // Nobody knows whose these are, so they are not limited by address.
+    assert!([login(""), login("")].iter().all(|status| *status != 429));
+}
+
+#[test]
+fn what_is_at_the_path_is_replaced_only_if_it_is_stale() {
+    let site = site("");
+    let path = place(&site, "http.sock");
+    let refused = |because: &str| {
+        let told = Outcome::of(&mut listening(&site, &unix(&path), "")).refused();
+        assert!(told.contains("cannot listen on unix:") && told.contains(because) && told.contains("hint: "), "{told}");
+    };
+    fs::write(&path, "somebody's").unwrap();
+    refused("what is there is no socket");
+    assert_eq!(fs::read(&path).unwrap(), b"somebody's");
+    fs::remove_file(&path).unwrap();
+
+    let alive = UnixListener::bind(&path).unwrap();
+    refused("another process answers there");
+    drop(alive);
+    assert!(fs::metadata(&path).unwrap().file_type().is_socket(), "a stale one stays behind");
+    let listen = format!("127.0.0.1:0,{}", unix(&path));
+    let mut server = Server::start(&mut listening(&site, &listen, ""));
+    refused("another process answers there");
+    assert_eq!(ask_unix(&path, "GET /healthz HTTP/1.1\r\nHost: x\r\n").0, 200);
+
+    // Killed, it cannot take its socket away; the next one puts its own in that place.
+    server.kill();
+    assert!(path.exists());
+    let mut server = Server::start(&mut listening(&site, &listen, ""));
+    assert_eq!(ask_unix(&path, "GET /healthz HTTP/1.1\r\nHost: x\r\n").0, 200);
+    // What somebody has put in its place is not its own.
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "somebody's").unwrap();
+    server.stop();
+    assert_eq!(fs::read(&path).unwrap(), b"somebody's");
+
+    let nowhere = place(&site, "none/http.sock");
+    let told = Outcome::of(&mut listening(&site, &unix(&nowhere), "")).refused();
+    assert!(told.contains("make its directory"), "{told}");
+}
+
+#[test]
+fn commands_reach_a_server_at_its_socket() {
+    let site = site("");
+    let (clients, operators) = (place(&site, "http.sock"), place(&site, "ops.sock"));
+    let listen = format!("127.0.0.1:0,{}", unix(&clients));
+    let text = fs::read_to_string(&site.config).unwrap();
+    let text = text.replace(
+        "listen = \"127.0.0.1:0\"\nadmin_listen = \"\"",
+        &format!("listen = [\"{}\"]\nadmin_listen = \"{}\"", unix(&clients), unix(&operators)),
+    );
+    fs::write(&site.config, text).unwrap();
+    let healthcheck = |more: &[&str]| Outcome::of(auth_ticket(&["healthcheck"]).args(more));
+    let config = ["--config", site.config.to_str().unwrap()];
+    let told = healthcheck(&config).refused();
+    assert!(told.contains(&format!("nobody listens at {}, {}", unix(&operators), unix(&clients))), "{told}");
+    let _server = Server::start(listening(&site, &listen, &unix(&operators)).env("AUTH_TICKET_KEYS_POLL", "100ms"));
+    until("it answers operators", || operators.exists());
+    assert_eq!(healthcheck(&config).done(), format!("ready: {}\n", unix(&operators)));
+    assert_eq!(healthcheck(&["--url", &unix(&clients)]).done(), format!("ready: {}\n", unix(&clients)));
+
+    let check = |replica: &str| {
+        Outcome::of(auth_ticket(&["keys", "check", "--replica", replica, "--keys"]).arg(site.keys.path()))
+    };
+    let told = check(&unix(&operators)).done();
+    assert!(told.contains(&format!("{}  the same ring", unix(&operators))), "{told}");
+    assert!(check(&unix(&clients)).stdout.contains("not an address for operators"));
+    assert!(check(&unix(&place(&site, "none.sock"))).stdout.contains("cannot be reached"));
+}
+
+/// `serve` with `listeners` passed as systemd does it, under these names.
+fn activated(site: &Site, listeners: &[&TcpListener], names: &str, listen: &str) -> Command {
+    let aside = listeners.iter().enumerate().map(|(index, listener)| {
+        // As for every descriptor that a child is to have.
+        fcntl_setfd(listener, FdFlags::empty()).unwrap();
+        format!("{}<&{}", 200 + index, std::os::fd::AsRawFd::as_raw_fd(*listener))
+    });
+    let aside: Vec<String> = aside.collect();
+    let first: Vec<String> = (0..aside.len()).map(|index| format!("{}<&{}", 3 + index, 200 + index)).collect();
+    let script = format!("exec {} && exec {} && LISTEN_PID=$$ exec \"$@\"", aside.join(" "), first.join(" "));
+    let mut command = Command::new("bash");
+    command.args(["-c", &script, "bash", BINARY, "serve", "--config"]).arg(&site.config).env_clear();
+    command.args(["--listen", listen]).env("WX_SECRET", Site::SECRET).env("RUST_LOG", "info");
+    command.env("LISTEN_FDS", listeners.len().to_string()).env("LISTEN_FDNAMES", names);
+    command
+}
+
+fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+#[test]
+fn sockets_that_systemd_passes_are_taken_by_name() {
+    let site = site("");
+    let ((http, address), (ops, operators), (other, _)) = (listener(), listener(), listener());
+    let mut command = activated(&site, &[&ops, &other, &http], "ops:unused:http", "systemd:http");
+    let mut server = Server::start(command.args(["--admin-listen", "systemd:ops"]));
+    assert_eq!(server.address, address);
+    until("it says where operators connect", || server.stdout().lines().count() == 2);
+    assert_eq!(
+        server.stdout(),
+        format!("listening on http://{address} (systemd:http)\noperators on http://{operators} (systemd:ops)\n")
+    );
+    assert_eq!(server.get("/healthz", &[]).status, 200);
+    assert!(ask(TcpStream::connect(operators).unwrap(), "GET /keys HTTP/1.1\r\n").unwrap().1.contains("fingerprint"));
+    until("it warns of the third", || server.stderr().contains("the socket called unused was passed to this server"));
+    server.stop();
+}
+
+#[test]
+fn a_socket_that_was_not_passed_is_missed_with_words() {
+    let site = site("");
+    let (http, _) = listener();
+    let refused = |command: &mut Command, because: &str| {
+        let told = Outcome::of(command).refused();
+        assert!(told.contains("error: there is no socket called web") && told.contains(because), "{told}");
+    };
+    refused(&mut activated(&site, &[&http], "http", "systemd:web"), "those that were passed are called http");
+    refused(&mut activated(&site, &[&http], "", "systemd:web"), "those that were passed are called");
+    refused(&mut listening(&site, "systemd:web", ""), "none was passed to this process");
+    // Meant for another process.
+    let mut command = listening(&site, "systemd:web", "");
+    refused(command.env("LISTEN_FDS", "1").env("LISTEN_PID", "1").env("LISTEN_FDNAMES", "web"), "none was passed");
+}
+
+#[test]
+fn a_restart_under_load_loses_no_connection() {
+    let site = site("");
+    let (http, address) = listener();
+    let start = || Server::start(&mut activated(&site, &[&http], "http", "systemd:http"));
+    let (stop, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let mut server = start();
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        let stream = TcpStream::connect(address).unwrap();
+                        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+                        let (status, _) = ask(stream, "GET /v1/verify HTTP/1.1\r\nweixinauth: AQAA\r\n").unwrap();
+                        assert_eq!(status, 401);
+                        answered.fetch_add(1, Ordering::Relaxed);
+                    }
+                })
+            })
+            .collect();
+        for _ in 0..3 {
+            let before = answered.load(Ordering::Relaxed);
+            until("clients are answered", || answered.load(Ordering::Relaxed) > before + 200);
+            server.stop();
+            std::thread::sleep(Duration::from_millis(50));
+            server = start();
+        }
+        let before = answered.load(Ordering::Relaxed);
+        until("clients are answered by the last one", || answered.load(Ordering::Relaxed) > before + 200);
+        stop.store(true, Ordering::Relaxed);
+        for client in clients {
+            client.join().unwrap();
+        }
+    });
+}
