@@ -256,6 +256,30 @@ impl fmt::Debug for OwnerClaims {
     }
 }
 
+/// The origin of a web page, as its browser writes it: 1 to 128 visible ASCII characters.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct WebOrigin(Box<str>);
+
+impl WebOrigin {
+    /// Longest origin, in characters.
+    pub const MAX_LEN: usize = 128;
+
+    /// Takes an origin such as `https://h5.example.com`. Which pages exist, the configuration says.
+    ///
+    /// # Errors
+    /// Empty, too long, or with a character that is not visible ASCII.
+    pub fn parse(text: &str) -> Result<Self, ClaimError> {
+        let fits = (1..=Self::MAX_LEN).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        fits.then(|| Self(text.into())).ok_or(ClaimError("an origin is not 1 to 128 visible ASCII characters"))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

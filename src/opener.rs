@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
+#[cfg(feature = "server")]
+use crate::claims::WebOrigin;
 use crate::clock::{Clock, UnixSeconds};
 use crate::keyring::{KeyRing, Purpose};
 use crate::rescan::Rescans;
@@ -54,6 +56,17 @@ impl<R: Borrow<KeyRing>> Opener<R> {
     /// Opens `claimed` with `ring`, which [`Opener::current`] gave.
     pub(crate) fn open(&self, ring: &R, claimed: UnverifiedTicket, purpose: Purpose) -> Result<Ticket, OpenError> {
         claimed.open(ring.borrow(), purpose, self.now(), &self.policy)
+    }
+
+    /// The same for a hand-over to the page at `origin`.
+    #[cfg(feature = "server")]
+    pub(crate) fn open_handover(
+        &self,
+        ring: &R,
+        claimed: UnverifiedTicket,
+        origin: &WebOrigin,
+    ) -> Result<Ticket, OpenError> {
+        claimed.open_handover(ring.borrow(), origin, self.now(), &self.policy)
     }
 
     /// What `attempt` gives. Where that `is_unknown_key`, once more after a look at the keys directory, if one is due: the

@@ -30,6 +30,7 @@ pub mod phone;
 mod rsa;
 mod settings;
 mod setup;
+mod signature;
 pub mod tt;
 pub mod user_data;
 pub mod weapp;
@@ -44,6 +45,7 @@ pub use phone::{Phone, PhoneError};
 pub use rsa::{RsaKeyError, RsaPrivateKey, RsaPublicKey};
 pub use settings::{AppSetting, AppSettings, Requirement, SubjectId};
 pub use setup::{Kind, Offer, PlatformOptions, SetupError};
+pub use signature::{SignableData, SignableError, UserSignature};
 pub use user_data::{SignedDataError, UserData, UserDataError};
 
 /// What a platform may have beyond logins.
@@ -66,6 +68,8 @@ pub enum Capability {
     CheckSession,
     /// [`Platform::reset_session`].
     ResetSession,
+    /// [`Platform::sign`].
+    UserSignatures,
 }
 
 impl Capability {
@@ -81,6 +85,7 @@ impl Capability {
             Self::SignedUserData => "signed user data",
             Self::CheckSession => "check session",
             Self::ResetSession => "reset session",
+            Self::UserSignatures => "user signatures",
         }
     }
 }
@@ -180,6 +185,14 @@ pub trait Platform: Send + Sync + fmt::Debug {
     /// Whether `signature` is the platform's over exactly `raw_data`.
     fn has_signed(&self, _session_key: &SessionKey, _raw_data: &str, _signature: &str) -> bool {
         false
+    }
+
+    /// The platform's signature over `data` with `session_key`: it proves to the platform that the user is logged in here.
+    ///
+    /// # Errors
+    /// [`PlatformError::Unsupported`]: the platform has no such rule.
+    fn sign(&self, _session_key: &SessionKey, _data: &SignableData) -> Result<UserSignature, PlatformError> {
+        Err(PlatformError::Unsupported)
     }
 
     /// What an operator does about `error`, where the platform's codes say it.

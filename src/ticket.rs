@@ -9,40 +9,26 @@
 
 mod base64url;
 mod buffer;
+mod format;
 pub mod inspect;
+mod sealed;
 mod session;
 mod wire;
 
 use std::fmt;
 
 pub use buffer::MAX_TICKET_LEN;
+pub use format::VERSION;
+pub use sealed::{HANDOVER_TTL_S, LOGIN_HANDLE_TTL_S, Policy, SealError, SealedTicket};
 pub use session::Session;
 
+use crate::claims::WebOrigin;
 use crate::clock::{LEEWAY_S, UnixSeconds};
 use crate::keyring::{AppId, AppTag, KeyId, KeyRing, NoOpeningKey, Purpose};
 use crate::seal::{self, NONCE_LEN, TAG_LEN};
-use buffer::{Buffer, MAX_BYTES};
+use buffer::Buffer;
+use format::{HEADER_LEN, MIN_BYTES, aad};
 use wire::Claims;
-
-/// Life of a login handle and of a phone proof, in seconds.
-pub const LOGIN_HANDLE_TTL_S: u64 = 300;
-
-/// The format version that this program writes and reads.
-pub const VERSION: u8 = 1;
-const HEADER_LEN: usize = 1 + KeyId::LEN + AppTag::LEN;
-const MIN_BYTES: usize = HEADER_LEN + NONCE_LEN + TAG_LEN;
-const AAD_DOMAIN: &[u8] = b"auth-ticket/v1";
-const AAD_LEN: usize = AAD_DOMAIN.len() + HEADER_LEN;
-
-/// How long tickets and sessions live, as configured now.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[expect(clippy::exhaustive_structs, reason = "two numbers that callers fill in")]
-pub struct Policy {
-    /// Life of a ticket, in seconds; its key's `max_ttl_s` may shorten it.
-    pub ttl_s: u64,
-    /// Life of a session, in seconds from the login, whatever is renewed meanwhile.
-    pub max_session_s: u64,
-}
 
 /// Why a ticket was not accepted. For logs, metrics and tests; clients get less.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -81,24 +67,12 @@ pub enum OpenError {
         /// Seconds since its end, leeway not counted.
         late_s: u64,
     },
+    /// A hand-over for another web page than the one that presents it.
+    #[error("sealed for another web page")]
+    OtherOrigin,
     /// A cut-off refuses it.
     #[error("cut off")]
     Revoked,
-}
-
-/// Why nothing was sealed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SealError {
-    /// No key of the ring can seal now.
-    #[error("no key can seal now")]
-    NoSealingKey,
-    /// The session's absolute end has passed.
-    #[error("the session is over")]
-    SessionOver,
-    /// The operating system has no randomness to give.
-    #[error("the operating system gave no randomness")]
-    Randomness,
 }
 
 /// An opened ticket: authentic, of the right form, alive and not cut off at the moment of opening.
@@ -106,15 +80,6 @@ pub enum SealError {
 pub struct Ticket {
     app: AppId,
     claims: Claims,
-    session_expires_at: UnixSeconds,
-}
-
-/// A freshly sealed ticket. `Debug` does not show it.
-pub struct SealedTicket {
-    /// The ticket, at most [`MAX_TICKET_LEN`] characters of base64url.
-    text: String,
-    kid: KeyId,
-    expires_at: UnixSeconds,
     session_expires_at: UnixSeconds,
 }
 
@@ -129,64 +94,6 @@ struct Parts<'a> {
     nonce: &'a [u8; NONCE_LEN],
     sealed: &'a mut [u8],
     tag: &'a [u8; TAG_LEN],
-}
-
-impl Session {
-    /// Seals `self` for `app` under the key of `ring` that seals at `now`.
-    ///
-    /// Its life is the smallest of `policy.ttl_s` (300 s for a login handle or a phone proof), the key's `max_ttl_s` and the
-    /// rest of the session.
-    ///
-    /// # Errors
-    /// [`SealError`]; then nothing was sealed.
-    pub fn seal(
-        &self,
-        ring: &KeyRing,
-        app: &AppId,
-        purpose: Purpose,
-        now: UnixSeconds,
-        policy: &Policy,
-    ) -> Result<SealedTicket, SealError> {
-        let nonce = seal::draw_nonce().map_err(|_| SealError::Randomness)?;
-        self.seal_with_nonce(ring, app, purpose, now, policy, &nonce)
-    }
-
-    fn seal_with_nonce(
-        &self,
-        ring: &KeyRing,
-        app: &AppId,
-        purpose: Purpose,
-        now: UnixSeconds,
-        policy: &Policy,
-        nonce: &[u8; NONCE_LEN],
-    ) -> Result<SealedTicket, SealError> {
-        let key = ring.to_seal(app, purpose, now).ok_or(SealError::NoSealingKey)?;
-        let ttl_s = match purpose {
-            Purpose::LoginHandle | Purpose::PhoneProof => LOGIN_HANDLE_TTL_S,
-            Purpose::Ticket => policy.ttl_s,
-        };
-        let session_expires_at = self.auth_time.plus(policy.max_session_s);
-        let issued_at = now.max(self.auth_time);
-        let expires_at = now.plus(ttl_s.min(key.max_ttl_s)).min(session_expires_at);
-        let lifetime_s = expires_at.since(issued_at);
-        if lifetime_s == 0 {
-            return Err(SealError::SessionOver);
-        }
-
-        let mut bytes = [0; MAX_BYTES];
-        let header = header(key.kid, app.tag());
-        let (head, rest) = bytes.split_at_mut(HEADER_LEN);
-        let (nonce_place, body) = rest.split_at_mut(NONCE_LEN);
-        head.copy_from_slice(&header);
-        nonce_place.copy_from_slice(nonce);
-        let claims_len = wire::encode(self, issued_at, lifetime_s, body);
-        let (plaintext, after) = body.split_at_mut(claims_len);
-        let tag = key.seal_key.seal(nonce, &aad(&header), plaintext);
-        let (tag_place, _) = after.split_at_mut(TAG_LEN);
-        tag_place.copy_from_slice(&tag);
-        let text = base64url::encode(bytes.get(..MIN_BYTES + claims_len).unwrap_or_default());
-        Ok(SealedTicket { text, kid: key.kid, expires_at, session_expires_at })
-    }
 }
 
 impl UnverifiedTicket {
@@ -254,8 +161,26 @@ impl UnverifiedTicket {
         policy: &Policy,
     ) -> Result<Ticket, OpenError> {
         self.unseal(ring, purpose, now, policy, |app, claims, session_end| {
-            claims.check_time(now, session_end)?;
-            if claims.session.is_cut_off(ring, app) { Err(OpenError::Revoked) } else { Ok(()) }
+            claims.check_life(ring, app, now, session_end)
+        })
+    }
+
+    /// Opens it as a hand-over for the page at `origin`; that it is for this one counts before its time does.
+    ///
+    /// # Errors
+    /// [`OpenError`], the first that holds.
+    pub fn open_handover(
+        mut self,
+        ring: &KeyRing,
+        origin: &WebOrigin,
+        now: UnixSeconds,
+        policy: &Policy,
+    ) -> Result<Ticket, OpenError> {
+        self.unseal(ring, Purpose::Handover, now, policy, |app, claims, session_end| {
+            if claims.origin.as_ref() != Some(origin) {
+                return Err(OpenError::OtherOrigin);
+            }
+            claims.check_life(ring, app, now, session_end)
         })
     }
 
@@ -278,7 +203,8 @@ impl UnverifiedTicket {
         let Parts { header, nonce, sealed, tag } = self.parts().ok_or(OpenError::NotATicket("too short"))?;
         key.seal_key.open(nonce, &aad(header), sealed, tag).map_err(|seal::Unauthentic| OpenError::Unauthentic)?;
         let mut claims = Claims::none();
-        wire::decode(sealed, key.max_ttl_s, &mut claims).map_err(|wire::Malformed(what)| OpenError::Malformed(what))?;
+        wire::decode(sealed, purpose, key.max_ttl_s, &mut claims)
+            .map_err(|wire::Malformed(what)| OpenError::Malformed(what))?;
         let session_expires_at = claims.session.auth_time.plus(policy.max_session_s);
         check(key.app, &claims, session_expires_at)?;
         Ok(Ticket { app: key.app.clone(), claims, session_expires_at })
@@ -301,6 +227,17 @@ impl fmt::Debug for UnverifiedTicket {
 impl Claims {
     const fn end(&self) -> UnixSeconds {
         self.issued_at.plus(self.lifetime_s)
+    }
+
+    fn check_life(
+        &self,
+        ring: &KeyRing,
+        app: &AppId,
+        now: UnixSeconds,
+        session_end: UnixSeconds,
+    ) -> Result<(), OpenError> {
+        self.check_time(now, session_end)?;
+        if self.session.is_cut_off(ring, app) { Err(OpenError::Revoked) } else { Ok(()) }
     }
 
     fn check_time(&self, now: UnixSeconds, session_end: UnixSeconds) -> Result<(), OpenError> {
@@ -333,6 +270,12 @@ impl Ticket {
         self.claims.session
     }
 
+    /// The web page that it is for, if it is a hand-over.
+    #[must_use]
+    pub const fn origin(&self) -> Option<&WebOrigin> {
+        self.claims.origin.as_ref()
+    }
+
     /// When it was sealed.
     #[must_use]
     pub const fn issued_at(&self) -> UnixSeconds {
@@ -350,51 +293,6 @@ impl Ticket {
     pub const fn session_expires_at(&self) -> UnixSeconds {
         self.session_expires_at
     }
-}
-
-impl SealedTicket {
-    /// The ticket.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// The key that it is sealed with.
-    #[must_use]
-    pub const fn kid(&self) -> KeyId {
-        self.kid
-    }
-
-    /// Its end, leeway not counted.
-    #[must_use]
-    pub const fn expires_at(&self) -> UnixSeconds {
-        self.expires_at
-    }
-
-    /// The end of its session, as configured now.
-    #[must_use]
-    pub const fn session_expires_at(&self) -> UnixSeconds {
-        self.session_expires_at
-    }
-}
-
-impl fmt::Debug for SealedTicket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SealedTicket({} characters, until {})", self.text.len(), self.expires_at)
-    }
-}
-
-fn header(kid: KeyId, app_tag: AppTag) -> [u8; HEADER_LEN] {
-    let ([k0, k1, k2, k3], [a0, a1, a2, a3]) = (kid.0, app_tag.0);
-    [VERSION, k0, k1, k2, k3, a0, a1, a2, a3]
-}
-
-fn aad(header: &[u8; HEADER_LEN]) -> [u8; AAD_LEN] {
-    let mut aad = [0; AAD_LEN];
-    let (domain, rest) = aad.split_at_mut(AAD_DOMAIN.len());
-    domain.copy_from_slice(AAD_DOMAIN);
-    rest.copy_from_slice(header);
-    aad
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow, bail};
-use auth_ticket::claims::{PhoneNumber, PlatformId};
+use auth_ticket::claims::{PhoneNumber, PlatformId, WebOrigin};
 use auth_ticket::clock::{Clock, SystemClock};
 use auth_ticket::keyring::{AppId, KeyName, KeyUse, RingKey};
 use auth_ticket::keystore::Directory;
@@ -161,6 +161,7 @@ fn inside_fields(inside: &Inside) -> Vec<Field> {
         field("openid", session.openid.as_str()),
     ];
     fields.extend(session.unionid.as_ref().map(|unionid| field("unionid", PlatformId::as_str(unionid))));
+    fields.extend(ticket.origin().map(|origin| field("origin", WebOrigin::as_str(origin))));
     fields.extend(session.phone.as_ref().map(|phone| field("phone", PhoneNumber::as_str(phone))));
     fields.extend([
         field("login_id", session.login_id.to_string()),

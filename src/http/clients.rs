@@ -1,6 +1,7 @@
 //! Routes for mini-programs and pages.
 
 pub(crate) mod compat;
+pub(crate) mod handover;
 pub(crate) mod login;
 pub(crate) mod owner_claims;
 pub(crate) mod phone;

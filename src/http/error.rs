@@ -19,7 +19,7 @@ use crate::bearer::{NotPresented, Refusal};
 use crate::hook::CallError;
 use crate::http::labels::Limit;
 use crate::jwt::JwtError;
-use crate::platform::{EncryptedError, Errcode};
+use crate::platform::{EncryptedError, Errcode, SignableError};
 use crate::request_id::RequestId;
 use crate::ticket::{OpenError, SealError};
 
@@ -115,6 +115,14 @@ impl ApiError {
     /// After this answer the connection is of no more use: the rest of the request is not read.
     pub(crate) const fn closing(mut self) -> Self {
         self.closes_connection = true;
+        self
+    }
+
+    /// For a ticket in a body: the same names with status 400, for the request itself was authenticated.
+    pub(crate) const fn of_ticket_in_body(mut self) -> Self {
+        if let ErrorCode::Refused(refusal) = self.code {
+            self.code = ErrorCode::TicketInBody(refusal);
+        }
         self
     }
 
@@ -250,6 +258,13 @@ impl From<NotPresented> for ApiError {
 /// What a client sent of encrypted data: it may know, and it depends on no key.
 impl From<EncryptedError> for ApiError {
     fn from(error: EncryptedError) -> Self {
+        Self { description: Cow::Owned(error.to_string()), ..Self::invalid_request("") }
+    }
+}
+
+/// What a service wants signed: it depends on no key.
+impl From<SignableError> for ApiError {
+    fn from(error: SignableError) -> Self {
         Self { description: Cow::Owned(error.to_string()), ..Self::invalid_request("") }
     }
 }

@@ -43,6 +43,7 @@ pub(crate) struct Metrics {
     opened: Family<Opened, ShardedCounter>,
     unknown_kids: ShardedCounter,
     logins: Family<Login, Counter>,
+    signatures: Family<OfService, Counter>,
     upstream_seconds: Family<CallLabels, Histogram>,
     upstream_errcodes: Family<ByErrcode, Counter>,
     upstream_failures: Family<FailureLabels, Counter>,
@@ -80,6 +81,11 @@ struct Sealed {
 struct Login {
     appid: String,
     result: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct OfService {
+    service: String,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -169,6 +175,7 @@ impl Metrics {
             opened: Family::default(),
             unknown_kids: ShardedCounter::default(),
             logins: Family::default(),
+            signatures: Family::default(),
             // 5 ms to about 10 s.
             upstream_seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.005, 2.0, 12))),
             upstream_errcodes: Family::default(),
@@ -206,6 +213,7 @@ impl Metrics {
         to.register("tickets_opened", "Attempts to open a ticket under a known key, by outcome", self.opened.clone());
         to.register("unknown_kids", "Tickets that named a key which the ring does not hold", self.unknown_kids.clone());
         to.register("logins", "Logins by result: ok, or the error that the client was told", self.logins.clone());
+        to.register("signatures", "Signatures made with session_keys, by service", self.signatures.clone());
         let help = "Time that the platform took to answer a call, our own queue included";
         to.register_with_unit("upstream_latency", help, Unit::Seconds, self.upstream_seconds.clone());
         to.register("upstream_errcodes", "Refusals of the platform by its errcode", self.upstream_errcodes.clone());
@@ -275,6 +283,10 @@ impl Metrics {
 
     pub(crate) fn logged_in(&self, appid: &str, result: &'static str) {
         self.logins.get_or_create(&Login { appid: appid.to_owned(), result }).inc();
+    }
+
+    pub(crate) fn signed(&self, service: &str) {
+        self.signatures.get_or_create(&OfService { service: service.to_owned() }).inc();
     }
 
     pub(crate) fn called(&self, appid: &str, interface: Interface, took: Duration, error: Option<&PlatformError>) {

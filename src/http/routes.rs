@@ -20,13 +20,14 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Level;
 
 use crate::bearer;
+use crate::claims::WebOrigin;
 use crate::http::admin;
 use crate::http::answer::NO_STORE;
-use crate::http::clients::{compat, login, phone, session, session_key, user_data};
+use crate::http::clients::{compat, handover, login, phone, session, session_key, user_data};
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::labels::Limit;
 use crate::http::request::{LOG_TARGET, MAX_HEADER_SECTION, header_section_len, shown_path};
-use crate::http::services::{discovery, introspect, token};
+use crate::http::services::{discovery, introspect, signature, token};
 use crate::http::settings::Settings;
 use crate::http::state::AppState;
 use crate::http::transport::host::{self, AllowedHosts};
@@ -81,9 +82,11 @@ impl From<Router> for Routes {
 
 /// The routes for clients and gateways.
 pub fn routes(state: Arc<AppState>) -> Routes {
-    let introspection = Router::new().route("/v1/introspect", post(introspect::introspect));
+    let for_services = Router::new()
+        .route("/v1/introspect", post(introspect::introspect))
+        .route("/v1/signature", post(signature::signature));
     let others = Router::new()
-        .merge(limited(introspection, &state))
+        .merge(limited(for_services, &state))
         .route("/.well-known/jwks.json", get(discovery::jwks))
         .route("/.well-known/oauth-authorization-server", get(discovery::metadata))
         .route("/openapi.json", get(discovery::openapi))
@@ -105,6 +108,7 @@ fn client_routes(state: &Arc<AppState>) -> Router<Arc<AppState>> {
         .route("/v1/session/reset", post(session_key::reset))
         .route("/v1/phone", post(phone::phone))
         .route("/v1/userdata", post(user_data::user_data))
+        .route("/v1/handover", post(handover::hand_over))
         .route("/v1/token", post(token::exchange));
     if settings.compat.enabled {
         routes = routes
@@ -117,7 +121,18 @@ fn client_routes(state: &Arc<AppState>) -> Router<Arc<AppState>> {
         .fallback(no_such_route)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(bounded_head));
-    if settings.cors_origins.is_empty() { routes } else { routes.layer(cors(&settings.cors_origins)) }
+    let origins = settings.cors_origins.iter().map(String::as_str);
+    let routes = if settings.cors_origins.is_empty() { routes } else { routes.layer(cors(origins)) };
+    routes.merge(page_routes(state))
+}
+
+/// What pages inside of mini-programs call, whichever other pages may call.
+fn page_routes(state: &Arc<AppState>) -> Router<Arc<AppState>> {
+    let origins = &state.settings.handover_origins;
+    let routes = Router::new().route("/v1/handover/redeem", post(handover::redeem));
+    let routes =
+        limited(routes, state).method_not_allowed_fallback(method_not_allowed).layer(middleware::from_fn(bounded_head));
+    if origins.is_empty() { routes } else { routes.layer(cors(origins.iter().map(WebOrigin::as_str))) }
 }
 
 /// Routes of which one address may not have too many requests in flight.
@@ -129,8 +144,9 @@ fn limited(routes: Router<Arc<AppState>>, state: &Arc<AppState>) -> Router<Arc<A
 }
 
 /// For web pages of the owner. No credentials: tickets travel in headers that the page sets, never in cookies.
-fn cors(origins: &[String]) -> CorsLayer {
-    let allowed = if origins.iter().any(|origin| origin == "*") {
+fn cors<'a>(origins: impl Iterator<Item = &'a str>) -> CorsLayer {
+    let origins: Vec<&str> = origins.collect();
+    let allowed = if origins.contains(&"*") {
         AllowOrigin::any()
     } else {
         AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))

@@ -5,4 +5,5 @@ mod client_auth;
 pub(crate) mod discovery;
 mod form;
 pub(crate) mod introspect;
+pub(crate) mod signature;
 pub(crate) mod token;

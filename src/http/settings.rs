@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use governor::Quota;
 
+use crate::claims::WebOrigin;
 use crate::hook::Hook;
 use crate::http::transport::peer::TrustedProxy;
 use crate::keyring::AppId;
@@ -47,6 +48,8 @@ pub struct Service {
     pub secret: SecretText,
     /// The apps whose tickets it may see.
     pub apps: Vec<AppId>,
+    /// Whether it may have data signed with the `session_key` of a ticket.
+    pub may_sign: bool,
 }
 
 /// JWTs for services.
@@ -96,6 +99,8 @@ pub struct Settings {
     pub compat: CompatSettings,
     /// Which web pages may call the routes for clients: origins, `*` for all, or none.
     pub cors_origins: Vec<String>,
+    /// Which web pages may take over a session from a mini-program.
+    pub handover_origins: Vec<WebOrigin>,
     /// How long a request's body may take to arrive.
     pub body_timeout: Duration,
     /// What clients and apps may ask for.
@@ -118,6 +123,7 @@ impl Default for Settings {
             phone_check_origin: true,
             compat: CompatSettings::default(),
             cors_origins: Vec::new(),
+            handover_origins: Vec::new(),
             body_timeout: Duration::from_secs(10),
             limits: ClientLimits::default(),
             issuer: None,

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::{ArcSwapOption, Guard};
 
 use crate::bearer::Refusal;
+use crate::claims::WebOrigin;
 use crate::clock::{Clock, UnixSeconds};
 use crate::http::answer::PublicJson;
 use crate::http::error::ApiError;
@@ -201,10 +202,25 @@ impl AppState {
         self.opener.with_look(attempt, |result| result.as_ref().is_err_and(ApiError::is_of_unknown_key)).await
     }
 
+    /// Opens the hand-over `text`, which the page at `origin` presents; under an unknown kid as [`AppState::open`].
+    pub(crate) async fn open_handover(&self, text: &str, origin: &WebOrigin) -> Result<Ticket, ApiError> {
+        let open = |live: &Live, claimed| self.opener.open_handover(live, claimed, origin);
+        let attempt = || Ok(self.open_counted(UnverifiedTicket::parse(text.as_bytes())?, open)?);
+        self.opener.with_look(attempt, |result| result.as_ref().is_err_and(ApiError::is_of_unknown_key)).await
+    }
+
     pub(crate) fn open_now(&self, claimed: UnverifiedTicket, purpose: Purpose) -> Result<Ticket, OpenError> {
+        self.open_counted(claimed, |live, claimed| self.opener.open(live, claimed, purpose))
+    }
+
+    fn open_counted(
+        &self,
+        claimed: UnverifiedTicket,
+        open: impl FnOnce(&Live, UnverifiedTicket) -> Result<Ticket, OpenError>,
+    ) -> Result<Ticket, OpenError> {
         let kid = claimed.unverified_kid();
         let live = self.ring();
-        let result = self.opener.open(&live, claimed, purpose);
+        let result = open(&live, claimed);
         match &result {
             // Forged kids share one label.
             Err(OpenError::UnknownKey(_)) => self.unknown_kid(kid),
@@ -239,11 +255,33 @@ impl AppState {
         session: &Session,
         purpose: Purpose,
     ) -> Result<(SealedTicket, UnixSeconds), ApiError> {
+        let seal = |ring: &KeyRing, now| session.seal(ring, app, purpose, now, self.opener.policy());
+        self.seal_counted(app, session, purpose, seal)
+    }
+
+    /// Seals of `session` what may go to the page at `origin`.
+    pub(crate) fn seal_handover(
+        &self,
+        app: &AppId,
+        session: &Session,
+        origin: &WebOrigin,
+    ) -> Result<(SealedTicket, UnixSeconds), ApiError> {
+        let seal = |ring: &KeyRing, now| session.seal_handover(ring, app, origin, now, self.opener.policy());
+        self.seal_counted(app, session, Purpose::Handover, seal)
+    }
+
+    fn seal_counted(
+        &self,
+        app: &AppId,
+        session: &Session,
+        purpose: Purpose,
+        seal: impl FnOnce(&KeyRing, UnixSeconds) -> Result<SealedTicket, SealError>,
+    ) -> Result<(SealedTicket, UnixSeconds), ApiError> {
         let (ring, now) = (self.ring(), self.now());
         if session.is_cut_off(&ring, app) {
             return Err(ApiError::from(OpenError::Revoked));
         }
-        let sealed = session.seal(&ring, app, purpose, now, self.opener.policy())?;
+        let sealed = seal(&ring, now)?;
         self.metrics.sealed(sealed.kid(), purpose);
         Ok((sealed, now))
     }

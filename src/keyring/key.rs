@@ -175,17 +175,20 @@ pub enum Purpose {
     LoginHandle,
     /// What the compatible phone route hands out: that the holder of a handle has this phone number.
     PhoneProof,
+    /// What a mini-program hands to a web page, which gets a ticket of its own for it.
+    Handover,
 }
 
 impl Purpose {
     /// Every purpose, in the order of [`Purpose::index`].
-    pub(crate) const ALL: [Self; 3] = [Self::Ticket, Self::LoginHandle, Self::PhoneProof];
+    pub(crate) const ALL: [Self; 4] = [Self::Ticket, Self::LoginHandle, Self::PhoneProof, Self::Handover];
 
     pub(crate) const fn index(self) -> usize {
         match self {
             Self::Ticket => 0,
             Self::LoginHandle => 1,
             Self::PhoneProof => 2,
+            Self::Handover => 3,
         }
     }
 
@@ -196,6 +199,7 @@ impl Purpose {
             Self::Ticket => "ticket",
             Self::LoginHandle => "login-handle",
             Self::PhoneProof => "phone-proof",
+            Self::Handover => "handover",
         }
     }
 }

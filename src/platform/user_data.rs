@@ -9,7 +9,7 @@ use super::{Phone, PhoneError, PlatformError};
 use unambiguous::Unambiguous;
 
 mod repair;
-mod unambiguous;
+pub(super) mod unambiguous;
 
 /// How a platform writes what it encrypts.
 #[derive(Debug)]

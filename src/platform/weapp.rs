@@ -19,7 +19,7 @@ use futures_util::future::BoxFuture;
 use super::app_client::{Advice, AppClient};
 use super::{
     AppSetting, Capability, Code, DateSeen, Encrypted, FailedReason, Identity, Kind, Offer, Phone, Platform,
-    PlatformError, PlatformOptions, Requirement, SetupError, UserData, UserDataError,
+    PlatformError, PlatformOptions, Requirement, SetupError, SignableData, UserData, UserDataError, UserSignature,
 };
 use crate::claims::{PlatformId, SessionKey};
 use crate::outbound::concurrency::Share;
@@ -50,6 +50,7 @@ pub const KIND: Kind = Kind {
         Offer::always(Capability::SignedUserData),
         Offer::always(Capability::CheckSession),
         Offer::always(Capability::ResetSession),
+        Offer::always(Capability::UserSignatures),
     ],
     ids: "openid: one for each user and app; unionid: the same in all apps of an Open Platform account, else absent",
     code_life: "5 minutes, once",
@@ -153,6 +154,10 @@ impl Platform for Weapp {
 
     fn has_signed(&self, session_key: &SessionKey, raw_data: &str, signature: &str) -> bool {
         user_data::has_signed(session_key, raw_data, signature)
+    }
+
+    fn sign(&self, session_key: &SessionKey, data: &SignableData) -> Result<UserSignature, PlatformError> {
+        Ok(session::sign(session_key, data))
     }
 }
 

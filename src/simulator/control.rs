@@ -163,7 +163,7 @@ fn parse<T: DeserializeOwned>(body: Option<Vec<u8>>) -> Result<T, ControlError> 
     serde_json::from_slice(body).map_err(|error| ControlError::Body(error.to_string()))
 }
 
-fn user(appid: &str, name: &str) -> Result<Name, ControlError> {
+pub(super) fn user(appid: &str, name: &str) -> Result<Name, ControlError> {
     if !is_appid(appid) {
         return Err(ControlError::Appid);
     }

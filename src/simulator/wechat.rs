@@ -11,8 +11,10 @@ use super::users::{Name, SimulatedUser};
 mod errcode;
 mod interfaces;
 pub(super) mod opendata;
+mod payment;
 mod routes;
 mod tokens;
+mod xpay;
 
 pub(super) use interfaces::Wechat;
 
@@ -28,6 +30,8 @@ const INTERFACES: &[&str] = &[
     "checksession",
     "resetusersessionkey",
     "checkencryptedmsg",
+    "query_order",
+    "query_user_balance",
 ];
 
 impl SimulatedPlatform for Wechat {

@@ -1,5 +1,6 @@
 //! What must hold for all tickets.
 
+mod handover;
 mod vectors;
 
 use std::sync::Arc;
@@ -8,6 +9,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proptest::prelude::*;
 
+use super::buffer::MAX_BYTES;
+use super::format::header;
 use super::*;
 use crate::claims::{OwnerClaims, PhoneNumber, PlatformId, SessionKey};
 use crate::keyring::LoginId;
@@ -71,8 +74,12 @@ fn open(text: &str, ring: &KeyRing) -> Result<Ticket, OpenError> {
 
 /// A ticket with `plaintext` inside, sealed as the format says.
 fn sealed_bytes(plaintext: &[u8]) -> String {
+    sealed_bytes_for(Purpose::Ticket, plaintext)
+}
+
+fn sealed_bytes_for(purpose: Purpose, plaintext: &[u8]) -> String {
     let (ring, nonce) = (ring(), [9; NONCE_LEN]);
-    let key = ring.to_seal(&app(APP), Purpose::Ticket, NOW).unwrap();
+    let key = ring.to_seal(&app(APP), purpose, NOW).unwrap();
     let header = header(key.kid, app(APP).tag());
     let mut body = plaintext.to_vec();
     let tag = key.seal_key.seal(&nonce, &aad(&header), &mut body);
@@ -303,6 +310,7 @@ fn malformed_claims_are_refused_behind_the_seal_too() {
         (6, "1840", "cut off after a key"),
         (6, "183f00", "63 is critical"),
         (6, "0e00", "14 is critical"),
+        (6, "0e6161", "an origin in a ticket"),
         (6, "0a781874696968744e637a66357636414b52796a7745556851", "a cut off session_key"),
         (6, "0a781874696968744e637a66357636414b52796a77455568513d3d", "a session_key that has to be packed"),
         (6, "0b781c6f634d766f73364e6a654b4c49427167354d723951 6a787250314641", "a unionid that has to be packed"),
@@ -373,7 +381,7 @@ prop_compose! {
 
 fn claims_bytes(session: &Session, issued_at: UnixSeconds, lifetime_s: u64) -> Vec<u8> {
     let mut bytes = vec![0; MAX_BYTES];
-    let len = wire::encode(session, issued_at, lifetime_s, &mut bytes);
+    let len = wire::encode(session, None, issued_at, lifetime_s, &mut bytes);
     bytes.truncate(len);
     bytes
 }
@@ -402,7 +410,9 @@ proptest! {
 
     #[test]
     fn no_bytes_behind_the_seal_make_decoding_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = wire::decode(&bytes, 86400, &mut Claims::none());
+        for purpose in Purpose::ALL {
+            let _ = wire::decode(&bytes, purpose, 86400, &mut Claims::none());
+        }
     }
 
     /// One byte changed in good claims: whatever is still accepted has exactly one spelling.
@@ -412,7 +422,7 @@ proptest! {
         let index = at.index(bytes.len());
         bytes[index] = byte;
         let mut claims = Claims::none();
-        if wire::decode(&bytes, 86400, &mut claims).is_ok() {
+        if wire::decode(&bytes, Purpose::Ticket, 86400, &mut claims).is_ok() {
             let again = claims_bytes(&claims.session, claims.issued_at, claims.lifetime_s);
             // A known optional claim may have turned into a skipped one above 63; then the rest must still agree.
             prop_assert!(again == bytes || again.len() < bytes.len());

@@ -8,9 +8,9 @@ use minicbor::encode as cbor;
 use minicbor::encode::write::Cursor;
 
 use super::session::Session;
-use crate::claims::{ClaimError, OwnerClaims, PhoneNumber, PlatformId, SessionKey, SessionKeyWire};
+use crate::claims::{ClaimError, OwnerClaims, PhoneNumber, PlatformId, SessionKey, SessionKeyWire, WebOrigin};
 use crate::clock::UnixSeconds;
-use crate::keyring::LoginId;
+use crate::keyring::{LoginId, Purpose};
 
 /// The keys of the map; `docs/TICKET.md` section 4.
 const OPENID: u8 = 2;
@@ -22,6 +22,7 @@ const SESSION_KEY: u8 = 10;
 const UNIONID: u8 = 11;
 const PHONE: u8 = 12;
 const OWNER_CLAIMS: u8 = 13;
+const ORIGIN: u8 = 14;
 /// How many claims are required.
 const REQUIRED: u64 = 5;
 /// Claims up to here must be known to be accepted; those above may be skipped.
@@ -56,6 +57,8 @@ pub(super) struct Claims {
     pub(super) session: Session,
     pub(super) issued_at: UnixSeconds,
     pub(super) lifetime_s: u64,
+    /// In a hand-over, and in nothing else.
+    pub(super) origin: Option<WebOrigin>,
 }
 
 impl Claims {
@@ -73,14 +76,21 @@ impl Claims {
             },
             issued_at: UnixSeconds::new(0),
             lifetime_s: 0,
+            origin: None,
         }
     }
 }
 
 /// Writes the claims to the front of `out` and returns how many bytes they are.
-pub(super) fn encode(session: &Session, issued_at: UnixSeconds, lifetime_s: u64, out: &mut [u8]) -> usize {
+pub(super) fn encode(
+    session: &Session,
+    origin: Option<&WebOrigin>,
+    issued_at: UnixSeconds,
+    lifetime_s: u64,
+    out: &mut [u8],
+) -> usize {
     let mut encoder = Encoder::new(Cursor::new(out));
-    write(&mut encoder, session, issued_at, lifetime_s)
+    write(&mut encoder, session, origin, issued_at, lifetime_s)
         .expect("the largest claims are about 700 bytes, less than a ticket holds");
     encoder.into_writer().position()
 }
@@ -88,6 +98,7 @@ pub(super) fn encode(session: &Session, issued_at: UnixSeconds, lifetime_s: u64,
 fn write<W: cbor::Write>(
     out: &mut Encoder<W>,
     session: &Session,
+    origin: Option<&WebOrigin>,
     issued_at: UnixSeconds,
     lifetime_s: u64,
 ) -> Result<(), cbor::Error<W::Error>> {
@@ -96,6 +107,7 @@ fn write<W: cbor::Write>(
         session.unionid.is_some(),
         session.phone.is_some(),
         session.owner_claims.is_some(),
+        origin.is_some(),
     ];
     let entries = REQUIRED + optional.into_iter().filter(|present| *present).count() as u64;
     out.map(entries)?;
@@ -120,6 +132,9 @@ fn write<W: cbor::Write>(
     if let Some(owner_claims) = &session.owner_claims {
         out.u8(OWNER_CLAIMS)?.bytes(owner_claims.as_bytes())?;
     }
+    if let Some(origin) = origin {
+        out.u8(ORIGIN)?.str(origin.as_str())?;
+    }
     Ok(())
 }
 
@@ -131,12 +146,12 @@ fn write_id<W: cbor::Write>(out: &mut Encoder<W>, id: &PlatformId) -> Result<(),
     Ok(())
 }
 
-/// Reads claims that fill `bytes` exactly; `max_ttl_s` is the longest life that their key allows.
+/// Reads claims of a thing of `purpose` that fill `bytes` exactly; `max_ttl_s` is the longest life that their key allows.
 ///
 /// They are read into `claims`, which must be [`Claims::none`] and is worth nothing after an error: to move them costs as
 /// much as to read them.
-pub(super) fn decode(bytes: &[u8], max_ttl_s: u64, claims: &mut Claims) -> Result<(), Malformed> {
-    let Claims { session, issued_at, lifetime_s } = claims;
+pub(super) fn decode(bytes: &[u8], purpose: Purpose, max_ttl_s: u64, claims: &mut Claims) -> Result<(), Malformed> {
+    let Claims { session, issued_at, lifetime_s, origin } = claims;
     let mut reader = Reader(bytes);
     let entries = reader.number_of(MAP)?;
     // Keys ascend, and no lower ones are known than those of the required claims: they come first, in this order.
@@ -164,12 +179,16 @@ pub(super) fn decode(bytes: &[u8], max_ttl_s: u64, claims: &mut Claims) -> Resul
             UNIONID => reader.id(session.unionid.insert(PlatformId::none()))?,
             PHONE => session.phone = Some(PhoneNumber::parse(reader.text()?)?),
             OWNER_CLAIMS => session.owner_claims = Some(OwnerClaims::new(reader.bytes()?)?),
+            ORIGIN if purpose == Purpose::Handover => *origin = Some(WebOrigin::parse(reader.text()?)?),
             0..=LAST_CRITICAL => return Err(Malformed("an unknown claim that must be known")),
             _ => reader.skip(0)?,
         }
     }
     if entries < REQUIRED || !reader.0.is_empty() {
         return Err(Malformed("something follows the claims"));
+    }
+    if purpose == Purpose::Handover && (origin.is_none() || session.session_key.is_some() || session.phone.is_some()) {
+        return Err(Malformed("a hand-over without an origin, or with what does not belong to a page"));
     }
     Ok(())
 }

@@ -202,7 +202,8 @@ async fn a_user_whom_the_platform_names_and_nobody_lets_in_gets_no_ticket() {
 
 #[tokio::test]
 async fn what_a_platform_does_not_have_is_not_supported() {
-    let server = TestServer::builder().own_platform(|| Box::new(Bare)).start().await;
+    let builder = TestServer::builder().own_platform(|| Box::new(Bare)).service("shop", "shop-secret-0123456789");
+    let server = builder.may_sign().start().await;
     let ticket = server.ticket_for("alice").await;
     let session = server.session(&ticket).await;
     session.is_ok();
@@ -219,6 +220,10 @@ async fn what_a_platform_does_not_have_is_not_supported() {
         let answer = server.call(Call::new("POST", path).ticket(&ticket).json(&body)).await;
         assert_eq!((answer.status, &*answer.text("error")), (400, "not_supported"), "{path} {body}: {answer:?}");
     }
+    let body = json!({"ticket": ticket, "data": "{\"a\":1}"});
+    let basic = "Basic c2hvcDpzaG9wLXNlY3JldC0wMTIzNDU2Nzg5";
+    let answer = server.call(Call::post("/v1/signature").header("authorization", basic).json(&body)).await;
+    assert_eq!((answer.status, &*answer.text("error")), (400, "not_supported"), "{answer:?}");
     // What is wrong whatever the platform has is told first.
     let broken = json!({"encryptedData": "%", "iv": iv});
     server.call(Call::new("POST", "/v1/phone").ticket(&ticket).json(&broken)).await.is_error("invalid_request");

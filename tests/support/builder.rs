@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use auth_ticket::claims::WebOrigin;
 use auth_ticket::clock::FixedClock;
 use auth_ticket::hook::Hook;
 use auth_ticket::http::{self, App, AppState, ConnectionLimits, Service, Settings, Subject};
@@ -27,6 +28,8 @@ pub(crate) struct Builder {
     pub(super) apps: Vec<&'static str>,
     pub(super) subject: Subject,
     pub(super) service: Option<(&'static str, &'static str)>,
+    pub(super) service_apps: Option<&'static [&'static str]>,
+    pub(super) may_sign: bool,
     pub(super) settings: Settings,
     pub(super) limits: ConnectionLimits,
     pub(super) own_platform: Option<fn() -> Box<dyn Platform>>,
@@ -72,6 +75,18 @@ impl Builder {
         self
     }
 
+    /// The service may see tickets of these apps only.
+    pub(crate) fn service_apps(mut self, apps: &'static [&'static str]) -> Self {
+        self.service_apps = Some(apps);
+        self
+    }
+
+    /// The service may have signatures made, and no other one.
+    pub(crate) fn may_sign(mut self) -> Self {
+        self.may_sign = true;
+        self
+    }
+
     pub(crate) fn subject(mut self, subject: Subject) -> Self {
         self.subject = subject;
         self
@@ -102,6 +117,12 @@ impl Builder {
 
     pub(crate) fn cors(mut self, origins: &[&str]) -> Self {
         self.settings.cors_origins = origins.iter().map(|&origin| origin.to_owned()).collect();
+        self
+    }
+
+    /// Pages that may take over a session from a mini-program.
+    pub(crate) fn handover(mut self, origins: &[&str]) -> Self {
+        self.settings.handover_origins = origins.iter().map(|origin| WebOrigin::parse(origin).unwrap()).collect();
         self
     }
 
@@ -188,11 +209,17 @@ impl Builder {
         };
         let make_service = |(id, secret): (&str, &str)| {
             secrets.add(secret);
-            Service { id: id.to_owned(), secret: SecretText::new(secret), apps: apps.clone() }
+            let is_seen = |app: &&AppId| self.service_apps.is_none_or(|seen| seen.contains(&app.as_str()));
+            Service {
+                id: id.to_owned(),
+                secret: SecretText::new(secret),
+                apps: apps.iter().filter(is_seen).cloned().collect(),
+                may_sign: self.may_sign,
+            }
         };
         let services = self.service.into_iter().map(make_service).collect();
-        let rules =
-            Rules { secrets, compat: self.settings.compat.enabled, cors: !self.settings.cors_origins.is_empty() };
+        let has_cors = !self.settings.cors_origins.is_empty() || !self.settings.handover_origins.is_empty();
+        let rules = Rules { secrets, compat: self.settings.compat.enabled, cors: has_cors };
         let state = AppState::new(
             self.settings,
             apps.iter().map(make_app).collect(),

@@ -110,6 +110,8 @@ impl TestServer {
             apps: vec![APPID],
             subject: Subject::Openid,
             service: None,
+            service_apps: None,
+            may_sign: false,
             settings: Settings {
                 policy: Policy { ttl_s: TTL_S, max_session_s: MAX_SESSION_S },
                 body_timeout: Duration::from_secs(20),

@@ -42,6 +42,7 @@ impl Tree {
                     require_phone: self.boolean("compat.require_phone"),
                 },
                 cors_origins: self.cors_origins(),
+                handover_origins: self.list("handover.origins", check::web_origin),
                 body_timeout: self.duration("limits.body_timeout"),
                 limits: ClientLimits {
                     max_connections_per_address: self.integer("limits.max_connections_per_address"),
@@ -186,7 +187,8 @@ impl Tree {
             }
             let secret = self.secret(("service", index), check::service_secret);
             let apps = self.apps_of_service(index, &appids);
-            Some(Service { id: id?, secret: secret?, apps })
+            let may_sign = self.boolean(&format!("service[{index}].may_sign"));
+            Some(Service { id: id?, secret: secret?, apps, may_sign })
         };
         (0..count).filter_map(service).collect()
     }

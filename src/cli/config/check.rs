@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use auth_ticket::claims::WebOrigin;
 use auth_ticket::http::{Rate, TrustedProxy, TrustedProxyError};
 use auth_ticket::keyring::AppId;
 use auth_ticket::platform::{Kind, SubjectId, kind};
@@ -271,11 +272,18 @@ pub(super) fn is_in_clear(url: &Url) -> bool {
 
 /// A page's origin as browsers send it, or `*`.
 pub(super) fn cors_origin(text: &str) -> Result<String, String> {
-    if text == "*" {
-        return Ok(text.to_owned());
-    }
+    if text == "*" { Ok(text.to_owned()) } else { origin(text, " or \"*\"") }
+}
+
+/// A page's origin as browsers send it, short enough for a hand-over.
+pub(super) fn web_origin(text: &str) -> Result<WebOrigin, String> {
+    let long = |_| format!("{} is longer than {} characters; use a shorter name", quoted(text), WebOrigin::MAX_LEN);
+    WebOrigin::parse(&origin(text, "")?).map_err(long)
+}
+
+fn origin(text: &str, or: &str) -> Result<String, String> {
     let Some((_, url, _)) = http_url(text) else {
-        return Err(format!("{}; write for example \"https://h5.example.com\" or \"*\"", not_a_url(text)));
+        return Err(format!("{}; write for example \"https://h5.example.com\"{or}", not_a_url(text)));
     };
     // Origins are compared byte for byte, so only the spelling that browsers use can ever match.
     let canonical = url.origin().ascii_serialization();

@@ -37,7 +37,10 @@ pub(crate) fn example() -> String {
             // What the one app of the example cannot do without.
             let is_needed =
                 table.repeats == Repeats::AtLeastOnce && ["appid", "platform", "secret_env"].contains(&setting.name);
-            let is_on = setting.default.is_some() && !(table.name == "app" && is_of_some_platforms(setting.name));
+            // A table that may be left out is commented out as a whole.
+            let may_be_out = table.repeats == Repeats::AnyTimes;
+            let is_of_some = table.name == "app" && is_of_some_platforms(setting.name);
+            let is_on = setting.default.is_some() && !may_be_out && !is_of_some;
             let off = if is_on || is_needed { "" } else { "#" };
             let value = setting.literal(setting.default.unwrap_or(setting.example));
             file += if is_top { "\n" } else { "" };

@@ -103,6 +103,8 @@ pub(super) const TABLES: &[Table] = &[
         bare("secret_file", Text, "/run/secrets/orders", "File that holds the secret, not readable by every user."),
         bare("apps", List, r#"["wx0123456789abcdef"]"#,
             "The appids whose tickets it may see. Optional if there is only one app."),
+        with("may_sign", Boolean, "false",
+            "Let it have data signed with the session_key of a ticket (POST /v1/signature), as payments need it."),
     ] },
     Table { name: "jwt", repeats: Never, about: "", settings: &[
         with("ttl", Duration("1s", "1d"), "5m", "Lifetime of a JWT, in whole seconds."),
@@ -152,6 +154,12 @@ pub(super) const TABLES: &[Table] = &[
     ] },
     Table { name: "cors", repeats: Never, about: "", settings: &[
         with("origins", List, "[]", "Origins whose pages may call from a browser; [\"*\"] is every origin.")
+            .such_as(r#"["https://h5.example.com"]"#),
+    ] },
+    Table { name: "handover", repeats: Never, about: "", settings: &[
+        with("origins", List, "[]",
+            "Origins of web pages that may take over a session from a mini-program, which opens them in a web-view \
+             (POST /v1/handover). At most 128 characters each.")
             .such_as(r#"["https://h5.example.com"]"#),
     ] },
     Table { name: "limits", repeats: Never, about: "", settings: &[

@@ -66,6 +66,24 @@ pub(crate) fn of_ticket(ticket: &Ticket) -> Result<&SessionKey, ApiError> {
         .ok_or(ApiError::invalid_request("the platform gave no session_key with this login"))
 }
 
+/// Requires that the platform says that `session_key` lives; it is asked no more often than the quota of the login allows.
+///
+/// # Errors
+/// 400 for a stale one, 429, and those of the platform.
+pub(crate) async fn require_live(
+    state: &Arc<AppState>,
+    app: &App,
+    ticket: &Ticket,
+    session_key: &SessionKey,
+) -> Result<(), ApiError> {
+    state.quotas.session_key.admit(&app.id, ticket.session().login_id)?;
+    match ask(state, app, ticket, session_key).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(STALE),
+        Err(error) => Err(ApiError::of_platform(&error, Stake::Nothing)),
+    }
+}
+
 /// What to say of data that cannot be used, for whatever reason: the cause is for the log alone. That the `session_key`
 /// is stale is said only if the platform says so, which it is asked no more often than the quota
 /// of the login allows.

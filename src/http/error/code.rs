@@ -9,9 +9,12 @@ use crate::bearer::Refusal;
 pub(crate) enum ErrorCode {
     /// Refusals of tickets, under the same names as in services that check tickets themselves.
     Refused(Refusal),
+    /// The same for a ticket that a service sends about somebody else: no attempt of the service to authenticate.
+    TicketInBody(Refusal),
     InvalidRequest,
     NotSupported,
     InvalidClient,
+    UnauthorizedClient,
     InvalidTarget,
     InvalidScope,
     UnsupportedGrantType,
@@ -41,9 +44,11 @@ impl ErrorCode {
     const fn row(self) -> (&'static str, StatusCode) {
         match self {
             Self::Refused(refusal) => (refusal.error(), refusal.status()),
+            Self::TicketInBody(refusal) => (refusal.error(), StatusCode::BAD_REQUEST),
             Self::InvalidRequest => ("invalid_request", StatusCode::BAD_REQUEST),
             Self::NotSupported => ("not_supported", StatusCode::BAD_REQUEST),
             Self::InvalidClient => ("invalid_client", StatusCode::UNAUTHORIZED),
+            Self::UnauthorizedClient => ("unauthorized_client", StatusCode::FORBIDDEN),
             Self::InvalidTarget => ("invalid_target", StatusCode::BAD_REQUEST),
             Self::InvalidScope => ("invalid_scope", StatusCode::BAD_REQUEST),
             Self::UnsupportedGrantType => ("unsupported_grant_type", StatusCode::BAD_REQUEST),

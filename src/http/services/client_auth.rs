@@ -48,6 +48,16 @@ pub(crate) fn caller<'a>(
     }
 }
 
+/// Authenticates a service by `Authorization: Basic`, the only way where the body is no form.
+///
+/// # Errors
+/// 401 for an unknown service, a wrong secret, and none.
+pub(crate) fn service_by_basic<'a>(state: &'a AppState, headers: &HeaderMap) -> Result<&'a Service, ApiError> {
+    let shown = basic(headers)?;
+    let found = shown.and_then(|(id, secret)| service(state, &id, &secret));
+    found.ok_or_else(|| ApiError::new(ErrorCode::InvalidClient, WRONG).after_basic())
+}
+
 /// The service of this id, if `secret` is its. An unknown id costs the same comparison.
 fn service<'a>(state: &'a AppState, id: &str, secret: &str) -> Option<&'a Service> {
     let found = state.services().iter().find(|service| service.id == id);

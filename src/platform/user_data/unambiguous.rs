@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value};
 use super::repair::REPLACEMENT;
 
 /// A value in which no object names a member twice. Some parsers would take the first one, others the last.
-pub(super) struct Unambiguous(pub(super) Value);
+pub(in crate::platform) struct Unambiguous(pub(in crate::platform) Value);
 
 impl<'de> Deserialize<'de> for Unambiguous {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

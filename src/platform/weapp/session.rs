@@ -13,11 +13,13 @@ use super::errcode::ErrorAnswer;
 use crate::claims::{PlatformId, SessionKey};
 use crate::platform::client::{JsonAnswer, PlatformRequest};
 use crate::platform::identity::parse_session_key;
-use crate::platform::{FailedReason, PlatformError};
+use crate::platform::{FailedReason, PlatformError, SignableData, UserSignature};
 use crate::secret::SecretText;
 
 pub(super) const CHECK_PATH: &str = "wxa/checksession";
 pub(super) const RESET_PATH: &str = "wxa/resetusersessionkey";
+/// What the platform calls [`signature`].
+const SIGNATURE_METHOD: &str = "hmac_sha256";
 
 /// Whether `session_key` is the one of `openid`.
 pub(super) async fn check(
@@ -56,12 +58,18 @@ async fn ask(
     session_key: &SessionKey,
 ) -> Result<Option<JsonAnswer>, PlatformError> {
     let signature = signature(&session_key.to_text(), b"");
-    let query = || vec![("openid", openid.as_str()), ("signature", &*signature), ("sig_method", "hmac_sha256")];
+    let query = || vec![("openid", openid.as_str()), ("signature", &*signature), ("sig_method", SIGNATURE_METHOD)];
     match calls.call(|| PlatformRequest { path, query: query(), ..PlatformRequest::default() }).await {
         Ok(answer) => Ok(Some(answer)),
         Err(Failure::Errcode(error)) if matches!(error.errcode(), 87007 | 87009) => Ok(None),
         Err(error) => Err(error.meaning(ErrorAnswer::in_general)),
     }
+}
+
+/// What the platform wants beside a call for which the user has to be logged in: payments, for instance.
+/// <https://developers.weixin.qq.com/miniprogram/dev/platform-capabilities/business-capabilities/virtual-payment.html>
+pub(super) fn sign(session_key: &SessionKey, data: &SignableData) -> UserSignature {
+    UserSignature::new(signature(&session_key.to_text(), data.as_str().as_bytes()), SIGNATURE_METHOD)
 }
 
 /// HMAC-SHA256 of a request's body, in hex. The key is the text of the `session_key`, not what its base64 stands for.

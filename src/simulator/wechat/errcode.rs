@@ -33,7 +33,7 @@ fn wording(errcode: i64) -> &'static str {
         1 => "encrypted data not exist or expired",
         40001 => "invalid credential, access_token is invalid or not latest",
         40002 => "invalid grant_type",
-        40003 => "invalid openid",
+        40003 | 268_490_001 => "invalid openid",
         40013 => "invalid appid",
         40014 => "invalid access_token",
         40029 => "invalid code",
@@ -64,6 +64,8 @@ fn wording(errcode: i64) -> &'static str {
         87007 => "session_key is not existed or expired",
         87008 => "invalid sig_method",
         87009 => "invalid signature",
+        268_490_002 => "invalid request parameter",
+        268_490_003 => "invalid signature or pay_sig",
         _ => "unknown error",
     }
 }

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::errcode::{refusal, wechat_json};
 use super::opendata::{self, Messages, Watermark};
+use super::payment::Payments;
 use super::tokens::{AccessTokens, Issued};
 use crate::clock::UnixSeconds;
 use crate::simulator::codes::{Codes, PresentedCode, Unredeemed};
@@ -33,6 +34,7 @@ pub(super) struct State {
     pub(super) users: Users,
     pub(super) tokens: AccessTokens,
     pub(super) messages: Messages,
+    pub(super) payments: Payments,
 }
 
 /// The parameters of `jscode2session`; an absent one is empty.
@@ -236,7 +238,7 @@ impl Wechat {
     }
 
     /// The same for the app that the access token is for.
-    fn call_with_token(
+    pub(super) fn call_with_token(
         &self,
         interface: &'static str,
         access_token: &str,
@@ -289,7 +291,7 @@ fn signer(users: &Users, appid: &str, request: &SessionRequest) -> Result<Name, 
     }
 }
 
-fn ok(more: impl Serialize) -> String {
+pub(super) fn ok(more: impl Serialize) -> String {
     wechat_json(&Ok0 { errcode: 0, errmsg: "ok", more })
 }
 

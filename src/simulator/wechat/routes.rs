@@ -14,7 +14,9 @@ use axum::routing::{MethodRouter, get, post};
 use serde_json::Value;
 
 use super::interfaces::{Jscode2session, PhoneNumberCall, SessionRequest, TokenRequest, Wechat};
+use super::xpay::{self, PaymentRequest};
 use crate::simulator::body::{parameters, read_body, texts_in};
+use crate::simulator::control::own_route;
 use crate::simulator::reply::{self, Reply};
 
 /// `WeChat`'s label for JSON.
@@ -31,7 +33,11 @@ pub(super) fn routes() -> Router<Arc<Wechat>> {
         .route("/wxa/resetusersessionkey", only_get(resetusersessionkey))
         .route("/wxa/business/getuserphonenumber", only_post(getuserphonenumber))
         .route("/wxa/business/checkencryptedmsg", only_post(checkencryptedmsg))
+        .route(xpay::QUERY_ORDER, only_post(query_order))
+        .route(xpay::QUERY_USER_BALANCE, only_post(query_user_balance))
         .layer(middleware::from_fn(with_length))
+        .route("/_sim/weapp/payment-app", own_route(Wechat::set_payment_app))
+        .route("/_sim/weapp/virtual-payment", own_route(Wechat::virtual_payment))
         .fallback(unknown)
 }
 
@@ -116,6 +122,21 @@ async fn checkencryptedmsg(State(wechat): State<Arc<Wechat>>, RawQuery(query): R
     let [access_token] = parameters(&query.unwrap_or_default(), ["access_token"]);
     let hash = json_in(read_body(body).await).and_then(|body| text_in(&body, "encrypted_msg_hash", 40097));
     respond(wechat.checkencryptedmsg(&access_token, hash)).await
+}
+
+async fn query_order(State(wechat): State<Arc<Wechat>>, RawQuery(query): RawQuery, body: Body) -> Response {
+    respond(wechat.query_order(&payment_request(query, body).await)).await
+}
+
+async fn query_user_balance(State(wechat): State<Arc<Wechat>>, RawQuery(query): RawQuery, body: Body) -> Response {
+    respond(wechat.query_user_balance(&payment_request(query, body).await)).await
+}
+
+async fn payment_request(query: Option<String>, body: Body) -> PaymentRequest {
+    let [access_token, pay_sig, signature] =
+        parameters(&query.unwrap_or_default(), ["access_token", "pay_sig", "signature"]);
+    let body = read_body(body).await.and_then(|body| String::from_utf8(body).ok());
+    PaymentRequest { access_token, pay_sig, signature, body }
 }
 
 /// The JSON of a body.

@@ -91,7 +91,7 @@ fn sealing_gives_the_tickets_of_another_implementation() {
         assert_eq!(ticket.text().len(), good.length, "{}", good.name);
 
         let mut plaintext = [0; MAX_BYTES];
-        let len = wire::encode(&session, issued_at, claims.lifetime_s, &mut plaintext);
+        let len = wire::encode(&session, None, issued_at, claims.lifetime_s, &mut plaintext);
         assert_eq!(hex::encode(&plaintext[..len]), good.plaintext, "{}", good.name);
         assert_eq!(UnverifiedTicket::parse(good.ticket.as_bytes()).unwrap().unverified_kid().to_string(), good.kid);
     }

@@ -50,7 +50,7 @@ async fn exported() -> String {
     loop {
         let text = client.get(format!("{operators}/metrics")).send().await.unwrap().text().await.unwrap();
         if text.contains("auth_ticket_ring_reloads_total") {
-            return text + &of_the_owners_service().await;
+            return text + &of_the_owners_service().await + &of_signatures().await;
         }
         // The demo looks at its keys every second.
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -64,6 +64,14 @@ async fn of_the_owners_service() -> String {
         HookOptions { url: nobody, audience: "users".to_owned(), timeout: Duration::from_secs(20), max_concurrent: 1 };
     let server = TestServer::builder().claims(Hook::new(options).unwrap()).start().await;
     server.call(Call::login(&server.code_for("alice"))).await.is_error("upstream_busy");
+    server.metrics().await
+}
+
+async fn of_signatures() -> String {
+    let server = TestServer::builder().service("payments", "payments-secret-0123456789").may_sign().start().await;
+    let body = serde_json::json!({ "ticket": server.ticket_for("alice").await, "data": "{\"a\":1}" });
+    let basic = "Basic cGF5bWVudHM6cGF5bWVudHMtc2VjcmV0LTAxMjM0NTY3ODk=";
+    server.call(Call::post("/v1/signature").header("authorization", basic).json(&body)).await.is_ok();
     server.metrics().await
 }
 

@@ -371,3 +371,33 @@ fn envoy_asks_with_any_path_behind_the_route() {
         assert_eq!(services.server.get(&other, &[("weixinauth", &ticket)]).status, 403, "{path}");
     }
 }
+
+#[test]
+fn a_signature_is_logged_by_whom_for_whom_and_over_what_and_is_in_no_line() {
+    const DATA: &str = r#"{"outTradeNo":"canary-order"}"#;
+    let platform = simulator();
+    let tables = "[[service]]\nid = \"payments\"\nsecret_env = \"PAYMENTS_SECRET\"\nmay_sign = true\n";
+    let site = Site::new(platform.address, tables);
+    let mut command = site.command();
+    command.env("PAYMENTS_SECRET", "payments-secret-0123456789").env("RUST_LOG", "trace");
+    let server = Server::start(&mut command);
+    let ticket = server.login("demo-alice-1").json()["ticket"].as_str().unwrap().to_owned();
+    let login_id =
+        server.get("/v1/session", &[("weixinauth", &ticket)]).json()["login_id"].as_str().unwrap().to_owned();
+    let authorization = basic("payments", "payments-secret-0123456789");
+    let headers = [("Content-Type", "application/json"), ("Authorization", &*authorization)];
+    let body = json!({ "ticket": ticket, "data": DATA }).to_string();
+    let answer = server.post("/v1/signature", &headers, &body).json();
+    let signature = answer["signature"].as_str().unwrap();
+    let line = || server.stderr().lines().find(|line| line.contains(": signed")).map(str::to_owned);
+    until("it is logged", || line().is_some());
+    let line = line().unwrap();
+    // Of `printf %s DATA | sha256sum`.
+    let hash = "55edbc55dc96c3ec22e0d1d30aa46172b711e2bb9bc1e28f0270c7d2102632b0";
+    for shown in ["INFO", "service=\"payments\"", "client=127.0.0.1", APPID, &login_id, hash, "is_checked=true"] {
+        assert!(line.contains(shown), "{shown} is not in {line}");
+    }
+    for hidden in [signature, &ticket, "canary", "payments-secret"] {
+        assert!(!server.stderr().contains(hidden), "{hidden} is in the log");
+    }
+}

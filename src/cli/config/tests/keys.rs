@@ -58,6 +58,7 @@ fn every_key_can_be_set() {
         [[service]]
         id = "orders"
         secret_env = "ORDERS_SECRET"
+        may_sign = true
         [jwt]
         ttl = "60s"
         audiences = ["orders", "https://stock.example.com"]
@@ -73,6 +74,8 @@ fn every_key_can_be_set() {
         enabled = true
         [cors]
         origins = ["https://h5.example.com", "http://127.0.0.1:10086"]
+        [handover]
+        origins = ["https://page.example.com"]
         [limits]
         max_connections = 1
         header_timeout = "10m"
@@ -88,9 +91,11 @@ fn every_key_can_be_set() {
     assert_eq!(config.apps[0].platform.base_url.as_ref().map(Url::as_str), Some("https://api.example.com/wx"));
     let [service] = config.services.as_slice() else { panic!("one service") };
     assert_eq!((service.id.as_str(), service.apps[0].as_str(), service.apps.len()), ("orders", "wx1", 1));
+    assert!(service.may_sign);
     assert_eq!(config.settings.jwt.public_audiences, ["orders"]);
     assert_eq!(config.settings.assertion_audience.as_deref(), Some("gateway"));
     assert_eq!(config.settings.cors_origins, ["https://h5.example.com", "http://127.0.0.1:10086"]);
+    assert_eq!(config.settings.handover_origins[0].as_str(), "https://page.example.com");
     assert_eq!(config.settings.body_timeout, Duration::from_millis(1500));
     assert_eq!(config.workers, 4);
     assert!(
@@ -248,6 +253,16 @@ fn a_mistake_in_a_table_is_answered_with_the_remedy() {
             "origins[0]: is an integer; write a list of texts in quotes, for example origins = [",
         ),
         ("cors", "origins = [{}]", "origins: is a list of tables; write a list, for example origins = ["),
+        (
+            "handover",
+            "origins = [\"*\"]",
+            "origins[0]: \"*\" is not a http or https URL; write for example \"https://h5.example.com\"",
+        ),
+        (
+            "handover",
+            "origins = [\"https://a.example/x\"]",
+            "origins[0]: \"https://a.example/x\" is not spelled as brow",
+        ),
         ("limits", "max_connections = 1_000_001", "max_connections: 1000001 is not a whole number from 1 to 1000000"),
         ("limits", "header_timeout = \"11m\"", "header_timeout: \"11m\" is out of range; write \"100ms\" to \"10m\""),
         ("limits", "body_timeout = true", "body_timeout: is a boolean; write text in quotes"),
