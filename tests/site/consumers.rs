@@ -13,6 +13,7 @@ mod forge;
 mod front;
 mod introspection;
 mod matrix;
+mod payment;
 mod rotation;
 mod strict;
 mod tools;
