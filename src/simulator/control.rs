@@ -241,7 +241,13 @@ async fn reset_session_key(State(control): State<Arc<Control>>, name: Result<Pat
     let name = name.map_or_else(|_| String::new(), |Path(name)| name);
     let reset = || {
         let name = Name::parse(&name).ok_or(ControlError::Name)?;
-        let resets = control.platform(None)?.reset_session_key(&name)?;
+        let mut resets = 0;
+        for platform in &control.platforms {
+            match platform.reset_session_key(&name) {
+                Err(ControlError::Unsupported) => {}
+                outcome => resets = outcome?.max(resets),
+            }
+        }
         Ok(json!({ "name": name.as_str(), "resets": resets }))
     };
     respond(reset())
