@@ -26,14 +26,21 @@ mod error;
 mod identity;
 pub mod jd;
 pub mod kind;
+pub mod kwai;
 pub mod phone;
+pub mod qq;
+mod raw_data;
 mod rsa;
 mod settings;
 mod setup;
 mod signature;
+pub mod swan;
+#[cfg(test)]
+mod tests;
 pub mod tt;
 pub mod user_data;
 pub mod weapp;
+pub mod xhs;
 
 pub use crate::outbound::Unreachable;
 pub use aes_cbc::{AesKey, AesKeyError};

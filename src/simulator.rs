@@ -39,17 +39,21 @@ mod codes;
 mod control;
 mod faults;
 mod jd;
+mod kwai;
 mod memory;
 mod planted;
 mod platform;
+mod qq;
 mod reply;
 mod rsa;
 mod stats;
+mod swan;
 mod tokens;
 mod tt;
 mod users;
 mod wechat;
 mod world;
+mod xhs;
 
 pub use users::SimulatedUser;
 
@@ -72,6 +76,10 @@ fn platforms(world: &Arc<World>) -> Vec<Arc<dyn SimulatedPlatform>> {
         Arc::new(Wechat::new(Arc::clone(world))),
         Arc::new(tt::Douyin::new(Arc::clone(world))),
         Arc::new(alipay::AlipayGateway::new(Arc::clone(world))),
+        Arc::new(swan::Baidu::new(Arc::clone(world))),
+        Arc::new(qq::QqSimulator::new(Arc::clone(world))),
+        Arc::new(kwai::Kuaishou::new(Arc::clone(world))),
+        Arc::new(xhs::Xiaohongshu::new(Arc::clone(world))),
         Arc::new(jd::JdGateway::new(Arc::clone(world))),
     ]
 }

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use aws_lc_rs::cipher::{AES_128, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey};
+use aws_lc_rs::cipher::{
+    AES_128, AES_128_KEY_LEN, AES_192, AES_192_KEY_LEN, AES_256, AES_256_KEY_LEN, DecryptingKey, DecryptionContext,
+    PaddedBlockDecryptingKey, UnboundCipherKey,
+};
 use aws_lc_rs::iv::FixedLength;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -47,6 +50,49 @@ impl fmt::Debug for AesKey {
     }
 }
 
+/// The key that a `session_key` is the base64 of.
+///
+/// # Errors
+/// [`UserDataError::Key`]: it is no base64.
+pub(super) fn key_of(session_key: &SessionKey) -> Result<Zeroizing<Vec<u8>>, UserDataError> {
+    STANDARD.decode(session_key.to_text().expose()).map(Zeroizing::new).map_err(|_| UserDataError::Key)
+}
+
+/// Decrypts `data`, whole blocks, and takes the padding off. The length of the key says which AES it is.
+///
+/// # Errors
+/// [`UserDataError::Key`], [`UserDataError::Padding`].
+pub(super) fn decrypt(key: &[u8], iv: &[u8; BLOCK_LEN], data: &[u8]) -> Result<Zeroizing<Vec<u8>>, UserDataError> {
+    let algorithm = match key.len() {
+        AES_128_KEY_LEN => &AES_128,
+        AES_192_KEY_LEN => &AES_192,
+        AES_256_KEY_LEN => &AES_256,
+        _ => return Err(UserDataError::Key),
+    };
+    let key = UnboundCipherKey::new(algorithm, key).and_then(PaddedBlockDecryptingKey::cbc_pkcs7);
+    let key = key.map_err(|_| UserDataError::Key)?;
+    let mut data = Zeroizing::new(data.to_vec());
+    let text = key.decrypt(&mut data, DecryptionContext::Iv128(FixedLength::from(*iv)));
+    let len = text.map_err(|_| UserDataError::Padding)?.len();
+    data.truncate(len);
+    Ok(data)
+}
+
+/// Decrypts `data`, whole blocks, under AES-192, and leaves the padding, which is not the usual one.
+///
+/// # Errors
+/// [`UserDataError::Key`], [`UserDataError::Padding`].
+pub(super) fn decrypt_192_padded(
+    key: &[u8],
+    iv: &[u8; BLOCK_LEN],
+    data: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, UserDataError> {
+    let key = UnboundCipherKey::new(&AES_192, key).and_then(DecryptingKey::cbc).map_err(|_| UserDataError::Key)?;
+    let mut data = Zeroizing::new(data.to_vec());
+    key.decrypt(&mut data, DecryptionContext::Iv128(FixedLength::from(*iv))).map_err(|_| UserDataError::Padding)?;
+    Ok(data)
+}
+
 /// Decrypts `data`, whole blocks, under AES-128 and takes the padding off.
 ///
 /// # Errors
@@ -56,13 +102,7 @@ pub(super) fn decrypt_128(
     iv: &[u8; BLOCK_LEN],
     data: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, UserDataError> {
-    let mut data = Zeroizing::new(data.to_vec());
-    let key = UnboundCipherKey::new(&AES_128, key).and_then(PaddedBlockDecryptingKey::cbc_pkcs7);
-    let key = key.map_err(|_| UserDataError::Key)?;
-    let text = key.decrypt(&mut data, DecryptionContext::Iv128(FixedLength::from(*iv)));
-    let len = text.map_err(|_| UserDataError::Padding)?.len();
-    data.truncate(len);
-    Ok(data)
+    decrypt(key, iv, data)
 }
 
 /// Decrypts what a platform has encrypted under AES-128 with the `session_key`, base64 of the key's 16 bytes.

@@ -20,9 +20,19 @@ const MIN_USE: Duration = Duration::from_secs(60);
 /// "Reserve at least 512 characters", say the platforms.
 const MAX_TOKEN_LEN: usize = 2048;
 
+/// A platform where whoever asks for a token ends one of somebody else.
+#[derive(Clone, Copy)]
+pub(super) struct Crowd {
+    /// A token that is refused so early was ended by others who have asked.
+    pub(super) ends_tokens_within: Duration,
+    /// Those who ask for another one then do so within this time, at random.
+    pub(super) spread: Duration,
+}
+
 /// A token, and when it ends.
 pub(super) struct AppToken {
     text: SecretText,
+    asked_at: Instant,
     renew_at: Instant,
     ends_at: Instant,
 }
@@ -36,6 +46,7 @@ pub(super) type FetchToken = Arc<dyn Fn() -> BoxFuture<'static, Result<AppToken,
 #[derive(Clone)]
 pub(super) struct AppTokens {
     fetch: FetchToken,
+    crowd: Option<Crowd>,
     state: Arc<Mutex<TokenState>>,
 }
 
@@ -48,11 +59,18 @@ struct TokenState {
     began_at: Option<Instant>,
     /// When the last one ended, if it failed.
     failed: Option<(Instant, PlatformError)>,
+    /// Whether others have ended the last one.
+    is_crowded: bool,
 }
 
 impl AppTokens {
     pub(super) fn new(fetch: FetchToken) -> Self {
-        Self { fetch, state: Arc::default() }
+        Self { fetch, crowd: None, state: Arc::default() }
+    }
+
+    /// The same where tokens end each other.
+    pub(super) fn in_a(self, crowd: Crowd) -> Self {
+        Self { crowd: Some(crowd), ..self }
     }
 
     /// A token that is good as far as we know. Fetched if there is none; in the last minutes of one, the next one is
@@ -102,6 +120,7 @@ impl AppTokens {
         let mut state = self.state();
         if state.token.as_ref().is_some_and(|current| Arc::ptr_eq(current, token)) {
             state.token = None;
+            state.is_crowded = self.crowd.is_some_and(|crowd| token.asked_at.elapsed() < crowd.ends_tokens_within);
         }
     }
 
@@ -120,6 +139,7 @@ impl AppTokens {
         }
         // A token that was refused at once may be replaced at once, but not again and again.
         let begins_at = state.began_at.map_or(now, |began_at| now.max(began_at + MIN_PAUSE));
+        let begins_at = begins_at + self.turn(std::mem::take(&mut state.is_crowded));
         state.began_at = Some(begins_at);
         let tokens = self.clone();
         // A task of its own: the caller that started it may go away while others still wait.
@@ -139,6 +159,12 @@ impl AppTokens {
         let fetch = task.map(|joined| joined.unwrap_or(Err(FailedReason::CutOff.into()))).boxed().shared();
         state.fetch = Some(fetch.clone());
         Ok(fetch)
+    }
+
+    /// How long to wait for one's turn in a crowd.
+    fn turn(&self, is_crowded: bool) -> Duration {
+        let spread = self.crowd.filter(|_| is_crowded).map_or(Duration::ZERO, |crowd| crowd.spread);
+        spread.mul_f64(getrandom::u32().map_or(0.0, f64::from) / f64::from(u32::MAX))
     }
 
     #[cfg(test)]
@@ -170,7 +196,7 @@ impl AppToken {
         // Without randomness all replicas ask at once, which the platform can bear.
         let jitter_ms = getrandom::u32().map_or(0, |random| random % MAX_JITTER_MS);
         let renew_in = life.saturating_sub(overlap).max(MIN_USE) + Duration::from_millis(jitter_ms.into());
-        Ok(Self { text, renew_at: asked_at + renew_in, ends_at: asked_at + life })
+        Ok(Self { text, asked_at, renew_at: asked_at + renew_in, ends_at: asked_at + life })
     }
 
     pub(super) fn expose(&self) -> &str {

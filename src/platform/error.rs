@@ -125,6 +125,11 @@ pub enum FailedReason {
 }
 
 impl PlatformError {
+    /// A refusal of the app, which no client can cause.
+    pub(super) fn misconfigured(detail: ErrorDetail) -> Self {
+        Self::Misconfigured { detail, address: None, client_may_cause: false }
+    }
+
     /// The error code that the platform gave, if it gave one.
     #[must_use]
     pub fn errcode(&self) -> Option<&Errcode> {

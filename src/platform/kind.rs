@@ -2,9 +2,13 @@
 
 use super::alipay;
 use super::jd;
+use super::kwai;
+use super::qq;
 use super::setup::Kind;
+use super::swan;
 use super::tt;
 use super::weapp;
+use super::xhs;
 
 /// All platforms, in the order in which documents list them.
 #[rustfmt::skip]
@@ -12,6 +16,10 @@ pub const ALL: &[&Kind] = &[
     &weapp::KIND,
     &tt::KIND,
     &alipay::KIND,
+    &swan::KIND,
+    &qq::KIND,
+    &kwai::KIND,
+    &xhs::KIND,
     &jd::KIND,
 ];
 

@@ -33,6 +33,8 @@ pub enum AppSetting {
     PhoneUnverified,
     /// Encrypted data is wanted though it does not say for which app it is.
     UserdataUnbound,
+    /// Logins go to the platform's newer interface, which wants an access token.
+    LoginWithToken,
     /// An access token that the owner keeps fresh in a file.
     ComponentAccessTokenFile,
 }
@@ -53,7 +55,7 @@ pub enum Requirement {
 
 impl AppSetting {
     /// All of them, as manuals list them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Secret,
         Self::CorpId,
         Self::PrivateKeyFile,
@@ -66,6 +68,7 @@ impl AppSetting {
         Self::PhoneUnbound,
         Self::PhoneUnverified,
         Self::UserdataUnbound,
+        Self::LoginWithToken,
         Self::ComponentAccessTokenFile,
     ];
 
@@ -85,6 +88,7 @@ impl AppSetting {
             Self::PhoneUnbound => &["phone_unbound"],
             Self::PhoneUnverified => &["phone_unverified"],
             Self::UserdataUnbound => &["userdata_unbound"],
+            Self::LoginWithToken => &["login_with_token"],
             Self::ComponentAccessTokenFile => &["component_access_token_file"],
         }
     }
@@ -153,6 +157,8 @@ pub struct AppSettings {
     pub phone_unverified: bool,
     /// See [`AppSetting::UserdataUnbound`].
     pub userdata_unbound: bool,
+    /// See [`AppSetting::LoginWithToken`].
+    pub login_with_token: bool,
     /// See [`AppSetting::ComponentAccessTokenFile`]; the file is read by the platform, again and again.
     pub component_access_token_file: Option<PathBuf>,
 }
@@ -173,6 +179,7 @@ impl AppSettings {
             AppSetting::PhoneUnbound => self.phone_unbound,
             AppSetting::PhoneUnverified => self.phone_unverified,
             AppSetting::UserdataUnbound => self.userdata_unbound,
+            AppSetting::LoginWithToken => self.login_with_token,
             AppSetting::ComponentAccessTokenFile => self.component_access_token_file.is_some(),
         }
     }

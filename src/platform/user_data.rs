@@ -176,6 +176,8 @@ impl UserData {
             None => country_code.map(str::to_owned),
             Some(_) => text("countryCode"),
         };
+        // One that may be missing is the full one then.
+        let pure = if self.members.contains_key(*pure) { pure } else { number };
         match (has_exactly, text(number), text(pure), country_code) {
             (true, Some(number), Some(pure), Some(country_code)) => {
                 Phone::new(&number, &pure, Some(&country_code)).map_err(UserDataError::Phone)

@@ -25,8 +25,8 @@ use crate::claims::{PlatformId, SessionKey};
 use crate::outbound::concurrency::Share;
 
 mod access_token;
-mod call;
-mod errcode;
+pub(super) mod call;
+pub(super) mod errcode;
 mod exchange;
 mod phone;
 mod session;

@@ -84,6 +84,7 @@ pub(super) struct PresentedCode<'a> {
 pub(super) struct Codes {
     minted: Recent<String, Minted>,
     spent: Recent<[u8; 16], ()>,
+    lifetime_s: u64,
 }
 
 #[derive(Debug)]
@@ -100,16 +101,23 @@ impl Default for Codes {
 }
 
 impl Codes {
+    /// Of most platforms' codes: five minutes.
     const LIFETIME_S: u64 = 300;
 
     fn with_max_len(max_len: usize) -> Self {
-        Self { minted: Recent::with_max_len(max_len), spent: Recent::with_max_len(max_len) }
+        let (minted, spent) = (Recent::with_max_len(max_len), Recent::with_max_len(max_len));
+        Self { minted, spent, lifetime_s: Self::LIFETIME_S }
     }
 
-    /// Lets `code` stand for `name` in `appid`, once, until five minutes after `now`.
+    /// For a platform whose codes live so long.
+    pub(super) fn living_for_s(lifetime_s: u64) -> Self {
+        Self { lifetime_s, ..Self::default() }
+    }
+
+    /// Lets `code` stand for `name` in `appid`, once, until its lifetime has passed.
     pub(super) fn mint(&mut self, code: String, appid: String, name: Name, now: UnixSeconds) {
         self.minted.forget_while(|minted| now >= minted.expires_at);
-        self.minted.insert(code, Minted { appid, name, expires_at: now.plus(Self::LIFETIME_S) });
+        self.minted.insert(code, Minted { appid, name, expires_at: now.plus(self.lifetime_s) });
     }
 
     /// Whether the code was minted here, and not too long ago to be remembered.
@@ -275,6 +283,14 @@ mod tests {
         assert_eq!(codes.owner(&code, "wx2", NOW), Err(Refused::Invalid));
         assert_eq!(codes.owner(&code, "wx1", NOW.plus(300)), Err(Refused::Invalid));
         assert_eq!(codes.owner(&code, "wx1", NOW.plus(299)), Ok(name("alice")));
+    }
+
+    #[test]
+    fn a_code_lives_as_long_as_its_platform_says() {
+        let mut codes = Codes::living_for_s(180);
+        let code = mint(&mut codes, NOW);
+        assert_eq!(codes.owner(&code, "wx1", NOW.plus(179)), Ok(name("alice")));
+        assert_eq!(codes.owner(&code, "wx1", NOW.plus(180)), Err(Refused::Invalid));
     }
 
     #[test]

@@ -16,6 +16,8 @@ use super::faults::Broken;
 pub(super) enum Reply {
     /// A 200 with this JSON, after a while.
     Json(Duration, String),
+    /// This JSON with another status.
+    Status(StatusCode, String),
     Broken(Broken),
 }
 
@@ -29,6 +31,7 @@ pub(super) async fn respond(reply: Reply, content_type: &'static str) -> Respons
             }
             labelled(json)
         }
+        Reply::Status(status, json) => (status, labelled(json)).into_response(),
         Reply::Broken(Broken::Garbage) => labelled("<html><body>busy</body></html>".to_owned()),
         Reply::Broken(Broken::ServerError) => {
             (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").into_response()

@@ -68,6 +68,13 @@ impl Name {
         STANDARD.encode(digest.first_chunk::<16>().unwrap_or(&[0; 16]))
     }
 
+    /// So many hex digits, at most 64, that follow from the name, from `what` they are, and from `scope`.
+    pub(super) fn hex(&self, what: &str, scope: &str, len: usize) -> String {
+        let mut digits = hex::encode(self.digest(what, &[scope]));
+        digits.truncate(len);
+        digits
+    }
+
     /// No part can hold a zero byte, so no two lists of parts meet.
     fn digest(&self, what: &str, more: &[&str]) -> [u8; 32] {
         let mut hash = Sha256::new_with_prefix("auth-ticket simulator");

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::codes::PresentedCode;
 use super::faults::{Fault, FaultPlan, Plans};
 use super::planted::Planted;
 use super::stats::Stats;
@@ -40,6 +41,11 @@ impl World {
 
     pub(super) fn shared(&self) -> MutexGuard<'_, WorldMemory> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A login code as a request brings it.
+    pub(super) fn login_code<'a>(&'a self, text: &'a str, appid: &'a str) -> PresentedCode<'a> {
+        PresentedCode { text, once: "demo", appid, stranger: self.stranger.as_ref() }
     }
 
     /// A number of its own for an answer.

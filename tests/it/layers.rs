@@ -100,11 +100,13 @@ const ONLY_IN: [(&[&str], &[&str]); 13] = [
         &["aws_lc_rs"],
         &[
             "platform/aes_cbc.rs",
+            "platform/raw_data.rs",
             "platform/rsa.rs",
             "platform/weapp/session.rs",
             "platform/weapp/user_data.rs",
             "simulator/alipay.rs",
             "simulator/rsa.rs",
+            "simulator/swan/cipher.rs",
             "simulator/wechat/opendata.rs",
         ],
     ),

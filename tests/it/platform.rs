@@ -1,5 +1,7 @@
 //! Many replicas, one platform: what they must not take from each other.
 
+mod crowd;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

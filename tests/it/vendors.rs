@@ -6,6 +6,10 @@
 
 mod alipay;
 mod jd;
+mod kwai;
+mod qq;
 mod simulated;
+mod swan;
 mod tt;
 mod vendor;
+mod xhs;

@@ -36,6 +36,7 @@ impl Tree {
             phone_unbound: self.boolean(&path("phone_unbound")),
             phone_unverified: self.boolean(&path("phone_unverified")),
             userdata_unbound: self.boolean(&path("userdata_unbound")),
+            login_with_token: self.boolean(&path("login_with_token")),
             component_access_token_file: self.optional(&path("component_access_token_file"), check::file),
         }
     }

@@ -91,6 +91,8 @@ pub(super) const TABLES: &[Table] = &[
             "Take encrypted phone numbers though nobody can say who made them: users can forge the number."),
         with("userdata_unbound", Boolean, "false",
             "Take encrypted data though it does not say for which app it is."),
+        with("login_with_token", Boolean, "false",
+            "Exchange codes of Baidu at the newer interface, which wants an access token."),
         bare("component_access_token_file", Text, "/run/wechat/component_access_token",
             "File with the access token of your third-party platform, which you keep fresh; it is read again when it changes."),
     ] },

@@ -13,7 +13,7 @@ const MINUTE_RETRY_AFTER_S: u64 = 60;
 const QUOTA_RETRY_AFTER_S: u64 = 600;
 
 /// An answer with an error code, before an interface has said what that means. Of the wording it holds only what was recognised.
-pub(super) struct ErrorAnswer {
+pub(in crate::platform) struct ErrorAnswer {
     errcode: i64,
     rid: Option<Rid>,
     address: Option<IpAddr>,
@@ -25,7 +25,7 @@ impl ErrorAnswer {
         Self { errcode, rid: rid_in(errmsg), address }
     }
 
-    pub(super) fn errcode(&self) -> i64 {
+    pub(in crate::platform) fn errcode(&self) -> i64 {
         self.errcode
     }
 
@@ -69,7 +69,7 @@ impl ErrorAnswer {
         }
     }
 
-    pub(super) fn detail(&self) -> ErrorDetail {
+    pub(in crate::platform) fn detail(&self) -> ErrorDetail {
         ErrorDetail::new(self.errcode, self.rid.clone())
     }
 

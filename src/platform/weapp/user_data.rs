@@ -5,7 +5,7 @@
 //! <https://developers.weixin.qq.com/miniprogram/dev/framework/open-ability/signature>,
 //! <https://developers.weixin.qq.com/miniprogram/dev/server/API/user-info/basic-info/api_checkencrypteddata>
 
-use aws_lc_rs::digest::{self, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
+use aws_lc_rs::digest::{self, SHA256};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -17,7 +17,8 @@ use crate::platform::aes_cbc::decrypt_user_data;
 use crate::platform::client::{PlatformRequest, RequestBody};
 use crate::platform::user_data::WATERMARKED;
 use crate::platform::{Encrypted, PlatformError, UserData, UserDataError};
-use crate::secret::SecretText;
+
+pub(super) use crate::platform::raw_data::has_signed;
 
 pub(super) const PATH: &str = "wxa/business/checkencryptedmsg";
 
@@ -42,14 +43,6 @@ pub(super) async fn vouches_for(calls: &TokenCalls, encrypted_data: &str) -> Res
 
 fn hash(encrypted_data: &str) -> String {
     hex::encode(digest::digest(&SHA256, encrypted_data.as_bytes()))
-}
-
-/// Whether `signature` is over exactly `raw_data`: SHA-1 of it and the text of the `session_key`, in lower-case hex.
-pub(super) fn has_signed(session_key: &SessionKey, raw_data: &str, signature: &str) -> bool {
-    let mut context = digest::Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
-    context.update(raw_data.as_bytes());
-    context.update(session_key.to_text().expose().as_bytes());
-    SecretText::new(hex::encode(context.finish())).is(signature)
 }
 
 /// Decrypts data of the app `appid`.

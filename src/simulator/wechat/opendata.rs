@@ -141,7 +141,7 @@ pub(crate) fn written(content: DataContent, name: &Name, watermark: Watermark<'_
 }
 
 /// `object`, the text of a JSON object, with a watermark at its end.
-pub(crate) fn with_watermark(object: &str, watermark: Watermark<'_>) -> String {
+pub(crate) fn with_watermark(object: &str, watermark: impl Serialize) -> String {
     let inside = object.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default().trim();
     let comma = if inside.is_empty() { "" } else { "," };
     format!("{{{inside}{comma}\"watermark\":{}}}", json(&watermark))

@@ -117,3 +117,49 @@ fn a_ticket_of_one_platforms_app_is_nothing_in_anothers() {
     assert_eq!(jd.server.verify(&ticket).status, 401);
     assert_eq!(tt.server.verify(&ticket).header("x-auth-platform"), Some("tt"));
 }
+
+#[test]
+fn users_of_simulated_platforms_without_keys_of_their_own_log_in_and_show_their_data() {
+    let simulator = simulator();
+    for (round, (platform, appid, more)) in [
+        ("swan", "y2dTfnWfkx2OXttMEMWlGHoB1KzMogm7", ""),
+        ("swan", "y2dTfnWfkx2OXttMEMWlGHoB1KzMogm7", "login_with_token = true"),
+        ("qq", "1109000000", ""),
+        ("kwai", "ks701717192100000000", "userdata_unbound = true"),
+        ("xhs", "66aabbccddeeff0011223344", ""),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let app = format!(
+            "appid = \"{appid}\"\nplatform = \"{platform}\"\nsecret_env = \"APP_SECRET\"\nphone_unverified = true\n{more}"
+        );
+        let server = login(&simulator, &app, &[]);
+        let code = format!("demo-alice-{round}");
+        let openid = server.session(&server.ticket(&code))["openid"].clone();
+        server.is_error(&server.code(&code), 401, "invalid_code");
+        server.is_error(&server.code("err-77"), 502, "upstream_failed");
+        server.is_error(&server.code("garbage"), 502, "upstream_failed");
+        let user = json!({"platform": platform, "appid": appid, "name": "alice"});
+        let minted = post(&simulator, "/_sim/code", &user).json();
+        let ticket = server.ticket(minted["code"].as_str().unwrap());
+        assert_eq!(server.session(&ticket)["openid"], openid, "{platform}");
+        for (kind, path) in [("userinfo", "/v1/userdata"), ("phone", "/v1/phone")] {
+            let wanted = json!({"platform": platform, "appid": appid, "name": "alice", "kind": kind});
+            let mut body = post(&simulator, "/_sim/encrypt", &wanted).json();
+            assert_eq!(body.get("signature").is_some(), kind == "userinfo" && platform != "swan", "{platform}: {body}");
+            let answer = server.post(path, &ticket, &body);
+            assert_eq!(answer.status, 200, "{platform} {kind}: {answer:?}");
+            body["iv"] = json!("AAAAAAAAAAAAAAAAAAAAAA==");
+            body.as_object_mut().unwrap().retain(|name, _| name != "signature" && name != "rawData");
+            // Of Baidu, the first block is random, whatever it is.
+            if platform != "swan" {
+                server.is_error(&server.post(path, &ticket, &body), 400, "bad_user_data");
+            }
+        }
+        let wanted = json!({"platform": platform, "appid": appid, "name": "alice"});
+        post(&simulator, "/_sim/users/alice/reset-session-key", &json!({}));
+        let body = post(&simulator, "/_sim/encrypt", &wanted).json();
+        server.is_error(&server.post("/v1/userdata", &ticket, &body), 400, "bad_user_data");
+    }
+}

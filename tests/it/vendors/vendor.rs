@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Keys, Reply, Server, Upstream, auth_ticket};
+use crate::support::{Answer, Keys, Reply, Server, Upstream, auth_ticket, until};
 
 /// A request as it came in.
 #[derive(Clone, Debug)]
@@ -227,6 +227,22 @@ impl Login {
     /// Everything that it logged.
     pub(super) fn log(&self) -> String {
         self.server.stderr()
+    }
+
+    /// Fails unless the log has `words`, now or in a moment.
+    pub(super) fn says(&self, words: &str) {
+        until(words, || self.log().contains(words));
+    }
+
+    /// Ends the server, and fails if one of `secrets` is in what it logged.
+    #[track_caller]
+    pub(super) fn hides(mut self, secrets: &[&str]) {
+        self.server.stop();
+        let log = self.log();
+        assert!(!log.is_empty());
+        for secret in secrets {
+            assert!(!log.contains(secret), "the log shows {secret}: {log}");
+        }
     }
 
     /// Fails unless `answer` is the error of this status and name.

@@ -1,0 +1,3 @@
+//! What the tests of several platforms share.
+
+pub(super) mod scripted;
