@@ -1,0 +1,251 @@
+// Pages in Chromium: two tabs, hand-overs, the login at WeChat, what a browser sends.
+import assert from 'node:assert/strict'
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
+import { APPID, Proxy, reply, startServer, stopAll, type AuthServer } from './support/server.js'
+
+let server: AuthServer
+let login: Proxy
+let site: Proxy
+let elsewhere: Proxy
+let weixin: Proxy
+let browser: Browser
+let context: BrowserContext
+let code = 0
+let script = ''
+
+/** A page of the site, with a client at `window.auth` whose users are `user`. */
+async function open(options: { user?: string; adapter?: string; path?: string; userAgent?: string } = {}): Promise<Page> {
+  const page = await context.newPage()
+  const { user = 'alice', path = '/', adapter = `{ login: async () => 'demo-${user}-' + Date.now() + Math.random().toString(36).slice(2) }` } = options
+  await page.addInitScript(`window.options = () => (${adapter})`)
+  await page.goto(site.url + path)
+  return page
+}
+const openid = (page: Page) => page.evaluate(() => (window as any).auth.session().then((who: any) => who.openid))
+const failure = (page: Page, call = 'auth.session()') => page.evaluate(`${call}.then(() => 'no failure', (error) => error.code)`)
+
+/** Stands in for the server's hand-overs until it has them: hands out a real ticket for each. */
+const handovers = new Map<string, string>()
+const redeem = (body: string) => handovers.get(JSON.parse(body).handover)
+async function handoverFor(user: string): Promise<string> {
+  const answer = await fetch(`${server.url}/v1/login`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ code: `demo-${user}-${code++}` }) })
+  const handover = `H${code}`
+  handovers.set(handover, await answer.text())
+  return handover
+}
+
+before(async () => {
+  const root = fileURLToPath(new URL('..', import.meta.url))
+  const contents = `
+    import { createAuthTicket } from './src/index.js'
+    import { webAdapter, weixinLogin } from './src/web.js'
+    Object.assign(window, { weixinLogin })
+    window.auth = createAuthTicket({ baseURL: window.LOGIN, appid: '${APPID}', origins: [window.SITE], adapter: webAdapter(window.options()) })`
+  const { outputFiles } = await build({ stdin: { contents, resolveDir: root, loader: 'ts' }, bundle: true, write: false, format: 'iife' })
+  script = outputFiles[0]!.text
+  site = await Proxy.start()
+  server = await startServer(`[cors]\norigins = ["${site.url}"]\n`)
+  login = await Proxy.start(server.url)
+  elsewhere = await Proxy.start()
+  weixin = await Proxy.start()
+  browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox'] })
+})
+after(async () => {
+  await browser?.close()
+  stopAll()
+})
+beforeEach(async () => {
+  context = await browser.newContext()
+  login.interfere = ({ path, body, headers }, response) => {
+    if (path !== '/v1/handover/redeem') return false
+    const cors = { 'access-control-allow-origin': site.url, 'access-control-allow-headers': 'content-type' }
+    if (headers['access-control-request-method']) return reply(response, 200, '', cors)
+    const ticket = redeem(body)
+    return ticket ? reply(response, 200, ticket, cors) : reply(response, 401, { error: 'ticket_expired', error_description: 'late', request_id: 'r' }, cors)
+  }
+  site.interfere = ({ path }, response) => {
+    if (!/^\/(\?|$)/.test(path)) return false
+    response.writeHead(200, { 'content-type': 'text/html' })
+    response.end(`<!doctype html><link rel="icon" href="data:,"><script>LOGIN=${JSON.stringify(login.url)};SITE=${JSON.stringify(site.url)}</script><script>${script}</script>`)
+    return true
+  }
+  for (const proxy of [login, site, elsewhere, weixin]) proxy.seen.length = 0
+})
+afterEach(() => context.close())
+
+describe('tabs', () => {
+  test('share a ticket, and one renewal', async () => {
+    const first = await open()
+    const who = await openid(first)
+    const second = await open()
+    assert.equal(await openid(second), who)
+    assert.equal(login.seen.filter(({ path, method }) => path === '/v1/login' && method === 'POST').length, 1)
+    login.seen.length = 0
+    for (const page of [first, second]) await page.evaluate(() => (Date.now = ((now) => () => now() + 6_000_000)(Date.now)))
+    await Promise.all([first, second].map((page) => page.evaluate(() => Promise.all(Array.from({ length: 10 }, () => (window as any).auth.request({ url: '/v1/session' }))))))
+    await Promise.all([first, second].map((page) => page.evaluate(() => navigator.locks.request('after', () => new Promise((resolve) => setTimeout(resolve, 300))))))
+    assert.equal(login.seen.filter(({ path, method }) => path === '/v1/renew' && method === 'POST').length, 1)
+    const tickets = await Promise.all([first, second].map((page) => page.evaluate(() => (window as any).auth.header())))
+    assert.deepEqual(tickets[0], tickets[1])
+  })
+
+  test('log in once when both were just opened', async () => {
+    const pages = await Promise.all([open(), open()])
+    await Promise.all(pages.map(openid))
+    assert.equal(login.seen.filter(({ path, method }) => path === '/v1/login' && method === 'POST').length, 1)
+  })
+
+  test('adopt a login of another tab, and its end', async () => {
+    const first = await open()
+    const second = await open({ user: 'bob' })
+    await openid(second)
+    const bob = await openid(second)
+    await first.evaluate(() => (window as any).auth.ensure())
+    assert.equal(await openid(first), bob)
+    await second.evaluate(() => (window as any).auth.login())
+    await first.waitForFunction((ticket) => (window as any).auth.header().then((h: any) => h.weixinauth === ticket), await second.evaluate(() => (window as any).auth.header().then((h: any) => h.weixinauth)))
+    await second.evaluate(() => (window as any).auth.logout())
+    await first.waitForFunction(() => !(window as any).auth.state.loggedIn)
+  })
+})
+
+describe('a hand-over', () => {
+  const inside = '{ allowOutside: true }'
+
+  test('logs the page in, and leaves the address', async () => {
+    const page = await open({ adapter: inside, path: `/?a=1#/list&handover=${await handoverFor('alice')}&b=2` })
+    assert.equal(page.url(), `${site.url}/?a=1#/list&b=2`)
+    assert.equal(typeof (await openid(page)), 'string')
+    assert.deepEqual(login.seen.filter(({ path, method }) => path === '/v1/handover/redeem' && method === 'POST').length, 1)
+    await page.reload()
+    await openid(page)
+    assert.equal(login.seen.filter(({ path, method }) => path === '/v1/handover/redeem' && method === 'POST').length, 1)
+  })
+
+  test('is not redeemed outside a web-view, but leaves the address', async () => {
+    const page = await open({ adapter: '{}', path: `/#handover=${await handoverFor('alice')}` })
+    assert.equal(page.url(), `${site.url}/`)
+    assert.equal(await failure(page), 'platform_login')
+    assert.equal(login.count('/v1/handover/redeem'), 0)
+  })
+
+  test('is redeemed in a web-view', async () => {
+    await context.close()
+    context = await browser.newContext({ userAgent: 'Mozilla/5.0 (iPhone) MicroMessenger/8.0.50 miniProgram/wx0123456789abcdef' })
+    const page = await open({ adapter: '{}', path: `/#handover=${await handoverFor('alice')}` })
+    assert.equal(typeof (await openid(page)), 'string')
+  })
+
+  test('of the same user is taken', async () => {
+    await openid(await open())
+    const page = await open({ adapter: inside, path: `/#handover=${await handoverFor('alice')}` })
+    assert.equal(typeof (await openid(page)), 'string')
+  })
+
+  test('of another user does not replace a live ticket', async () => {
+    const alice = await openid(await open())
+    const page = await open({ adapter: inside, path: `/#handover=${await handoverFor('mallory')}` })
+    assert.equal(await failure(page), 'handover_conflict')
+    assert.equal(await openid(page), alice)
+    assert.equal(login.seen.filter(({ path, method }) => path === '/v1/handover/redeem' && method === 'POST').length, 1)
+  })
+
+  test('of another user replaces a ticket that the server refuses', async () => {
+    const first = await open()
+    const { login_id } = await first.evaluate(() => (window as any).auth.session())
+    await server.revoke(login_id, (await first.evaluate(() => (window as any).auth.header())).weixinauth)
+    const page = await open({ adapter: inside, path: `/#handover=${await handoverFor('bob')}` })
+    assert.equal(typeof (await openid(page)), 'string')
+  })
+
+  test('that is over is an error', async () => {
+    const page = await open({ adapter: inside, path: '/#handover=Hlate' })
+    assert.equal(await failure(page), 'ticket_expired')
+  })
+})
+
+describe('the login at WeChat', () => {
+  const adapter = () => `{ login: weixinLogin({ authorizeURL: '${weixin.url}/authorize' }) }`
+  /** Sends the browser back as WeChat does, with `state` or what it makes of it. */
+  const goBack = (state = (sent: string) => sent) => {
+    weixin.interfere = ({ path }, response) => {
+      const query = new URL(path, weixin.url).searchParams
+      if (!query.has('state')) return false
+      const back = new URL(query.get('redirect_uri')!)
+      back.searchParams.set('code', `demo-carol-${code++}`)
+      back.searchParams.set('state', state(query.get('state')!))
+      response.writeHead(302, { location: String(back) })
+      response.end()
+      return true
+    }
+  }
+
+  test('comes back logged in, with nothing in the address', async () => {
+    goBack()
+    const page = await open({ adapter: adapter(), path: '/?a=1' })
+    assert.equal(await failure(page), 'platform_login')
+    assert.equal(weixin.seen.length, 0)
+    await Promise.all([page.waitForEvent('load'), page.evaluate(() => void (window as any).auth.login({ interactive: true }))])
+    assert.equal(page.url(), `${site.url}/?a=1`)
+    assert.equal(typeof (await openid(page)), 'string')
+    const [asked] = weixin.seen
+    assert.match(asked!.path, new RegExp(`^/authorize\\?appid=${APPID}&redirect_uri=[^&]+&response_type=code&scope=snsapi_base&state=[0-9a-f]{32}$`))
+    assert.equal(login.seen.filter(({ path, method }) => path === '/v1/login' && method === 'POST').length, 1)
+  })
+
+  test('with another state posts no code', async () => {
+    goBack(() => 'f'.repeat(32))
+    const page = await open({ adapter: adapter() })
+    await Promise.all([page.waitForEvent('load'), page.evaluate(() => void (window as any).auth.login({ interactive: true }))])
+    assert.equal(page.url(), `${site.url}/`)
+    assert.equal(await failure(page), 'platform_login')
+    assert.equal(login.count('/v1/login'), 0)
+  })
+
+  test('a link with a code that nobody asked for posts no code, and stays as it is', async () => {
+    const page = await open({ adapter: adapter(), path: '/?code=demo-mallory-1&state=abc' })
+    assert.equal(page.url(), `${site.url}/?code=demo-mallory-1&state=abc`)
+    assert.equal(await failure(page), 'platform_login')
+    assert.equal(login.count('/v1/login'), 0)
+  })
+})
+
+describe('what a browser sends', () => {
+  test('no cookie, no referrer, the ticket to listed origins only', async () => {
+    await context.addCookies([{ name: 'a', value: 'b', url: login.url }])
+    const page = await open()
+    await page.evaluate((url) => (window as any).auth.request({ url: url + '/x' }).catch(() => {}), elsewhere.url)
+    await page.evaluate((url) => (window as any).auth.request({ url: url + '/x' }), site.url)
+    await openid(page)
+    for (const { headers } of [...login.seen, ...elsewhere.seen]) assert.deepEqual([headers.cookie, headers.referer], [undefined, undefined])
+    assert.ok(elsewhere.seen.length > 0)
+    for (const { headers } of elsewhere.seen) assert.deepEqual([headers.weixinauth, headers['access-control-request-headers']], [undefined, undefined])
+    assert.match(site.seen.find(({ path }) => path === '/x')!.headers.weixinauth as string, /^A/)
+  })
+
+  test('a redirect is not followed with a ticket', async () => {
+    const page = await open()
+    const before = site.interfere!
+    site.interfere = (seen, response, request) => (seen.path === '/from' ? (response.writeHead(302, { location: elsewhere.url }), response.end(), true) : before(seen, response, request))
+    assert.equal(await failure(page, `auth.request({ url: SITE + '/from' })`), 'network')
+    assert.equal(elsewhere.seen.length, 0)
+  })
+
+  test('a request can be ended, a file sent and fetched', async () => {
+    const page = await open()
+    assert.equal(await failure(page, `(() => { const call = auth.request({ url: SITE + '/x' }); call.abort(); return call })()`), 'aborted')
+    const up = await page.evaluate(() => (window as any).auth.upload({ url: (window as any).SITE + '/up', file: new Blob(['picture']), name: 'file', formData: { kind: 'id' } }))
+    assert.match(up.data.body, /name="kind"[^]*id[^]*name="file"[^]*picture/)
+    const down = await page.evaluate(() => (window as any).auth.download({ url: (window as any).SITE + '/down' }).then(async ({ data }: any) => JSON.parse(await data.text()).headers.weixinauth))
+    assert.match(down, /^A/)
+  })
+
+  test('storage that is switched off keeps nobody out', async () => {
+    const page = await open()
+    await page.evaluate(`Object.defineProperty(window, 'localStorage', { get() { throw new Error('denied') } })`)
+    assert.equal(typeof (await openid(page)), 'string')
+  })
+})
