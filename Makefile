@@ -5,7 +5,7 @@ CARGO_DENY_VERSION := 0.20.2
 ADVISORIES := https://github.com/RustSec/advisory-db
 
 .DEFAULT_GOAL := help
-include deploy/checks.mk tests/drill.mk tests/consumers.mk tests/soak.mk benches/bench.mk
+include deploy/checks.mk tests/drill.mk tests/consumers.mk tests/soak.mk benches/bench.mk clients/js/client.mk
 .PHONY: help run build test lint deny
 
 help: ## List what can be made
@@ -20,7 +20,7 @@ build: ## Build target/release/auth-ticket
 
 test: deploy-tools drill-tools consumers-tools ## Run all tests, and check what deploy/ holds
 	$(CARGO) test --locked
-	@$(MAKE) --no-print-directory check-deploy
+	@$(MAKE) --no-print-directory client-test check-deploy
 
 lint: ## Check format, lints and documentation, then the dependencies
 	$(CARGO) fmt --check
