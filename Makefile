@@ -6,7 +6,17 @@ ADVISORIES := https://github.com/RustSec/advisory-db
 
 .DEFAULT_GOAL := help
 include deploy/checks.mk tests/drill.mk tests/consumers.mk tests/soak.mk benches/bench.mk clients/js/client.mk
-.PHONY: help run build test lint deny
+# The features of the library, each alone: they only add to one another.
+FEATURES_ALONE := "" keystore tower axum,test-util
+CARGO_PUBLIC_API_VERSION := 0.52.0
+# Of rustdoc's JSON, which that version of cargo-public-api reads.
+RUSTDOC_FORMAT := 57
+API := docs/public-api.txt
+# Its own, since RUSTC_BOOTSTRAP has build scripts run anew, and whatever comes after them.
+API_TARGET := $(or $(CARGO_TARGET_DIR),target)/api
+MSRV_TARGET := $(or $(CARGO_TARGET_DIR),target)/msrv
+
+.PHONY: help run build test lint lint-features lint-api lint-msrv accept-api deny
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,10 +35,44 @@ test: deploy-tools drill-tools consumers-tools ## Run all tests, and check what 
 lint: ## Check format, lints and documentation, then the dependencies
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
-	$(CARGO) clippy --lib --no-default-features --locked -- -D warnings
-	$(CARGO) clippy --lib --no-default-features --features tower --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked
+	@$(MAKE) --no-print-directory lint-features
+	@$(MAKE) --no-print-directory lint-api
+	@$(MAKE) --no-print-directory lint-msrv
 	@$(MAKE) --no-print-directory deny
+
+lint-features: ## Check, document and test the library with each of its features alone
+	@for features in $(FEATURES_ALONE); do \
+	    echo "features: $${features:-none}" && \
+	    $(CARGO) clippy -q --lib --no-default-features --features "$$features" --locked -- -D warnings && \
+	    RUSTDOCFLAGS="-D warnings" $(CARGO) doc -q --lib --no-deps --no-default-features --features "$$features" --locked && \
+	    $(CARGO) test -q --lib --no-default-features --features "$$features" --locked && \
+	    $(CARGO) test -q --doc --no-default-features --features "$$features" --locked || exit 1; \
+	done
+
+lint-api: ## Compare the library's public API with docs/public-api.txt; `make accept-api` writes that file
+	@command -v cargo-public-api >/dev/null || $(CARGO) install --locked cargo-public-api --version $(CARGO_PUBLIC_API_VERSION)
+	@CARGO_TARGET_DIR=$(API_TARGET) RUSTC_BOOTSTRAP=1 $(CARGO) rustdoc -q --lib --no-default-features --features axum,test-util --locked -- \
+	    -Z unstable-options --output-format json --cap-lints allow
+	@if grep -qF '"format_version":$(RUSTDOC_FORMAT),' $(API_TARGET)/doc/auth_ticket.json || \
+	    grep -qF '"format_version":$(RUSTDOC_FORMAT)}' $(API_TARGET)/doc/auth_ticket.json; then \
+	    cargo-public-api public-api -ss --rustdoc-json $(API_TARGET)/doc/auth_ticket.json >$(API_TARGET)/public-api.txt && \
+	    diff -u $(API) $(API_TARGET)/public-api.txt || \
+	        { echo "error: the public API is not that of $(API); if it should be, make accept-api" >&2; exit 1; }; \
+	else \
+	    echo "public API: not compared, cargo-public-api $(CARGO_PUBLIC_API_VERSION) does not read this rustdoc's JSON"; \
+	fi
+
+lint-msrv: ## Check with the oldest Rust that Cargo.toml promises, where it is installed
+	@version=$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml); \
+	if rustup run $$version cargo --version >/dev/null 2>&1; then \
+	    CARGO_TARGET_DIR=$(MSRV_TARGET) rustup run $$version cargo check -q --lib --bins --locked; \
+	else \
+	    echo "Rust $$version: not checked, it is not installed here; a test compares what the dependencies need"; \
+	fi
+
+accept-api:
+	@$(MAKE) --no-print-directory lint-api >/dev/null || cp $(API_TARGET)/public-api.txt $(API)
 
 deny: ## Check licences, bans, sources and advisories of the dependencies
 	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny --version $(CARGO_DENY_VERSION)

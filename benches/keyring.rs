@@ -79,7 +79,7 @@ fn bench_ring(criterion: &mut Criterion) {
             bencher.iter_batched(|| keys.clone(), |keys| ring(keys, None), BatchSize::SmallInput);
         });
         let temporary = tempfile::tempdir().expect("a directory");
-        let directory = Directory::new(temporary.path(), false);
+        let directory = Directory::new(temporary.path());
         let lock = directory.lock().expect("the lock");
         for age in 1..=count {
             lock.add_key(spec(age * 60)).expect("a key file");

@@ -1,5 +1,7 @@
 //! How a request carries a ticket, and how it is refused without a good one (RFC 6750).
 
+use std::fmt;
+
 use ::http::header::{AUTHORIZATION, HeaderName};
 use ::http::{HeaderMap, StatusCode};
 
@@ -58,6 +60,11 @@ fn bearer_token(value: &[u8]) -> Option<&[u8]> {
     (scheme.eq_ignore_ascii_case(b"bearer") && !token.is_empty()).then_some(token)
 }
 
+/// Whether the header `name` with this value carries a ticket, so that who forwards the request would pass it on.
+pub(crate) fn carries_a_ticket(name: &HeaderName, value: &[u8]) -> bool {
+    *name == WEIXINAUTH || (*name == AUTHORIZATION && bearer_token(value.trim_ascii()).is_some_and(has_ticket_shape))
+}
+
 /// Whether `text` looks like a ticket: base64url whose first byte is the version, 0x01. A JWT does not, nor does a password.
 ///
 /// The files in `deploy/gateways` go by the same rule.
@@ -76,7 +83,7 @@ fn is_behind_a_scheme(text: &[u8]) -> bool {
 }
 
 /// Why a request is not let through, as its sender sees it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Refusal {
     /// It carries no ticket.
@@ -144,6 +151,15 @@ impl Refusal {
         }
     }
 }
+
+/// [`Refusal::description`]
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.description())
+    }
+}
+
+impl std::error::Error for Refusal {}
 
 impl From<OpenError> for Refusal {
     fn from(error: OpenError) -> Self {

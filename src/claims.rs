@@ -1,6 +1,19 @@
 //! The values in a ticket. Each holds what its check accepted, in place, and prints none of it.
+//!
+//! ```
+//! use auth_ticket::claims::{ClaimError, PhoneNumber, PlatformId};
+//!
+//! # fn main() -> Result<(), ClaimError> {
+//! let openid: PlatformId = "oGZUI0egBJY1zhBYw2KhdUfwVJJE".parse()?;
+//! assert_eq!(openid.as_str(), "oGZUI0egBJY1zhBYw2KhdUfwVJJE");
+//! assert_eq!(format!("{openid:?}"), "PlatformId(..)");
+//! assert!(PhoneNumber::parse("13800000000").is_err(), "no country");
+//! # Ok(())
+//! # }
+//! ```
 
 use std::fmt;
+use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -8,12 +21,59 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use crate::secret::{KEY_16_LEN, Key16, SecretText, Zeroizing};
 
 /// A value that cannot stand in a ticket.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 #[error("{0}")]
 pub struct ClaimError(pub(crate) &'static str);
 
+/// `FromStr` and `TryFrom<&str>`, as `parse` does it.
+macro_rules! parses {
+    ($($value:ty),+) => { $(
+        impl FromStr for $value {
+            type Err = ClaimError;
+
+            fn from_str(text: &str) -> Result<Self, ClaimError> {
+                Self::parse(text)
+            }
+        }
+
+        impl TryFrom<&str> for $value {
+            type Error = ClaimError;
+
+            fn try_from(text: &str) -> Result<Self, ClaimError> {
+                Self::parse(text)
+            }
+        }
+    )+ };
+}
+
+parses!(PlatformId, SessionKey, PhoneNumber, OwnerClaims, WebOrigin);
+
+impl AsRef<str> for PlatformId {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl AsRef<str> for PhoneNumber {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl AsRef<str> for WebOrigin {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl AsRef<[u8]> for OwnerClaims {
+    fn as_ref(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
 /// Up to `N` bytes, at most 255, in place.
-#[derive(Clone, Copy, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
 struct Inline<const N: usize> {
     len: u8,
     bytes: [u8; N],
@@ -37,7 +97,7 @@ impl<const N: usize> Inline<N> {
 }
 
 /// An `openid` or `unionid`: 1 to 128 visible ASCII characters, case counts. Personal data: `Debug` hides it.
-#[derive(Clone, Copy, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct PlatformId(Inline<{ Self::MAX_LEN }>);
 
 impl PlatformId {
@@ -176,7 +236,7 @@ impl fmt::Debug for SessionKey {
 }
 
 /// A phone number: `+` and 5 to 15 digits (ITU-T E.164). Personal data: `Debug` hides it.
-#[derive(Clone, Copy, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct PhoneNumber(Inline<16>);
 
 impl PhoneNumber {
@@ -212,7 +272,7 @@ impl fmt::Debug for PhoneNumber {
 }
 
 /// The owner's own claims: up to 64 bytes that the server does not look into. `Debug` hides them.
-#[derive(Clone, Copy, Eq, PartialEq)]
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct OwnerClaims(Inline<{ Self::MAX_LEN }>);
 
 impl OwnerClaims {

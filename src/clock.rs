@@ -1,6 +1,16 @@
 //! Time as a value: whole Unix seconds, and where they come from. The only file that reads a clock.
+//!
+//! ```
+//! use auth_ticket::clock::{Clock, SystemClock, UnixSeconds};
+//!
+//! let now = SystemClock.now();
+//! assert!(now > "2026-01-01T00:00:00Z".parse()?);
+//! assert_eq!(UnixSeconds::new(1_795_381_200).plus(60).to_string(), "2026-11-22T21:01:00Z");
+//! # Ok::<(), auth_ticket::clock::TimeError>(())
+//! ```
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 #[cfg(feature = "server")]
 use std::time::Duration;
@@ -61,11 +71,13 @@ impl UnixSeconds {
     }
 
     /// Parses `2026-11-22T21:00:00Z` and no other spelling of it.
-    #[must_use]
-    pub fn parse_rfc3339(text: &str) -> Option<Self> {
-        let time = time::PrimitiveDateTime::parse(text, RFC3339_UTC).ok()?.assume_utc();
-        let parsed = Self(u64::try_from(time.unix_timestamp()).ok()?);
-        (parsed.to_string() == text).then_some(parsed)
+    ///
+    /// # Errors
+    /// Anything else, and times before 1970.
+    pub fn parse_rfc3339(text: &str) -> Result<Self, TimeError> {
+        let time = time::PrimitiveDateTime::parse(text, RFC3339_UTC).map_err(|_| TimeError)?.assume_utc();
+        let parsed = Self(u64::try_from(time.unix_timestamp()).map_err(|_| TimeError)?);
+        if parsed.to_string() == text { Ok(parsed) } else { Err(TimeError) }
     }
 
     /// The value of a `Date` header (RFC 9110 section 5.6.7), of a time up to [`UnixSeconds::MAX`].
@@ -81,6 +93,21 @@ impl UnixSeconds {
     pub fn parse_http_date(text: &str) -> Option<Self> {
         let time = httpdate::parse_http_date(text).ok()?;
         time.duration_since(UNIX_EPOCH).ok().map(|since| Self(since.as_secs()))
+    }
+}
+
+/// Not a time as this crate writes it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
+#[error("a time is written like 2026-11-22T21:00:00Z")]
+#[non_exhaustive]
+pub struct TimeError;
+
+/// As [`UnixSeconds::parse_rfc3339`].
+impl FromStr for UnixSeconds {
+    type Err = TimeError;
+
+    fn from_str(text: &str) -> Result<Self, TimeError> {
+        Self::parse_rfc3339(text)
     }
 }
 
@@ -160,7 +187,7 @@ mod tests {
             "1969-12-31T23:59:59Z",
             "+2026-11-22T21:00:00Z",
         ] {
-            assert_eq!(UnixSeconds::parse_rfc3339(other), None, "{other}");
+            assert_eq!(UnixSeconds::parse_rfc3339(other), Err(TimeError), "{other}");
         }
     }
 

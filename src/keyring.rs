@@ -2,6 +2,28 @@
 //!
 //! The life of a key follows from its own dates, the dates of the others and the clock, so replicas that load the same
 //! keys decide alike without talking. Every rule is one function here; the table in the tests is its specification.
+//!
+//! A ring is made from a keys directory (the feature `keystore`), or from the texts of key files, wherever those are kept:
+//!
+//! ```
+//! use auth_ticket::clock::UnixSeconds;
+//! use auth_ticket::keyring::text::{self, Parsed};
+//! use auth_ticket::keyring::{AppId, KeyName, KeyRing, KeyUse, RingContent};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let file = r#"{"v":1, "use":"ticket", "alg":"XAES-256-GCM", "kid":"ac1dba1c",
+//! #  "created":"2026-11-22T21:00:00Z", "seal_from":"2026-11-22T21:15:00Z", "seal_until":"2027-02-20T21:15:00Z",
+//! #  "max_ttl_s":86400, "secret":"023f5198881dab46c18253821a617891a18b3fd99f3b44715c6bdb964a8e9441"}"#;
+//! let name = KeyName::parse("ticket-ac1dba1c")?;
+//! let Parsed::Key(key) = text::parse(name, file)? else { return Err("a newer version wrote it".into()) };
+//! let ring = KeyRing::new(RingContent::of_keys([key]), [AppId::parse("wx0123456789abcdef")?])?;
+//!
+//! let now = UnixSeconds::parse_rfc3339("2026-12-01T00:00:00Z")?;
+//! let sealing = ring.sealing_key(KeyUse::Ticket, now).expect("it seals until February");
+//! assert_eq!(sealing.key().name(), name);
+//! # Ok(())
+//! # }
+//! ```
 
 mod app;
 pub mod cutoffs;
@@ -19,9 +41,14 @@ use foldhash::{HashMap, HashMapExt};
 
 pub use app::{AppId, AppIdError, AppTag};
 pub use cutoffs::Cutoffs;
-pub use key::{Alg, Key, KeyError, KeyId, KeyName, KeySpec, KeyUse, Purpose, UnknownName};
-pub use login_id::LoginId;
-pub use plan::{Concern, Event, PRUNE_AFTER_S, Step};
+pub use key::{Alg, Key, KeyError, KeyId, KeyIdError, KeyName, KeySpec, KeyUse, Purpose, UnknownName};
+pub use login_id::{LoginId, LoginIdError};
+pub use plan::Concern;
+
+// What the commands and the server show of a ring.
+#[doc(hidden)]
+pub use plan::{Event, PRUNE_AFTER_S, Step};
+#[doc(hidden)]
 pub use view::{KeyView, RingView};
 
 use crate::clock::{LEEWAY_S, UnixSeconds};
@@ -29,7 +56,7 @@ use crate::seal::SealKey;
 
 /// What a keys directory holds, before it is put in order.
 #[derive(Clone, Debug, Default)]
-#[expect(clippy::exhaustive_structs, reason = "plain data for KeyRing::new")]
+#[non_exhaustive]
 pub struct RingContent {
     /// All keys, in any order.
     pub keys: Vec<Arc<Key>>,
@@ -42,6 +69,12 @@ pub struct RingContent {
 }
 
 impl RingContent {
+    /// Keys of which none is revoked, and no cut-offs.
+    #[must_use]
+    pub fn of_keys(keys: impl IntoIterator<Item = Key>) -> Self {
+        Self { keys: keys.into_iter().map(Arc::new).collect(), ..Self::default() }
+    }
+
     /// When the newest key or cut-off was made, and which key it is; `None` for a cut-off. A revoked key does not count.
     #[must_use]
     pub fn newest(&self) -> Option<(UnixSeconds, Option<KeyName>)> {
@@ -53,8 +86,16 @@ impl RingContent {
 }
 
 /// 8 bytes that name the content of a key ring, shown as 16 hex digits.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Fingerprint(pub [u8; 8]);
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Fingerprint(pub(crate) [u8; 8]);
+
+impl Fingerprint {
+    /// The bytes.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 8] {
+        self.0
+    }
+}
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

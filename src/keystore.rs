@@ -2,9 +2,40 @@
 //!
 //! Reading is strict: at start every file has to be right, or [`Directory::load`] tells of each one that is not, with
 //! what to do about it. Writing only ever adds a whole file or removes one; a crash at any point leaves a ring that loads.
+//!
+//! Nothing here needs a runtime. A program that runs for longer looks again with a [`Reloader`], because a revocation is a
+//! new file:
+//!
+//! ```
+//! use auth_ticket::clock::{Clock, SystemClock};
+//! use auth_ticket::keyring::{AppId, KeyRing};
+//! use auth_ticket::keystore::{Directory, LoadError, Reload, Reloader};
+//!
+//! fn start(keys: &str, app: AppId) -> Result<(Reloader, KeyRing), LoadError> {
+//!     let (reloader, ring, _) = Reloader::start(Directory::new(keys), [app], SystemClock.now())?;
+//!     Ok((reloader, ring))
+//! }
+//!
+//! /// Every few seconds.
+//! fn look(reloader: &mut Reloader, ring: &mut KeyRing) {
+//!     match reloader.look(SystemClock.now()) {
+//!         Reload::Unchanged => {}
+//!         Reload::Taken { ring: new, .. } => *ring = new,
+//!         // The directory is not right. The ring has the old keys, and what it adds in revocations.
+//!         Reload::Kept { ring: new, why, .. } => {
+//!             eprintln!("{}", why.explained());
+//!             *ring = new;
+//!         }
+//!     }
+//! }
+//! # let Err(error) = start("/nonexistent", AppId::parse("wx0123456789abcdef").unwrap()) else { panic!() };
+//! # assert!(error.remedy().unwrap().contains("keys init"));
+//! # let _ = look;
+//! ```
 
 mod access;
 mod error;
+#[cfg(feature = "tower")]
 mod follow;
 mod handle;
 mod names;
@@ -20,11 +51,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use error::LoadError;
+#[cfg(feature = "tower")]
+#[doc(hidden)]
 pub use follow::follow;
-pub use handle::{MakeError, Owner};
 pub use problem::{FileProblem, Problem};
-pub use read::{PassedOver, Scan};
+pub use read::PassedOver;
 pub use reload::{Reload, ReloadError, Reloader};
+
+// What writes, and looks at what is not right.
+#[doc(hidden)]
+pub use handle::{MakeError, Owner};
+#[doc(hidden)]
+pub use read::Scan;
+#[doc(hidden)]
 pub use write::{WriteError, WriteLock};
 
 use handle::Handle;
@@ -44,10 +83,16 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// The directory at `path`. With `allow_group_read`, key files may be readable by their group: a Kubernetes volume
-    /// with `fsGroup` shows them as 0440 whatever its `defaultMode` says.
-    pub fn new(path: impl Into<PathBuf>, allow_group_read: bool) -> Self {
-        Self { path: path.into(), allow_group_read, held: None }
+    /// The directory at `path`, whose key files nobody but their owner may read.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), allow_group_read: false, held: None }
+    }
+
+    /// Whether key files may be readable by their group: a Kubernetes volume with `fsGroup` shows them as 0440 whatever its
+    /// `defaultMode` says.
+    #[must_use]
+    pub fn allow_group_read(self, allow_group_read: bool) -> Self {
+        Self { allow_group_read, ..self }
     }
 
     /// Where it is.
@@ -56,6 +101,83 @@ impl Directory {
         &self.path
     }
 
+    /// Reads all files and takes them only if all are right.
+    ///
+    /// # Errors
+    /// [`LoadError`]: any file is not right, there is no ticket key, or the clock is before the newest key's making.
+    pub fn load(&self, now: UnixSeconds) -> Result<(RingContent, Vec<PassedOver>), LoadError> {
+        let scan = self.strict(self.scan()?)?;
+        self.check_clock(&scan.content, now)?;
+        Ok((scan.content, scan.passed_over))
+    }
+
+    /// [`Directory::load`], put in order for `apps`.
+    ///
+    /// # Errors
+    /// As [`Directory::load`], and [`RingError`](crate::keyring::RingError).
+    pub fn load_ring(
+        &self,
+        apps: impl IntoIterator<Item = AppId>,
+        now: UnixSeconds,
+    ) -> Result<(KeyRing, Vec<PassedOver>), LoadError> {
+        let (content, passed_over) = self.load(now)?;
+        Ok((KeyRing::new(content, apps)?, passed_over))
+    }
+
+    fn handle(&self) -> Result<Arc<Handle>, LoadError> {
+        let open = || Handle::open(&self.path).map(Arc::new).map_err(|error| self.list_error(error));
+        self.held.clone().map_or_else(open, Ok)
+    }
+
+    fn handle_if_there(&self) -> Result<Option<Arc<Handle>>, FileProblem> {
+        let problem = match self.handle() {
+            Ok(handle) => return Ok(Some(handle)),
+            Err(LoadError::List { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(LoadError::List { source, .. }) => source.into(),
+            Err(_) => Problem::NotADirectory,
+        };
+        Err(FileProblem { path: self.path.clone(), problem })
+    }
+
+    fn list_error(&self, source: io::Error) -> LoadError {
+        match source.kind() {
+            io::ErrorKind::NotADirectory => LoadError::NotADirectory(self.path.clone()),
+            _ => LoadError::List { path: self.path.clone(), source },
+        }
+    }
+
+    /// Looks at it in whatever state it is; the keys `known` are looked for where it cannot be listed.
+    fn look(&self, known: impl Iterator<Item = KeyName>) -> read::Sight {
+        read::look(&self.path, self.handle(), self.allow_group_read, known)
+    }
+
+    fn list(&self) -> Result<read::Listing, LoadError> {
+        let handle = self.handle()?;
+        read::refuse_if_open(&self.path, &handle)?;
+        read::list(&self.path, &handle, self.allow_group_read)
+    }
+
+    /// Refuses a clock that is more than the leeway before the making of what was made last: it would choose the wrong key.
+    fn check_clock(&self, content: &RingContent, now: UnixSeconds) -> Result<(), LoadError> {
+        let Some((created, key)) = content.newest().filter(|(created, _)| *created > now.plus(LEEWAY_S)) else {
+            return Ok(());
+        };
+        let file = key.map_or_else(|| CUTOFFS.to_owned(), key_file_name);
+        Err(LoadError::ClockBehind { path: self.path.join(file), key, created, now })
+    }
+
+    fn to_write(&self, what: &str) -> Result<write::Writer, WriteError> {
+        match self.handle() {
+            Ok(handle) => Ok(write::Writer::new(self.path.clone(), handle)),
+            Err(LoadError::List { source, .. }) => Err(WriteError::Io { path: self.path.join(what), source }),
+            Err(_) => Err(WriteError::Io { path: self.path.join(what), source: io::ErrorKind::NotADirectory.into() }),
+        }
+    }
+}
+
+/// For the commands that write keys, or look at a directory that is not right. Hidden: `auth-ticket keys` is the way.
+#[doc(hidden)]
+impl Directory {
     /// Opens it once for all: from now on its path is not followed again, wherever it may lead.
     ///
     /// # Errors
@@ -81,28 +203,6 @@ impl Directory {
     /// It cannot be opened.
     pub fn is_own(&self) -> Result<bool, LoadError> {
         self.handle()?.is_own().map_err(|error| self.list_error(error))
-    }
-
-    fn handle(&self) -> Result<Arc<Handle>, LoadError> {
-        let open = || Handle::open(&self.path).map(Arc::new).map_err(|error| self.list_error(error));
-        self.held.clone().map_or_else(open, Ok)
-    }
-
-    fn handle_if_there(&self) -> Result<Option<Arc<Handle>>, FileProblem> {
-        let problem = match self.handle() {
-            Ok(handle) => return Ok(Some(handle)),
-            Err(LoadError::List { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(LoadError::List { source, .. }) => source.into(),
-            Err(_) => Problem::NotADirectory,
-        };
-        Err(FileProblem { path: self.path.clone(), problem })
-    }
-
-    fn list_error(&self, source: io::Error) -> LoadError {
-        match source.kind() {
-            io::ErrorKind::NotADirectory => LoadError::NotADirectory(self.path.clone()),
-            _ => LoadError::List { path: self.path.clone(), source },
-        }
     }
 
     /// Reads all files, and keeps apart what is right and what is not. Does not ask who else may write there: for
@@ -142,55 +242,12 @@ impl Directory {
         read::recover_cutoffs(&self.path, &handle, self.allow_group_read)
     }
 
-    /// Looks at it in whatever state it is; the keys `known` are looked for where it cannot be listed.
-    fn look(&self, known: impl Iterator<Item = KeyName>) -> read::Sight {
-        read::look(&self.path, self.handle(), self.allow_group_read, known)
-    }
-
-    fn list(&self) -> Result<read::Listing, LoadError> {
-        let handle = self.handle()?;
-        read::refuse_if_open(&self.path, &handle)?;
-        read::list(&self.path, &handle, self.allow_group_read)
-    }
-
-    /// Reads all files and takes them only if all are right.
-    ///
-    /// # Errors
-    /// [`LoadError`]: any file is not right, there is no ticket key, or the clock is before the newest key's making.
-    pub fn load(&self, now: UnixSeconds) -> Result<(RingContent, Vec<PassedOver>), LoadError> {
-        let scan = self.strict(self.scan()?)?;
-        self.check_clock(&scan.content, now)?;
-        Ok((scan.content, scan.passed_over))
-    }
-
-    /// [`Directory::load`], put in order for `apps`.
-    ///
-    /// # Errors
-    /// As [`Directory::load`], and [`RingError`](crate::keyring::RingError).
-    pub fn load_ring(
-        &self,
-        apps: impl IntoIterator<Item = AppId>,
-        now: UnixSeconds,
-    ) -> Result<(KeyRing, Vec<PassedOver>), LoadError> {
-        let (content, passed_over) = self.load(now)?;
-        Ok((KeyRing::new(content, apps)?, passed_over))
-    }
-
     /// As [`Directory::load_ring`] for no app, whatever the clock says: for commands that clear up what a wrong clock left.
     ///
     /// # Errors
     /// As [`Directory::load`], the clock excepted.
     pub fn load_ring_of_any_time(&self) -> Result<KeyRing, LoadError> {
         Ok(KeyRing::new(self.strict(self.scan()?)?.content, [])?)
-    }
-
-    /// Refuses a clock that is more than the leeway before the making of what was made last: it would choose the wrong key.
-    fn check_clock(&self, content: &RingContent, now: UnixSeconds) -> Result<(), LoadError> {
-        let Some((created, key)) = content.newest().filter(|(created, _)| *created > now.plus(LEEWAY_S)) else {
-            return Ok(());
-        };
-        let file = key.map_or_else(|| CUTOFFS.to_owned(), key_file_name);
-        Err(LoadError::ClockBehind { path: self.path.join(file), key, created, now })
     }
 
     /// Takes the right to write, until the lock is dropped.
@@ -223,14 +280,6 @@ impl Directory {
     #[must_use]
     pub fn has_key_file(&self, name: KeyName) -> bool {
         self.handle().is_ok_and(|handle| handle.has(&key_file_name(name)).unwrap_or_default())
-    }
-
-    fn to_write(&self, what: &str) -> Result<write::Writer, WriteError> {
-        match self.handle() {
-            Ok(handle) => Ok(write::Writer::new(self.path.clone(), handle)),
-            Err(LoadError::List { source, .. }) => Err(WriteError::Io { path: self.path.join(what), source }),
-            Err(_) => Err(WriteError::Io { path: self.path.join(what), source: io::ErrorKind::NotADirectory.into() }),
-        }
     }
 
     /// Makes the directory with mode 0700 if it is missing.

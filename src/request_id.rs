@@ -23,7 +23,7 @@ pub(crate) enum RequestId {
 
 impl RequestId {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        Self::from_proxy(headers).unwrap_or_else(Self::next)
+        Self::from_proxy(headers).unwrap_or_else(Self::own)
     }
 
     /// The name that the server's outermost layer gave the request.
@@ -32,7 +32,7 @@ impl RequestId {
         request.extensions().get().cloned().unwrap_or_else(|| Self::of(request.headers()))
     }
 
-    fn from_proxy(headers: &HeaderMap) -> Option<Self> {
+    pub(crate) fn from_proxy(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(X_REQUEST_ID).iter();
         let text = values.next()?.to_str().ok()?;
         let is_sane = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
@@ -40,7 +40,8 @@ impl RequestId {
         sane.then(|| Self::Proxy(text.into()))
     }
 
-    fn next() -> Self {
+    /// A name that no proxy gave.
+    pub(crate) fn own() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         Self::Own(COUNT.fetch_add(1, Ordering::Relaxed))
     }

@@ -33,9 +33,9 @@ struct Looks {
     running: bool,
     done: u64,
     last_failed: bool,
-    /// How often there is to be a look; `None` where nobody looks.
-    every: Option<Duration>,
-    /// When the last look ended that did not fail; at first, when looking began.
+    /// How often there is to be a look, and since when; `None` where nobody looks.
+    every: Option<(Duration, Instant)>,
+    /// When the last look ended that did not fail.
     last_finished: Option<Instant>,
 }
 
@@ -44,11 +44,13 @@ struct Looks {
 pub enum LookTrouble {
     /// The last look failed.
     Failed,
-    /// Several looks should have ended since the last one that did.
+    /// Several looks should have ended since the last one that did, be it that they hang, fail, or are not begun.
     Late {
         /// How long ago that was.
         age: Duration,
     },
+    /// Several looks should have ended, and none has yet.
+    NotYet,
 }
 
 impl fmt::Display for LookTrouble {
@@ -60,6 +62,7 @@ impl fmt::Display for LookTrouble {
                 "the keys directory was last looked at {} s ago; revocations and cut-offs since then are not in force",
                 age.as_secs()
             ),
+            Self::NotYet => f.write_str("the keys directory has not been looked at since it was loaded"),
         }
     }
 }
@@ -92,6 +95,23 @@ impl Drop for Look<'_> {
     }
 }
 
+/// The looks that end, one after the other.
+#[derive(Debug)]
+pub(crate) struct LookEnds {
+    looks: watch::Receiver<Looks>,
+    seen: u64,
+}
+
+impl LookEnds {
+    /// Waits until another look has ended, well or not; for ever where there will be none.
+    pub(crate) async fn next(&mut self) {
+        let Ok(looks) = self.looks.wait_for(|looks| looks.done > self.seen).await else {
+            return std::future::pending().await;
+        };
+        self.seen = looks.done;
+    }
+}
+
 impl Looks {
     fn is_due(self) -> bool {
         self.last_began.is_none_or(|began| began.elapsed() >= PAUSE)
@@ -117,11 +137,11 @@ impl Rescans {
         }
     }
 
-    /// From now on there is to be a look `every` so often; the caller sees to it.
+    /// From now on there is to be a look `every` so often; the caller sees to it. Said again, it counts from the first time.
     pub fn attend(&self, every: Duration) {
         self.looks.send_modify(|looks| {
-            looks.every = Some(every);
-            looks.last_finished = Some(Instant::now());
+            let since = looks.every.map_or_else(Instant::now, |(_, since)| since);
+            looks.every = Some((every, since));
         });
     }
 
@@ -134,7 +154,7 @@ impl Rescans {
         Look { rescans: self, finished: false }
     }
 
-    /// How long ago a look ended that did not fail; `None` where nobody looks.
+    /// How long ago a look ended that did not fail; `None` before the first.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
         self.looks.borrow().last_finished.map(|finished| finished.elapsed())
@@ -144,11 +164,19 @@ impl Rescans {
     #[must_use]
     pub fn trouble(&self) -> Option<LookTrouble> {
         let looks = *self.looks.borrow();
-        let (every, age) = (looks.every?, looks.last_finished?.elapsed());
-        if looks.last_failed {
-            return Some(LookTrouble::Failed);
+        let (every, since) = looks.every?;
+        let age = looks.last_finished.unwrap_or(since).elapsed();
+        if age > MISSED * every.max(SHORTEST_POLL) {
+            return Some(looks.last_finished.map_or(LookTrouble::NotYet, |_| LookTrouble::Late { age }));
         }
-        (age > MISSED * every.max(SHORTEST_POLL)).then_some(LookTrouble::Late { age })
+        looks.last_failed.then_some(LookTrouble::Failed)
+    }
+
+    /// For who waits for the ends of looks from now on.
+    pub(crate) fn ends(&self) -> LookEnds {
+        let looks = self.looks.subscribe();
+        let seen = looks.borrow().done;
+        LookEnds { looks, seen }
     }
 
     /// Has a look taken, or joins the one that runs. `false`: there was none, for it is not time yet.
@@ -256,6 +284,8 @@ mod tests {
         rescans.attend(Duration::from_secs(5));
         advance(Duration::from_secs(15)).await;
         assert_eq!(rescans.trouble(), None);
+        rescans.begin().finish();
+        advance(Duration::from_secs(15)).await;
         // It hangs.
         let look = rescans.begin();
         advance(Duration::from_millis(1)).await;
@@ -269,6 +299,25 @@ mod tests {
         advance(Duration::from_secs(1)).await;
         rescans.begin().finish();
         assert_eq!(rescans.trouble(), None);
+        // Looks that fail again and again do not make up for one that does not.
+        for _ in 0..16 {
+            advance(Duration::from_secs(1)).await;
+            drop(rescans.begin());
+        }
+        assert_eq!(rescans.trouble(), Some(LookTrouble::Late { age: Duration::from_secs(16) }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn before_the_first_look_there_is_none_whoever_says_again_that_there_will_be_one() {
+        let rescans = Rescans::default();
+        rescans.attend(Duration::from_secs(5));
+        assert_eq!((rescans.trouble(), rescans.age()), (None, None), "not yet");
+        advance(Duration::from_secs(16)).await;
+        assert_eq!(rescans.trouble(), Some(LookTrouble::NotYet));
+        rescans.attend(Duration::from_secs(5));
+        assert_eq!((rescans.trouble(), rescans.age()), (Some(LookTrouble::NotYet), None), "still not");
+        rescans.begin().finish();
+        assert_eq!((rescans.trouble(), rescans.age()), (None, Some(Duration::ZERO)));
     }
 
     #[tokio::test(start_paused = true)]

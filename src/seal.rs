@@ -8,7 +8,7 @@ use std::fmt;
 use xaes_256_gcm::aead::{AeadInOut, KeyInit};
 use xaes_256_gcm::{Nonce, Xaes256Gcm};
 
-use crate::secret::KeyBytes;
+use crate::secret::{KeyBytes, RandomnessError, fill_randomly};
 
 /// Bytes of a nonce.
 pub const NONCE_LEN: usize = 24;
@@ -56,10 +56,10 @@ impl fmt::Debug for SealKey {
 /// and a repeated nonce gives GCM away.
 ///
 /// # Errors
-/// The operating system has no randomness to give.
-pub fn draw_nonce() -> Result<[u8; NONCE_LEN], getrandom::Error> {
+/// [`RandomnessError`]
+pub fn draw_nonce() -> Result<[u8; NONCE_LEN], RandomnessError> {
     let mut nonce = [0; NONCE_LEN];
-    getrandom::fill(&mut nonce)?;
+    fill_randomly(&mut nonce)?;
     Ok(nonce)
 }
 

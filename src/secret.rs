@@ -1,6 +1,14 @@
 //! Secrets that cannot be printed: zeroed on drop, without `Clone`, `Display`, `Serialize` or `==`.
 //!
 //! The only file that names `zeroize`. What is inside comes out through `expose`, which the crate keeps to itself.
+//!
+//! ```
+//! use auth_ticket::secret::{KeyBytes, KeyBytesError};
+//!
+//! let key = KeyBytes::parse_hex("023f5198881dab46c18253821a617891a18b3fd99f3b44715c6bdb964a8e9441")?;
+//! assert_eq!(format!("{key:?}"), "KeyBytes(..)");
+//! # Ok::<(), KeyBytesError>(())
+//! ```
 
 use std::fmt;
 
@@ -8,16 +16,26 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 #[cfg(feature = "server")]
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::Zeroize;
 
 pub(crate) use zeroize::Zeroizing;
 
 /// 32 bytes of key material.
-#[derive(Zeroize, ZeroizeOnDrop)]
-pub struct KeyBytes([u8; Self::LEN]);
+pub struct KeyBytes(Zeroizing<[u8; Self::LEN]>);
+
+/// The operating system has no randomness to give.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
+#[error("the operating system gave no randomness")]
+#[non_exhaustive]
+pub struct RandomnessError;
+
+/// Fills `bytes` from the operating system.
+pub(crate) fn fill_randomly(bytes: &mut [u8]) -> Result<(), RandomnessError> {
+    getrandom::fill(bytes).map_err(|_| RandomnessError)
+}
 
 /// Why a text is not 32 bytes of key material. Never holds any of the text.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyBytesError {
     /// Another length than 64.
@@ -46,8 +64,8 @@ impl KeyBytes {
         if text.bytes().any(|b| !matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
             return Err(KeyBytesError::NotHex);
         }
-        let mut bytes = Self([0; Self::LEN]);
-        hex::decode_to_slice(text, &mut bytes.0).map_err(|_| KeyBytesError::NotHex)?;
+        let mut bytes = Self::from_bytes([0; Self::LEN]);
+        hex::decode_to_slice(text, bytes.0.as_mut_slice()).map_err(|_| KeyBytesError::NotHex)?;
         if bytes.is_degenerate() {
             return Err(KeyBytesError::Degenerate);
         }
@@ -57,11 +75,11 @@ impl KeyBytes {
     /// Draws a new key from the operating system.
     ///
     /// # Errors
-    /// The operating system has no randomness to give.
-    pub fn generate() -> Result<Self, getrandom::Error> {
-        let mut bytes = Self([0; Self::LEN]);
+    /// [`RandomnessError`]
+    pub fn generate() -> Result<Self, RandomnessError> {
+        let mut bytes = Self::from_bytes([0; Self::LEN]);
         loop {
-            getrandom::fill(&mut bytes.0)?;
+            fill_randomly(bytes.0.as_mut_slice())?;
             if !bytes.is_degenerate() {
                 return Ok(bytes);
             }
@@ -69,7 +87,7 @@ impl KeyBytes {
     }
 
     pub(crate) fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
-        Self(bytes)
+        Self(Zeroizing::new(bytes))
     }
 
     pub(crate) fn expose(&self) -> &[u8; Self::LEN] {
@@ -77,11 +95,11 @@ impl KeyBytes {
     }
 
     pub(crate) fn expose_hex(&self) -> Zeroizing<String> {
-        Zeroizing::new(hex::encode(self.0))
+        Zeroizing::new(hex::encode(self.expose()))
     }
 
     fn is_degenerate(&self) -> bool {
-        let [first, rest @ ..] = &self.0;
+        let [first, rest @ ..] = self.expose();
         rest.iter().all(|byte| byte == first)
     }
 }
@@ -93,18 +111,16 @@ impl fmt::Debug for KeyBytes {
 }
 
 /// A secret that is text: an app secret, an access token, a `session_key` as the platform wrote it.
-#[derive(Zeroize, ZeroizeOnDrop)]
 pub struct SecretText {
-    text: String,
+    text: Zeroizing<String>,
     /// Where it was read, for messages; nothing secret.
-    #[zeroize(skip)]
     source: Option<Box<str>>,
 }
 
 impl SecretText {
     /// Takes the text over; the caller's copies, if any, are the caller's to clear.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), source: None }
+        Self { text: Zeroizing::new(text.into()), source: None }
     }
 
     /// The same with where it was read, as messages may say it: `the variable WX_SECRET`.
@@ -196,9 +212,9 @@ mod tests {
 
     #[test]
     fn key_material_is_wiped_when_it_is_dropped() {
-        const fn is_wiped<T: ZeroizeOnDrop>() {}
-        is_wiped::<KeyBytes>();
-        is_wiped::<SecretText>();
+        const fn is_wiped(_: &impl zeroize::ZeroizeOnDrop) {}
+        is_wiped(&KeyBytes::from_bytes([1; 32]).0);
+        is_wiped(&SecretText::new("canary").text);
         let mut bytes = *b"canary";
         wipe(&mut bytes);
         assert_eq!(bytes, [0; 6]);

@@ -6,16 +6,36 @@
 //!
 //! What a stranger sent is an [`UnverifiedTicket`]; [`UnverifiedTicket::open`] is the only way from there to a
 //! [`Ticket`]. The kid and the app's tag say which subkey opens it, or there is none: no second key is ever tried.
+//!
+//! ```
+//! use auth_ticket::clock::UnixSeconds;
+//! use auth_ticket::keyring::{AppId, KeyRing, Purpose};
+//! use auth_ticket::ticket::{OpenError, Policy, UnverifiedTicket};
+//!
+//! /// Who sent `text`.
+//! fn openid(text: &str, ring: &KeyRing, app: &AppId, now: UnixSeconds) -> Result<Option<String>, OpenError> {
+//!     let policy = Policy { ttl_s: 7200, max_session_s: 30 * 86400 };
+//!     let ticket = UnverifiedTicket::parse(text)?.open(ring, Purpose::Ticket, now, &policy)?;
+//!     // A ring can have several apps, and an openid names a user within one only.
+//!     Ok((ticket.app() == app).then(|| ticket.session().openid.as_str().to_owned()))
+//! }
+//! # let app = AppId::parse("wx0123456789abcdef").unwrap();
+//! # let ring = KeyRing::new(Default::default(), [app.clone()]).unwrap();
+//! # assert!(matches!(openid("x", &ring, &app, UnixSeconds::new(0)), Err(OpenError::NotATicket(_))));
+//! ```
 
 mod base64url;
 mod buffer;
 mod format;
+// Hidden: what `auth-ticket ticket inspect` shows.
+#[doc(hidden)]
 pub mod inspect;
 mod sealed;
 mod session;
 mod wire;
 
 use std::fmt;
+use std::str::FromStr;
 
 pub use buffer::MAX_TICKET_LEN;
 pub use format::VERSION;
@@ -31,7 +51,7 @@ use format::{HEADER_LEN, MIN_BYTES, aad};
 use wire::Claims;
 
 /// Why a ticket was not accepted. For logs, metrics and tests; clients get less.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// Not canonical base64url of a length that a ticket can have.
@@ -79,6 +99,7 @@ pub enum OpenError {
 #[derive(Debug)]
 pub struct Ticket {
     app: AppId,
+    kid: KeyId,
     claims: Claims,
     session_expires_at: UnixSeconds,
 }
@@ -103,7 +124,8 @@ impl UnverifiedTicket {
     /// [`OpenError::NotATicket`] or [`OpenError::UnknownVersion`].
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "otherwise its bytes are moved twice more: a fiftieth of an open")]
-    pub fn parse(text: &[u8]) -> Result<Self, OpenError> {
+    pub fn parse(text: impl AsRef<[u8]>) -> Result<Self, OpenError> {
+        let text = text.as_ref();
         if text.len() > MAX_TICKET_LEN {
             return Err(OpenError::NotATicket("longer than 1,024 characters"));
         }
@@ -195,11 +217,7 @@ impl UnverifiedTicket {
     ) -> Result<Ticket, OpenError> {
         let (kid, app_tag) = (self.unverified_kid(), self.unverified_app_tag());
         // The key is looked up before the AEAD runs, so a ticket under an unknown key costs no decryption.
-        let key = ring.to_open(kid, app_tag, purpose, now).map_err(|why| match why {
-            NoOpeningKey::UnknownKey => OpenError::UnknownKey(kid),
-            NoOpeningKey::DeadKey => OpenError::DeadKey(kid),
-            NoOpeningKey::UnknownApp => OpenError::UnknownApp(app_tag),
-        })?;
+        let key = ring.to_open(kid, app_tag, purpose, now).map_err(|why| no_key(why, kid, app_tag))?;
         let Parts { header, nonce, sealed, tag } = self.parts().ok_or(OpenError::NotATicket("too short"))?;
         key.seal_key.open(nonce, &aad(header), sealed, tag).map_err(|seal::Unauthentic| OpenError::Unauthentic)?;
         let mut claims = Claims::none();
@@ -207,7 +225,7 @@ impl UnverifiedTicket {
             .map_err(|wire::Malformed(what)| OpenError::Malformed(what))?;
         let session_expires_at = claims.session.auth_time.plus(policy.max_session_s);
         check(key.app, &claims, session_expires_at)?;
-        Ok(Ticket { app: key.app.clone(), claims, session_expires_at })
+        Ok(Ticket { app: key.app.clone(), kid, claims, session_expires_at })
     }
 
     fn parts(&mut self) -> Option<Parts<'_>> {
@@ -215,6 +233,22 @@ impl UnverifiedTicket {
         let (nonce, rest) = rest.split_first_chunk_mut()?;
         let (sealed, tag) = rest.split_last_chunk_mut()?;
         Some(Parts { header, nonce, sealed, tag })
+    }
+}
+
+impl FromStr for UnverifiedTicket {
+    type Err = OpenError;
+
+    fn from_str(text: &str) -> Result<Self, OpenError> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<&str> for UnverifiedTicket {
+    type Error = OpenError;
+
+    fn try_from(text: &str) -> Result<Self, OpenError> {
+        Self::parse(text)
     }
 }
 
@@ -258,6 +292,36 @@ impl Ticket {
         &self.app
     }
 
+    /// The key that it was sealed with.
+    #[must_use]
+    pub const fn kid(&self) -> KeyId {
+        self.kid
+    }
+
+    /// Whether it would be opened with `ring` at `now`, too: for who has held it for a while.
+    ///
+    /// # Errors
+    /// [`OpenError`], as it would be then.
+    pub fn check_again(&self, ring: &KeyRing, now: UnixSeconds) -> Result<(), OpenError> {
+        let tag = self.app.tag();
+        // The key's life is the same for all that it seals, whatever the purpose.
+        ring.to_open(self.kid, tag, Purpose::Ticket, now).map_err(|why| no_key(why, self.kid, tag))?;
+        self.claims.check_time(now, self.session_expires_at)?;
+        if self.session().is_cut_off(ring, &self.app) { Err(OpenError::Revoked) } else { Ok(()) }
+    }
+
+    /// The first second in which it is refused, unless it is revoked before.
+    #[cfg(feature = "tower")]
+    pub(crate) fn refused_from(&self) -> UnixSeconds {
+        self.claims.end().plus(LEEWAY_S).min(self.session_expires_at)
+    }
+
+    /// Wipes the `session_key`.
+    #[cfg(feature = "tower")]
+    pub(crate) fn forget_session_key(&mut self) {
+        self.claims.session.session_key = None;
+    }
+
     /// What it carries.
     #[must_use]
     pub const fn session(&self) -> &Session {
@@ -292,6 +356,14 @@ impl Ticket {
     #[must_use]
     pub const fn session_expires_at(&self) -> UnixSeconds {
         self.session_expires_at
+    }
+}
+
+fn no_key(why: NoOpeningKey, kid: KeyId, app_tag: AppTag) -> OpenError {
+    match why {
+        NoOpeningKey::UnknownKey => OpenError::UnknownKey(kid),
+        NoOpeningKey::DeadKey => OpenError::DeadKey(kid),
+        NoOpeningKey::UnknownApp => OpenError::UnknownApp(app_tag),
     }
 }
 

@@ -3,7 +3,10 @@
 //! The rules are the server's: where a ticket is looked for, what is refused, and how the refusal looks. No call goes to a
 //! server, and the `session_key` stays sealed: it is wiped before the service sees the request.
 //!
-//! ```
+//! The layer is for any service over HTTP. With the feature `axum`, [`AuthTicket`] is an extractor and [`Refusal`] an answer:
+//!
+#![cfg_attr(feature = "axum", doc = "```")]
+#![cfg_attr(not(feature = "axum"), doc = "```ignore")]
 //! use std::time::Duration;
 //!
 //! use auth_ticket::keyring::AppId;
@@ -27,7 +30,7 @@
 //! #     use auth_ticket::clock::{Clock, SystemClock};
 //! #     use auth_ticket::keyring::{Alg, KeySpec, KeyUse};
 //! #     let now = SystemClock.now();
-//! #     Directory::new(keys.path(), false).lock()?.add_key(KeySpec {
+//! #     Directory::new(keys.path()).lock()?.add_key(KeySpec {
 //! #         key_use: KeyUse::Ticket, alg: Alg::Xaes256Gcm, created: now, seal_from: now,
 //! #         seal_until: now.plus(90 * 86400), max_ttl_s: 86400,
 //! #     })?;
@@ -35,14 +38,14 @@
 //! # let keys = keys.path();
 //! let app = AppId::parse("wx0123456789abcdef")?;
 //! let max_session = Duration::from_secs(30 * 86400); // as the servers' configuration has it
-//! let (verifier, watch) = Verifier::load(Directory::new(keys, false), vec![app.clone()], max_session)?;
+//! let (verifier, watch) = Verifier::load(Directory::new(keys), [app.clone()], max_session)?;
 //! tokio::spawn(watch.run(Duration::from_secs(5))); // new keys, revocations, cut-offs
 //!
-//! let inside = Router::new().route("/orders", get(orders)).layer(verifier.layer(&app));
-//! let outside = Router::new().route("/", get(front_page)).layer(verifier.layer(&app).optional());
+//! let inside = Router::new().route("/orders", get(orders)).layer(verifier.layer(&app)?);
+//! let outside = Router::new().route("/", get(front_page)).layer(verifier.layer(&app)?.optional());
 //! let router: Router = inside.merge(outside);
 //!
-//! // No ticket: 401 with the JSON of the contract.
+//! // No ticket: 401 with the JSON of the login server.
 //! # use tower::ServiceExt;
 //! let request = axum::http::Request::get("/orders").body(axum::body::Body::empty())?;
 //! let answer = router.oneshot(request).await?;
@@ -51,54 +54,87 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! What is no tower service asks [`Verifier::verify`], and answers with [`Refusal::to_response`]. A connection that outlives
+//! its request ends with [`AuthTicket::until_refused`]. Tests of handlers need no keys: `test_util`, behind the feature
+//! `test-util`.
 
 mod answer;
+mod body;
+#[cfg(feature = "axum")]
 mod extract;
+mod headers;
 mod layer;
+mod notice;
+#[cfg(any(test, feature = "test-util"))]
+pub mod test_util;
+mod ticket;
+mod watch;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use ::http::HeaderMap;
+use tokio::time::timeout;
 
 pub use crate::bearer::Refusal;
-pub use extract::AuthTicket;
+pub use body::ResponseBody;
 pub use layer::{TicketLayer, TicketService};
+pub use ticket::AuthTicket;
+pub use watch::Watch;
 
 use crate::bearer::presented_ticket;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, UnixSeconds};
 use crate::keyring::{AppId, KeyRing, Purpose};
-use crate::keystore::{self, Directory, LoadError, Reload, Reloader};
+use crate::keystore::{Directory, LoadError, Reloader};
 use crate::opener::Opener;
 use crate::rescan::LookTrouble;
-use crate::ticket::{OpenError, Policy};
+use crate::ticket::{OpenError, Policy, Ticket};
+use notice::Notice;
+
+/// How often [`Watch::run`] is taken to look until it says so itself.
+const USUAL_POLL: Duration = Duration::from_secs(5);
+/// Between two looks at a clock that could have been set, and at whether the keys are looked at.
+const RECHECK: Duration = Duration::from_secs(5);
 
 /// Checks tickets against the keys of a directory. Cheap to clone; all clones share the keys.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use auth_ticket::keyring::AppId;
+/// use auth_ticket::keystore::Directory;
+/// use auth_ticket::tower::{Refusal, Verifier};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let app = AppId::parse("wx0123456789abcdef")?;
+/// let (verifier, watch) = Verifier::load(Directory::new("keys"), [app], Duration::from_secs(30 * 86400))?;
+/// # let _ = watch;
+/// # Ok(())
+/// # }
+/// // In whatever handler there is, with the headers of the request:
+/// async fn openid(verifier: &Verifier, headers: &http::HeaderMap) -> Result<String, Refusal> {
+///     Ok(verifier.verify(headers).await?.openid().to_owned())
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Verifier(Arc<VerifierInner>);
 
 struct VerifierInner {
     opener: Opener<KeyRing>,
+    /// Whether there is a [`Watch`].
     watched: AtomicBool,
-    /// Whether the last ticket was refused because nobody looks at the keys.
-    refuses: AtomicBool,
+    /// Tickets that were refused because nobody looks at the keys.
+    refused: Notice,
 }
 
-/// How often [`Watch::run`] is taken to look until it says so itself.
-const USUAL_POLL: Duration = Duration::from_secs(5);
-
-/// What keeps a [`Verifier`]'s keys as the directory is, while [`Watch::run`] runs.
-///
-/// The verifier refuses everything once this is dropped, and while no look has ended for three polls, be it that nobody
-/// runs this, that its runtime has ended or that the disk hangs: it would not learn of a revocation.
-#[must_use = "without it the verifier refuses everything; spawn `watch.run(..)`"]
-pub struct Watch {
-    shared: Arc<VerifierInner>,
-    reloader: Option<Reloader>,
-}
+/// The verifier has no keys for tickets of this app: it was not among those that were given to [`Verifier::load`].
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the verifier was not loaded for the app {0}")]
+#[non_exhaustive]
+pub struct AppNotLoaded(pub AppId);
 
 impl Verifier {
     /// Loads the keys of `directory`, strictly, for tickets of `apps`.
@@ -107,7 +143,11 @@ impl Verifier {
     ///
     /// # Errors
     /// [`LoadError`]: the directory would not do for a server either. [`LoadError::remedy`] says what to do.
-    pub fn load(directory: Directory, apps: Vec<AppId>, max_session: Duration) -> Result<(Self, Watch), LoadError> {
+    pub fn load(
+        directory: Directory,
+        apps: impl IntoIterator<Item = AppId>,
+        max_session: Duration,
+    ) -> Result<(Self, Watch), LoadError> {
         Self::load_with_clock(directory, apps, max_session, Arc::new(SystemClock))
     }
 
@@ -117,7 +157,7 @@ impl Verifier {
     /// As [`Verifier::load`].
     pub fn load_with_clock(
         directory: Directory,
-        apps: Vec<AppId>,
+        apps: impl IntoIterator<Item = AppId>,
         max_session: Duration,
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, Watch), LoadError> {
@@ -125,20 +165,28 @@ impl Verifier {
         for file in &passed_over {
             tracing::warn!("{file}");
         }
-        let shared = Arc::new(VerifierInner {
-            // A service seals nothing, so the life of new tickets is not its business.
-            opener: Opener::new(ring, Policy { ttl_s: 0, max_session_s: max_session.as_secs() }, clock),
-            watched: AtomicBool::new(true),
-            refuses: AtomicBool::new(false),
-        });
-        shared.opener.rescans().attend(USUAL_POLL);
-        Ok((Self(Arc::clone(&shared)), Watch { shared, reloader: Some(reloader) }))
+        let verifier = Self::of(ring, max_session, clock);
+        verifier.0.opener.rescans().attend(USUAL_POLL);
+        let watch = Watch { shared: Arc::clone(&verifier.0), reloader: Some(reloader) };
+        Ok((verifier, watch))
+    }
+
+    fn of(ring: KeyRing, max_session: Duration, clock: Arc<dyn Clock>) -> Self {
+        // A service seals nothing, so the life of new tickets is not its business.
+        let policy = Policy { ttl_s: 0, max_session_s: max_session.as_secs() };
+        let opener = Opener::new(ring, policy, clock);
+        Self(Arc::new(VerifierInner { opener, watched: AtomicBool::new(true), refused: Notice::new() }))
     }
 
     /// A layer that lets tickets of `app` through, and refuses those of any other with 403.
-    #[must_use]
-    pub fn layer(&self, app: &AppId) -> TicketLayer {
-        TicketLayer::new(self.clone(), Some(app.clone()))
+    ///
+    /// # Errors
+    /// [`AppNotLoaded`]: none would ever pass.
+    pub fn layer(&self, app: &AppId) -> Result<TicketLayer, AppNotLoaded> {
+        if !self.0.opener.current().apps().contains(app) {
+            return Err(AppNotLoaded(app.clone()));
+        }
+        Ok(TicketLayer::new(self.clone(), Some(app.clone())))
     }
 
     /// A layer that lets tickets of all apps through for which the keys were loaded.
@@ -149,65 +197,93 @@ impl Verifier {
         TicketLayer::new(self.clone(), None)
     }
 
+    /// Whether tickets are accepted: the keys were looked at lately, so that a revocation would have arrived. For readiness
+    /// probes.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.0.trouble().is_none()
+    }
+
+    /// How long ago the [`Watch`] last looked at the keys; `None` before its first look has ended.
+    #[must_use]
+    pub fn last_look(&self) -> Option<Duration> {
+        self.0.opener.rescans().age()
+    }
+
     /// Checks the ticket that came with `headers`, for what is no tower service: `weixinauth` or `Authorization: Bearer`.
     ///
-    /// A ticket under an unknown kid has one look at the directory taken, at most one a second for the whole process.
+    /// Takes tickets of every app for which the keys were loaded, so look at [`AuthTicket::app`], too. A ticket under an
+    /// unknown kid has one look at the directory taken, at most one a second for the whole process.
     ///
     /// # Errors
     /// [`Refusal`]; any doubt is one.
     pub async fn verify(&self, headers: &HeaderMap) -> Result<AuthTicket, Refusal> {
-        if !self.0.is_watched() {
-            return Err(Refusal::NotSetUp);
-        }
+        self.0.refuse_unwatched()?;
         let opener = &self.0.opener;
         let attempt = || Ok::<_, Refusal>(opener.open(&opener.current(), presented_ticket(headers)?, Purpose::Ticket));
         let is_unknown_key = |result: &Result<_, _>| matches!(result, Ok(Err(OpenError::UnknownKey(_))));
         match opener.with_look(attempt, is_unknown_key).await? {
-            Ok(ticket) => Ok(AuthTicket::new(&ticket)),
+            Ok(ticket) => Ok(AuthTicket::new(ticket, self.clone())),
             Err(error) => {
                 tracing::debug!("a ticket is refused: {error}");
                 Err(error.into())
             }
         }
     }
+
+    async fn until_refused(&self, ticket: &Ticket) -> Refusal {
+        let opener = &self.0.opener;
+        let mut looks = opener.rescans().ends();
+        loop {
+            let now = opener.now();
+            if let Err(refusal) = self.0.check_again(ticket, now) {
+                return refusal;
+            }
+            let rest = Duration::from_secs(ticket.refused_from().since(now));
+            // Whichever comes first; the next turn finds out which.
+            let _ = timeout(rest.min(RECHECK), looks.next()).await;
+        }
+    }
 }
 
 impl VerifierInner {
-    /// Whether revocations arrive: the keys are looked at, and were so lately. The change is logged, not each refusal.
-    fn is_watched(&self) -> bool {
-        let is_late = || matches!(self.opener.rescans().trouble(), Some(LookTrouble::Late { .. }));
-        let is_watched = self.watched.load(Ordering::Relaxed) && !is_late();
-        if self.refuses.load(Ordering::Relaxed) == is_watched {
-            self.refuses.store(!is_watched, Ordering::Relaxed);
-            if is_watched {
-                tracing::info!("the keys are looked at again");
-            } else {
-                tracing::error!("nobody looks at the keys any more, so no ticket is accepted; keep Watch::run running");
+    /// Why revocations may not arrive, if so.
+    fn trouble(&self) -> Option<String> {
+        if !self.watched.load(Ordering::Relaxed) {
+            return Some("the watch has ended".to_owned());
+        }
+        match self.opener.rescans().trouble() {
+            None | Some(LookTrouble::Failed) => None,
+            Some(trouble) => Some(trouble.to_string()),
+        }
+    }
+
+    /// Refuses all tickets while revocations may not arrive. A line says so, not one for each ticket.
+    fn refuse_unwatched(&self) -> Result<(), Refusal> {
+        match self.trouble() {
+            None => {
+                if let Some(unsaid) = self.refused.over() {
+                    tracing::info!(unsaid, "the keys are looked at again, and tickets are accepted");
+                }
+                Ok(())
+            }
+            Some(trouble) => {
+                if let Some(count) = self.refused.due() {
+                    tracing::error!(count, "no ticket is accepted, keep Watch::run running: {trouble}");
+                }
+                Err(Refusal::NotSetUp)
             }
         }
-        is_watched
     }
-}
 
-impl Watch {
-    /// Looks at the directory `every` so often (the servers do it every 5 s), and when a ticket names an unknown kid.
-    ///
-    /// A directory that is not right as a whole is not taken: the old keys stay, with what it adds in revocations and
-    /// cut-offs, and the log says so. Runs in a Tokio runtime, for as long as the service.
-    pub async fn run(mut self, every: Duration) {
-        let Some(reloader) = self.reloader.take() else { return };
-        let opener = &self.shared.opener;
-        let put = |reload| match reload {
-            Reload::Unchanged => {}
-            Reload::Taken { ring, .. } | Reload::Kept { ring, .. } => opener.swap(ring),
-        };
-        keystore::follow(reloader, Arc::clone(opener.clock()), opener.rescans(), every, |_| Poll::Pending, put).await;
+    fn check_again(&self, ticket: &Ticket, now: UnixSeconds) -> Result<(), Refusal> {
+        self.refuse_unwatched()?;
+        Ok(ticket.check_again(&self.opener.current(), now)?)
     }
-}
 
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.shared.watched.store(false, Ordering::Relaxed);
+    /// The [`Watch`] is gone.
+    fn has_ended(&self) {
+        self.watched.store(false, Ordering::Relaxed);
     }
 }
 
@@ -217,8 +293,5 @@ impl fmt::Debug for Verifier {
     }
 }
 
-impl fmt::Debug for Watch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").finish_non_exhaustive()
-    }
-}
+#[cfg(test)]
+mod tests;

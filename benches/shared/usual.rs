@@ -33,20 +33,18 @@ pub(crate) fn keys(count: u64) -> Vec<Arc<Key>> {
 }
 
 pub(crate) fn ring(keys: Vec<Arc<Key>>, cutoffs: Option<Arc<Cutoffs>>) -> KeyRing {
-    KeyRing::new(RingContent { keys, cutoffs, ..RingContent::default() }, [app()]).expect("a ring")
+    let mut content = RingContent::default();
+    (content.keys, content.cutoffs) = (keys, cutoffs);
+    KeyRing::new(content, [app()]).expect("a ring")
 }
 
 /// What the platform tells of a user whose app is bound to others of its owner.
 pub(crate) fn session() -> Session {
-    Session {
-        openid: PlatformId::parse("oGZUI0egBJY1zhBYw2KhdUfwVJJE").expect("an openid"),
-        unionid: Some(PlatformId::parse("ocMvos6NjeKLIBqg5Mr9QjxrP1FA").expect("a unionid")),
-        session_key: Some(SessionKey::parse("tiihtNczf5v6AKRyjwEUhQ==").expect("a session_key")),
-        phone: None,
-        owner_claims: None,
-        login_id: LoginId::generate().expect("randomness"),
-        auth_time: NOW,
-    }
+    let openid = PlatformId::parse("oGZUI0egBJY1zhBYw2KhdUfwVJJE").expect("an openid");
+    let mut session = Session::new(openid, LoginId::generate().expect("randomness"), NOW);
+    session.unionid = Some(PlatformId::parse("ocMvos6NjeKLIBqg5Mr9QjxrP1FA").expect("a unionid"));
+    session.session_key = Some(SessionKey::parse("tiihtNczf5v6AKRyjwEUhQ==").expect("a session_key"));
+    session
 }
 
 /// 182 characters.

@@ -56,7 +56,7 @@ impl Demo {
         // Deletes the keys when the demo ends.
         let keys =
             tempfile::Builder::new().prefix("auth-ticket-demo-").tempdir().context("cannot make throw-away keys")?;
-        let directory = Directory::new(keys.path(), false);
+        let directory = Directory::new(keys.path());
         make_key(&directory)?;
 
         let listener = servers::bind(self.listen, "--listen")?;

@@ -76,7 +76,7 @@ impl Doctor {
     /// Root looks at keys of somebody else through `keys check`, which becomes their owner; here root's rights are needed
     /// for the rest.
     fn check_keys(&self, findings: &mut Findings, config: &Config) {
-        let directory = Directory::new(&config.keys_dir, config.allow_group_read);
+        let directory = Directory::new(&config.keys_dir).allow_group_read(config.allow_group_read);
         if !owner::is_for_another(&directory) {
             check_opened(findings, owner::open(directory, Access::Read), Some(config.settings.policy.ttl_s));
             return;

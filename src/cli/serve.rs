@@ -86,8 +86,8 @@ async fn serve(config: Config, log: LogHandle, mut passed: Passed) -> anyhow::Re
     let outbound = config.apps.iter().map(|app| app.platform.max_concurrent);
     let outbound = outbound.chain(config.hook.iter().map(|hook| hook.max_concurrent)).fold(0, usize::saturating_add);
     let apps: Vec<App> = config.apps.into_iter().map(AppOptions::build).collect::<Result<_, _>>()?;
-    let directory = Directory::new(&config.keys_dir, config.allow_group_read);
-    let appids = apps.iter().map(|app| app.id.clone()).collect();
+    let directory = Directory::new(&config.keys_dir).allow_group_read(config.allow_group_read);
+    let appids: Vec<_> = apps.iter().map(|app| app.id.clone()).collect();
     let (reloader, ring, passed_over) = Reloader::start(directory, appids, now).map_err(report::load_failed)?;
     for file in &passed_over {
         tracing::warn!("{file}");

@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::str::FromStr;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -15,8 +16,9 @@ pub struct AppId {
 }
 
 /// Not 1 to 128 visible ASCII characters.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 #[error("an appid is 1 to 128 visible ASCII characters")]
+#[non_exhaustive]
 pub struct AppIdError;
 
 impl AppId {
@@ -56,6 +58,28 @@ impl Borrow<str> for AppId {
 impl Hash for AppId {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.text.hash(state);
+    }
+}
+
+impl FromStr for AppId {
+    type Err = AppIdError;
+
+    fn from_str(text: &str) -> Result<Self, AppIdError> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<&str> for AppId {
+    type Error = AppIdError;
+
+    fn try_from(text: &str) -> Result<Self, AppIdError> {
+        Self::parse(text)
+    }
+}
+
+impl AsRef<str> for AppId {
+    fn as_ref(&self) -> &str {
+        self.as_str()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Cut-offs: whose tickets are refused although they are authentic and not expired. Revocation without a database.
 
+#[doc(hidden)]
 pub mod list;
 mod recover;
 
@@ -9,6 +10,8 @@ use sha2::{Digest, Sha256};
 use super::{AppId, LoginId};
 use crate::clock::{LEEWAY_S, UnixSeconds};
 pub use list::{Cutoff, CutoffsError, Who};
+// What reads lists that are not right, and writes them.
+#[doc(hidden)]
 pub use recover::{Entry, Other, Recovered};
 
 /// Who is cut off, in a form in which every check takes constant time.
@@ -28,6 +31,7 @@ pub struct Cutoffs {
 ///
 /// They count all the same, but for logins up to then and the leeway only. Otherwise a clock that is years ahead would
 /// have everybody refused for years.
+#[doc(hidden)]
 #[derive(Debug, Default)]
 pub struct Ahead {
     first_seen: HashMap<Who, UnixSeconds>,
@@ -56,6 +60,7 @@ impl Cutoffs {
 
     /// Takes what can be understood of a text that may not be right, with what is wrong with it. `ahead` is what an
     /// earlier reading left there.
+    #[doc(hidden)]
     #[must_use]
     pub fn recover(text: &[u8], now: UnixSeconds, ahead: &mut Ahead) -> (Self, Option<CutoffsError>) {
         let mut cutoffs = Self::default();
@@ -88,6 +93,7 @@ impl Cutoffs {
     }
 
     /// Everybody who is cut off by one or the other.
+    #[doc(hidden)]
     #[must_use]
     pub fn both(one: &Self, other: &Self) -> Self {
         let mut both = Self::default();
@@ -116,6 +122,7 @@ impl Cutoffs {
     }
 
     /// 8 bytes that two lists have in common if they cut off the same, in whichever order. It names nobody.
+    #[doc(hidden)]
     #[must_use]
     pub fn digest(&self) -> [u8; 8] {
         let logins = self.logins.iter().map(|login_id| format!("login {login_id}"));

@@ -30,6 +30,14 @@ impl KeyUse {
     /// Both uses, in the order in which they are listed.
     pub const ALL: [Self; 2] = [Self::Ticket, Self::Jwt];
 
+    /// Parses what [`KeyUse::as_str`] gives.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn parse(text: &str) -> Result<Self, UnknownName> {
+        Self::ALL.into_iter().find(|known| known.as_str() == text).ok_or(UnknownName)
+    }
+
     /// As written in file names and key files.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -59,7 +67,15 @@ impl FromStr for KeyUse {
     type Err = UnknownName;
 
     fn from_str(text: &str) -> Result<Self, UnknownName> {
-        Self::ALL.into_iter().find(|known| known.as_str() == text).ok_or(UnknownName)
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<&str> for KeyUse {
+    type Error = UnknownName;
+
+    fn try_from(text: &str) -> Result<Self, UnknownName> {
+        Self::parse(text)
     }
 }
 
@@ -77,6 +93,14 @@ pub enum Alg {
 
 impl Alg {
     const ALL: [Self; 3] = [Self::Xaes256Gcm, Self::Es256, Self::EdDsa];
+
+    /// Parses what [`Alg::as_str`] gives.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn parse(text: &str) -> Result<Self, UnknownName> {
+        Self::ALL.into_iter().find(|known| known.as_str() == text).ok_or(UnknownName)
+    }
 
     /// As written in key files.
     #[must_use]
@@ -105,14 +129,29 @@ impl FromStr for Alg {
     type Err = UnknownName;
 
     fn from_str(text: &str) -> Result<Self, UnknownName> {
-        Self::ALL.into_iter().find(|known| known.as_str() == text).ok_or(UnknownName)
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<&str> for Alg {
+    type Error = UnknownName;
+
+    fn try_from(text: &str) -> Result<Self, UnknownName> {
+        Self::parse(text)
     }
 }
 
 /// A use or an algorithm that this version does not know.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 #[error("unknown to this version")]
+#[non_exhaustive]
 pub struct UnknownName;
+
+/// Not 8 lower-case hex digits, or, as the name of a key, not a use, `-` and those.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
+#[error("a kid is 8 lower-case hex digits, and a key's name its use, - and the kid")]
+#[non_exhaustive]
+pub struct KeyIdError;
 
 /// 4 bytes that name a key; a fingerprint of its secret, shown as 8 lower-case hex digits.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -123,18 +162,36 @@ impl KeyId {
     pub const LEN: usize = 4;
 
     /// Parses 8 lower-case hex digits.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn parse(text: &str) -> Result<Self, KeyIdError> {
         let mut bytes = [0; Self::LEN];
-        hex::decode_to_slice(text, &mut bytes).ok()?;
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| KeyIdError)?;
         let parsed = Self(bytes);
-        (parsed.to_string() == text).then_some(parsed)
+        if parsed.to_string() == text { Ok(parsed) } else { Err(KeyIdError) }
     }
 
     fn of(secret: &KeyBytes) -> Self {
         let mut bytes = [0; Self::LEN];
         expand(secret, &[b"auth-ticket/v1/kid"], &mut bytes);
         Self(bytes)
+    }
+}
+
+impl FromStr for KeyId {
+    type Err = KeyIdError;
+
+    fn from_str(text: &str) -> Result<Self, KeyIdError> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<&str> for KeyId {
+    type Error = KeyIdError;
+
+    fn try_from(text: &str) -> Result<Self, KeyIdError> {
+        Self::parse(text)
     }
 }
 
@@ -157,6 +214,33 @@ pub struct KeyName {
     pub key_use: KeyUse,
     /// Which one it is.
     pub kid: KeyId,
+}
+
+impl KeyName {
+    /// Parses `ticket-a1b2c3d4`.
+    ///
+    /// # Errors
+    /// Anything but a use that this version knows, `-`, and 8 lower-case hex digits.
+    pub fn parse(text: &str) -> Result<Self, KeyIdError> {
+        let (key_use, kid) = text.rsplit_once('-').ok_or(KeyIdError)?;
+        Ok(Self { key_use: KeyUse::parse(key_use).map_err(|_| KeyIdError)?, kid: KeyId::parse(kid)? })
+    }
+}
+
+impl FromStr for KeyName {
+    type Err = KeyIdError;
+
+    fn from_str(text: &str) -> Result<Self, KeyIdError> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<&str> for KeyName {
+    type Error = KeyIdError;
+
+    fn try_from(text: &str) -> Result<Self, KeyIdError> {
+        Self::parse(text)
+    }
 }
 
 impl fmt::Display for KeyName {
@@ -205,7 +289,7 @@ impl Purpose {
 }
 
 /// Everything about a key but its secret. Times are whole seconds.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "the fields of key file version 1")]
 pub struct KeySpec {
     /// What the key is for.
@@ -223,7 +307,7 @@ pub struct KeySpec {
 }
 
 /// Why a key cannot be as it is described.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
     /// The use and the algorithm do not go together.

@@ -104,6 +104,7 @@ impl KeyRing {
     }
 
     /// What to say of a use none of whose keys can seal.
+    #[doc(hidden)]
     #[must_use]
     pub fn cannot_seal(&self, key_use: KeyUse, now: UnixSeconds) -> Concern {
         let is_there = self.keys_of(key_use).next().is_some();
@@ -129,6 +130,7 @@ impl KeyRing {
     }
 
     /// When the next time begins in which no key of this use can seal before another one does, if one is to come.
+    #[doc(hidden)]
     #[must_use]
     pub fn sealing_gap(&self, key_use: KeyUse, now: UnixSeconds) -> Option<UnixSeconds> {
         match self.gap_of(key_use, now)? {
@@ -138,6 +140,7 @@ impl KeyRing {
     }
 
     /// Everything that will happen after `now` if nobody touches the directory, soonest first.
+    #[doc(hidden)]
     #[must_use]
     pub fn events(&self, now: UnixSeconds) -> Vec<Event> {
         let mut events: Vec<Event> = self.keys().flat_map(|ring_key| self.events_of(ring_key)).collect();
@@ -180,12 +183,14 @@ impl KeyRing {
     }
 
     /// The next second in which some key changes its state.
+    #[doc(hidden)]
     #[must_use]
     pub fn next_change(&self, now: UnixSeconds) -> Option<UnixSeconds> {
         self.events(now).into_iter().find(|event| event.step != Step::MayBePruned).map(|event| event.at)
     }
 
     /// Keys whose files may be deleted at `now`, oldest first.
+    #[doc(hidden)]
     #[must_use]
     pub fn prunable(&self, now: UnixSeconds) -> Vec<KeyName> {
         let prunings = KeyUse::ALL.into_iter().flat_map(|key_use| self.prunings(key_use));

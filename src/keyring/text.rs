@@ -100,7 +100,7 @@ pub fn parse(name: KeyName, text: &str) -> Result<Parsed, TextError> {
         return Ok(Parsed::Unsupported(format!("algorithm {alg_text:?} is unknown to this program for use {key_use}")));
     };
     let kid_text = plain_text("kid", raw.kid)?;
-    let kid = KeyId::parse(&kid_text).ok_or(TextError::Type("kid", "8 lower-case hex digits"))?;
+    let kid = KeyId::parse(&kid_text).map_err(|_| TextError::Type("kid", "8 lower-case hex digits"))?;
     if (KeyName { key_use, kid }) != name {
         return Err(TextError::OtherName { name, said: format!("{key_use}-{kid}") });
     }
@@ -121,6 +121,8 @@ pub fn parse(name: KeyName, text: &str) -> Result<Parsed, TextError> {
 }
 
 /// The text of `key`'s file: one JSON object and a line feed.
+// Hidden: key files are written by `auth-ticket keys`, and by tests that play its part.
+#[doc(hidden)]
 #[must_use]
 pub fn encode(key: &Key) -> Zeroizing<String> {
     let spec = key.spec();
@@ -151,7 +153,7 @@ fn number(field: &'static str, raw: Option<&RawValue>) -> Result<u64, TextError>
 
 fn time(field: &'static str, raw: Option<&RawValue>) -> Result<UnixSeconds, TextError> {
     UnixSeconds::parse_rfc3339(&plain_text(field, raw)?)
-        .ok_or(TextError::Type(field, "a time like 2026-11-22T21:00:00Z"))
+        .map_err(|_| TextError::Type(field, "a time like 2026-11-22T21:00:00Z"))
 }
 
 #[cfg(test)]

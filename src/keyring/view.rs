@@ -63,6 +63,7 @@ pub struct KeyView {
     pub max_ttl_s: u64,
 }
 
+#[doc(hidden)]
 impl KeyRing {
     /// The ring at `now`, to be told.
     #[must_use]

@@ -2,23 +2,27 @@
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{Reload, Reloader};
 use crate::clock::Clock;
 use crate::rescan::Rescans;
 
+/// How long a look may take. One that takes longer has failed, as far as anybody can tell: the disk hangs, perhaps.
+const DEADLINE: Duration = Duration::from_secs(10);
+
 /// Looks `every` so often, when `rescans` says that a request asked, and whenever `wake` is ready. `put` gets the result of
 /// each look; changes are logged before.
 ///
-/// Runs until it is dropped. A look or a `put` that panics is logged and made up for by the next one; until that has ended
-/// well, [`Rescans::trouble`] says so.
+/// Runs until it is dropped. A look or a `put` that panics is logged and made up for by the next one, and one that has not
+/// ended after 10 s is waited for again at the next poll; until one has ended well, [`Rescans::trouble`] says so.
 pub async fn follow(
     reloader: Reloader,
     clock: Arc<dyn Clock>,
@@ -28,31 +32,46 @@ pub async fn follow(
     mut put: impl FnMut(Reload),
 ) {
     rescans.attend(every);
-    let looker = Looker::start(reloader, clock);
+    let mut looker = Looker::start(reloader, clock);
     let mut poll = interval(every);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut failed_before = false;
     loop {
-        tokio::select! {
-            _ = poll.tick() => {}
-            () = poll_fn(&mut wake) => {}
-            () = rescans.asked() => {}
-        }
+        let mut asked = pin!(rescans.asked());
+        poll_fn(|context| {
+            let is_due = poll.poll_tick(context).is_ready();
+            let is_woken = wake(context).is_ready();
+            if is_due || is_woken { Poll::Ready(()) } else { asked.as_mut().poll(context) }
+        })
+        .await;
         let look = rescans.begin();
-        let done = looker.look().await.is_some_and(|reload| {
-            log(&reload);
-            catch_unwind(AssertUnwindSafe(|| put(reload))).is_ok()
-        });
-        if done {
-            look.finish();
-        } else {
-            looker.forget();
-            drop(look);
-            if !failed_before {
-                tracing::error!("looking at the keys failed, the old keys stay; it is tried again at the next poll");
+        let trouble = match looker.look().await {
+            Looked::Ended(reload) => {
+                log(&reload);
+                let is_put = catch_unwind(AssertUnwindSafe(|| put(reload))).is_ok();
+                if !is_put {
+                    looker.forget();
+                }
+                (!is_put).then_some("failed")
+            }
+            Looked::Panicked => {
+                looker.forget();
+                Some("failed")
+            }
+            Looked::Hangs => Some("has not ended in time"),
+        };
+        match trouble {
+            None => look.finish(),
+            Some(trouble) => {
+                drop(look);
+                if !failed_before {
+                    tracing::error!(
+                        "a look at the keys {trouble}, the old keys stay; it is tried again at the next poll"
+                    );
+                }
             }
         }
-        failed_before = !done;
+        failed_before = trouble.is_some();
     }
 }
 
@@ -77,6 +96,16 @@ struct Looker {
     shared: Arc<LockedReloader>,
     /// `None` where no thread could be started.
     orders: Option<mpsc::Sender<oneshot::Sender<Option<Reload>>>>,
+    /// A look that did not end in time. What it finds will not be found again, so it is not lost.
+    unended: Option<oneshot::Receiver<Option<Reload>>>,
+}
+
+/// What came of a look.
+enum Looked {
+    Ended(Reload),
+    Panicked,
+    /// It goes on, beyond its deadline.
+    Hangs,
 }
 
 struct LockedReloader {
@@ -96,21 +125,31 @@ impl Looker {
         if let Err(error) = &orders {
             tracing::warn!("no thread for looking at the keys ({error}): each look holds up some requests");
         }
-        Self { shared, orders: orders.ok() }
+        Self { shared, orders: orders.ok(), unended: None }
     }
 
-    /// `None`: it panicked.
-    async fn look(&self) -> Option<Reload> {
-        let (answer, told) = oneshot::channel();
-        if self.orders.as_ref().is_some_and(|orders| orders.send(answer).is_ok())
-            && let Ok(reload) = told.await
-        {
-            return reload;
+    async fn look(&mut self) -> Looked {
+        let looked = |reload: Option<Reload>| reload.map_or(Looked::Panicked, Looked::Ended);
+        if let Some(mut told) = self.unended.take().or_else(|| self.order()) {
+            match timeout(DEADLINE, &mut told).await {
+                Ok(Ok(reload)) => return looked(reload),
+                Ok(Err(_)) => {}
+                Err(_) => {
+                    self.unended = Some(told);
+                    return Looked::Hangs;
+                }
+            }
         }
-        self.shared.look()
+        looked(self.shared.look())
     }
 
-    /// Has the next look tell everything anew.
+    /// Has the thread look, if there is one.
+    fn order(&self) -> Option<oneshot::Receiver<Option<Reload>>> {
+        let (answer, told) = oneshot::channel();
+        self.orders.as_ref()?.send(answer).is_ok().then_some(told)
+    }
+
+    /// Has the next look tell everything anew. Not while one goes on.
     fn forget(&self) {
         self.shared.reloader.lock().unwrap_or_else(PoisonError::into_inner).forget();
     }

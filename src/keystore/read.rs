@@ -78,7 +78,7 @@ impl FileKind {
             (None, None) => return Self::Other,
         };
         let Some((key_use, kid)) = stem.rsplit_once('-') else { return Self::Misnamed };
-        let Some(kid) = KeyId::parse(kid) else { return Self::Misnamed };
+        let Ok(kid) = KeyId::parse(kid) else { return Self::Misnamed };
         match key_use.parse::<KeyUse>() {
             Ok(key_use) if is_key => Self::Key(KeyName { key_use, kid }),
             Ok(key_use) => Self::Revoked(KeyName { key_use, kid }),

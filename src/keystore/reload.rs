@@ -76,9 +76,10 @@ impl Reloader {
     /// As [`Directory::load_ring`].
     pub fn start(
         directory: Directory,
-        apps: Vec<AppId>,
+        apps: impl IntoIterator<Item = AppId>,
         now: UnixSeconds,
     ) -> Result<(Self, KeyRing, Vec<PassedOver>), LoadError> {
+        let apps: Vec<AppId> = apps.into_iter().collect();
         spare::keep();
         let listing = directory.list()?;
         let (digest, mut ahead) = (listing.digest, Ahead::default());

@@ -38,7 +38,7 @@ impl Keys {
     /// A directory with nothing in it.
     fn empty() -> Self {
         let root = tempfile::tempdir().unwrap();
-        Self { directory: Directory::new(root.path(), false), root }
+        Self { directory: Directory::new(root.path()), root }
     }
 
     /// A directory with one ticket key in it.
@@ -95,11 +95,11 @@ fn a_missing_an_empty_and_a_false_directory_say_what_to_do() {
     let keys = Keys::empty();
     keys.refused_because("no ticket key in");
     keys.refused_because("auth-ticket keys init --keys");
-    let missing = Directory::new(keys.path("missing"), false).load(NOW).unwrap_err();
+    let missing = Directory::new(keys.path("missing")).load(NOW).unwrap_err();
     assert!(missing.to_string().starts_with("cannot list"));
     assert!(missing.remedy().unwrap().contains("keys init"));
     keys.put("file", "", 0o600);
-    assert!(matches!(Directory::new(keys.path("file"), false).load(NOW), Err(LoadError::NotADirectory(_))));
+    assert!(matches!(Directory::new(keys.path("file")).load(NOW), Err(LoadError::NotADirectory(_))));
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn files_open_to_others_are_refused_with_the_chmod_that_helps() {
         keys.refused_because(what);
         keys.refused_because(file.to_str().unwrap());
     }
-    let lenient = Directory::new(keys.root.path(), true);
+    let lenient = Directory::new(keys.root.path()).allow_group_read(true);
     assert!(lenient.load(NOW).is_ok(), "0440 with --allow-group-read");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o460)).unwrap();
     assert!(lenient.load(NOW).is_err(), "writable by the group is never right");
@@ -357,7 +357,7 @@ fn a_directory_that_is_held_is_the_same_one_wherever_its_path_leads() {
     let other = Keys::empty();
     let link = other.path("link");
     symlink(keys.root.path(), &link).unwrap();
-    let directory = Directory::new(&link, false).hold().unwrap();
+    let directory = Directory::new(&link).hold().unwrap();
     fs::remove_file(&link).unwrap();
     symlink(other.root.path(), &link).unwrap();
     assert_eq!(directory.load(NOW).unwrap().0.keys[0].name(), name);

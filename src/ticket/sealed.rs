@@ -29,7 +29,7 @@ pub struct Policy {
 }
 
 /// Why nothing was sealed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealError {
     /// No key of the ring can seal now.
@@ -48,7 +48,7 @@ pub enum SealError {
 
 /// A freshly sealed ticket. `Debug` does not show it.
 pub struct SealedTicket {
-    /// The ticket, at most [`MAX_TICKET_LEN`] characters of base64url.
+    /// The ticket, at most [`MAX_TICKET_LEN`](super::MAX_TICKET_LEN) characters of base64url.
     text: String,
     kid: KeyId,
     expires_at: UnixSeconds,
@@ -180,6 +180,13 @@ impl SealedTicket {
     #[must_use]
     pub const fn session_expires_at(&self) -> UnixSeconds {
         self.session_expires_at
+    }
+}
+
+/// The ticket's text.
+impl AsRef<str> for SealedTicket {
+    fn as_ref(&self) -> &str {
+        self.text()
     }
 }
 

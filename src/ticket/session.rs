@@ -5,8 +5,10 @@ use crate::clock::UnixSeconds;
 use crate::keyring::{AppId, KeyRing, LoginId};
 
 /// What one ticket after another carries from a login to the session's end.
+///
+/// [`Session::new`] has what every login has; the fields of the others can be set.
 #[derive(Debug)]
-#[expect(clippy::exhaustive_structs, reason = "the claims of ticket version 1")]
+#[non_exhaustive]
 pub struct Session {
     /// Who it is, for this app.
     pub openid: PlatformId,
@@ -25,6 +27,12 @@ pub struct Session {
 }
 
 impl Session {
+    /// A login of `openid`, with nothing that need not be there.
+    #[must_use]
+    pub const fn new(openid: PlatformId, login_id: LoginId, auth_time: UnixSeconds) -> Self {
+        Self { openid, unionid: None, session_key: None, phone: None, owner_claims: None, login_id, auth_time }
+    }
+
     /// Whether a cut-off of `ring` refuses it.
     #[must_use]
     pub fn is_cut_off(&self, ring: &KeyRing, app: &AppId) -> bool {

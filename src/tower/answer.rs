@@ -7,16 +7,29 @@ use serde_json::json;
 use crate::bearer::Refusal;
 use crate::request_id::RequestId;
 
-/// The answer to the request that came with `headers`; the log has its id and the reason.
-pub(super) fn refusal<B: From<String>>(refusal: Refusal, headers: &HeaderMap) -> Response<B> {
-    let request_id = RequestId::of(headers);
-    tracing::debug!(%request_id, error = refusal.error(), "refused");
-    let body = json!({
-        "error": refusal.error(),
-        "error_description": refusal.description(),
-        "request_id": request_id,
-    });
-    let mut response = Response::new(B::from(body.to_string()));
+impl Refusal {
+    /// The JSON of the answer: `error`, `error_description` and `request_id`, as in all answers of the login server.
+    #[must_use]
+    pub fn to_json(self, request_id: &str) -> String {
+        let body = json!({
+            "error": self.error(),
+            "error_description": self.description(),
+            "request_id": request_id,
+        });
+        body.to_string()
+    }
+
+    /// The answer to the request that came with `headers`, as the login server would give it: status, headers and JSON.
+    ///
+    /// Its `request_id` is that of a proxy (`X-Request-Id`), otherwise one of its own.
+    #[must_use]
+    pub fn to_response(self, headers: &HeaderMap) -> Response<String> {
+        response(self, &RequestId::of(headers).to_string())
+    }
+}
+
+pub(super) fn response(refusal: Refusal, request_id: &str) -> Response<String> {
+    let mut response = Response::new(refusal.to_json(request_id));
     *response.status_mut() = refusal.status();
     let fields = response.headers_mut();
     fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

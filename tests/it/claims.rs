@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
-use crate::support::{APPID, Answer, Builder, Call, ISSUER, START, TestServer, session, stub, within_5_s};
+use crate::support::{APPID, Answer, Builder, Call, ISSUER, START, TestServer, session, session_of, stub, within_5_s};
 use owner::{Owner, Question, Reply};
 
 /// Above what any answer needs on a busy machine.
@@ -40,7 +40,7 @@ fn asking_briefly(owner: &Owner) -> Builder {
 
 /// A session of a login of its own.
 fn another_login(number: usize) -> Session {
-    Session { login_id: LoginId::parse(&format!("{number:016x}")).unwrap(), ..session("o-alice", START) }
+    session_of("o-alice", LoginId::parse(&format!("{number:016x}")).unwrap(), START)
 }
 
 async fn login(server: &TestServer, name: &str) -> Answer {

@@ -142,7 +142,8 @@ impl World {
                 let cutoffs: Cutoffs =
                     known.map(|cut| Cutoff { who: cut.who.clone(), created: self.now(OPERATOR) }).collect();
                 let cutoffs = Some(Arc::new(cutoffs));
-                let content = RingContent { keys: self.keys.clone(), cutoffs, ..RingContent::default() };
+                let mut content = RingContent::default();
+                (content.keys, content.cutoffs) = (self.keys.clone(), cutoffs);
                 KeyRing::new(content, [self.app.clone()]).unwrap()
             })
             .collect();
@@ -188,15 +189,7 @@ impl World {
     fn login(&mut self, replica: usize, user: usize) {
         let (now, login_id) = (self.now(replica), LoginId::generate().unwrap());
         let openid = PlatformId::parse(USERS[user]).unwrap();
-        let session = Session {
-            openid,
-            unionid: None,
-            session_key: None,
-            phone: None,
-            owner_claims: None,
-            login_id,
-            auth_time: now,
-        };
+        let session = Session::new(openid, login_id, now);
         if session.is_cut_off(&self.rings[replica], &self.app) {
             return;
         }

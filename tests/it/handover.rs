@@ -33,12 +33,11 @@ async fn handed_over(server: &TestServer, ticket: &str) -> String {
 
 /// A login with everything that a ticket can hold.
 fn full_session() -> Session {
-    Session {
-        unionid: Some(PlatformId::parse("u-alice").unwrap()),
-        phone: Some(PhoneNumber::parse("+8613800000000").unwrap()),
-        owner_claims: Some(OwnerClaims::parse("uid=1001").unwrap()),
-        ..session("o-alice", START.minus(1000))
-    }
+    let mut session = session("o-alice", START.minus(1000));
+    session.unionid = Some(PlatformId::parse("u-alice").unwrap());
+    session.phone = Some(PhoneNumber::parse("+8613800000000").unwrap());
+    session.owner_claims = Some(OwnerClaims::parse("uid=1001").unwrap());
+    session
 }
 
 #[tokio::test]

@@ -57,6 +57,7 @@ const ONLY_IN: [(&[&str], &[&str]); 13] = [
             "http/transport/connection.rs",
             "http/transport/connection/watchdog.rs",
             "rescan.rs",
+            "tower/notice.rs",
             "http/transport/rates.rs",
             "http/upstream.rs",
             "platform/app_client.rs",
@@ -85,17 +86,7 @@ const ONLY_IN: [(&[&str], &[&str]); 13] = [
     ),
     (&["xaes_256_gcm", "aes_gcm", "XaesGcm"], &["seal.rs", "seal/"]),
     (&["hkdf::"], &["keyring/key.rs"]),
-    (
-        &["getrandom"],
-        &[
-            "secret.rs",
-            "seal.rs",
-            "keyring/login_id.rs",
-            "request_id.rs",
-            "platform/app_token.rs",
-            "simulator/codes.rs",
-        ],
-    ),
+    (&["getrandom"], &["secret.rs", "request_id.rs", "platform/app_token.rs", "simulator/codes.rs"]),
     (
         &["aws_lc_rs"],
         &[

@@ -3,6 +3,7 @@
 #[path = "../../examples/axum/main.rs"]
 #[expect(dead_code, reason = "the tests start the example's router by themselves")]
 mod example;
+mod watch;
 
 use std::path::Path;
 use std::process::Command;
@@ -44,7 +45,7 @@ impl Keys {
     }
 
     fn directory(&self) -> Directory {
-        Directory::new(self.path(), false)
+        Directory::new(self.path())
     }
 
     fn run(&self, args: &[&str]) {
@@ -78,13 +79,17 @@ fn app(appid: &str) -> AppId {
     AppId::parse(appid).unwrap()
 }
 
+fn layer_of(verifier: &Verifier) -> TicketLayer {
+    verifier.layer(&app(APPID)).unwrap()
+}
+
 /// The example, on a free port, with keys that it looks at `every` so often.
 async fn start_example(keys: &Keys, every: Duration) -> String {
     let (verifier, watch) = Verifier::load(keys.directory(), vec![app(APPID)], MAX_SESSION).unwrap();
     tokio::spawn(watch.run(every));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let router = example::router(&verifier, &app(APPID));
+    let router = example::router(&verifier, &app(APPID)).unwrap();
     tokio::spawn(async { axum::serve(listener, router).await.unwrap() });
     format!("http://{address}")
 }
@@ -160,7 +165,7 @@ async fn a_service_decides_and_answers_as_the_server_does() {
     keys.run(&["cutoff", "add", "--appid", APPID, "--openid", "o-carol"]);
     server.use_ring(keys.ring());
     let (verifier, _watch) = keys.verifier(&server.clock);
-    let service = shows(verifier.layer(&app(APPID)));
+    let service = shows(layer_of(&verifier));
 
     let one = |name: &'static str, value: &str| vec![(name, value.as_bytes().to_vec())];
     let mut requests = vec![
@@ -239,6 +244,22 @@ async fn the_example_lets_good_tickets_in_and_no_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_the_example_ends_when_its_login_is_cut_off() {
+    let keys = Keys::init();
+    let base = start_example(&keys, Duration::from_millis(20)).await;
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+    let stream = |ticket: &str| client.get(format!("{base}/events")).header("weixinauth", ticket).send();
+    let mut alices = stream(&keys.ticket_for("o-alice")).await.unwrap();
+    let mut bobs = stream(&keys.ticket_for("o-bob")).await.unwrap();
+    for events in [&mut alices, &mut bobs] {
+        assert!(events.chunk().await.unwrap().is_some());
+    }
+    keys.run(&["cutoff", "add", "--appid", APPID, "--openid", "o-alice"]);
+    tokio::time::timeout(Duration::from_secs(20), alices.bytes()).await.expect("it ends").unwrap();
+    assert!(bobs.chunk().await.unwrap().is_some(), "others are not touched");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn revocations_cut_offs_and_new_keys_reach_a_service_that_runs() {
     let keys = Keys::init();
     let base = start_example(&keys, Duration::from_millis(20)).await;
@@ -271,25 +292,6 @@ async fn a_ticket_of_a_key_that_has_just_arrived_does_not_wait_for_the_poll() {
 }
 
 #[tokio::test]
-async fn a_verifier_that_nobody_keeps_up_to_date_refuses_everything() {
-    let keys = Keys::init();
-    let clock = Arc::new(FixedClock::new(SystemClock.now()));
-    let (verifier, watch) = keys.verifier(&clock);
-    let ticket = vec![("weixinauth", keys.ticket_for("o-alice").into_bytes())];
-    let services = [verifier.layer(&app(APPID)), verifier.layer(&app(APPID)).optional()].map(shows);
-    for service in &services {
-        assert_eq!(answered(service, &ticket).await.0, 200);
-    }
-    drop(watch);
-    for service in &services {
-        for headers in [ticket.as_slice(), &[]] {
-            let (status, _, body) = answered(service, headers).await;
-            assert_eq!((status, &body["error"]), (500, &json!("server_misconfigured")));
-        }
-    }
-}
-
-#[tokio::test]
 async fn an_extractor_without_a_layer_lets_nobody_in() {
     let handler = |_: AuthTicket| async { "in" };
     let optional = |_: Option<AuthTicket>| async { "in" };
@@ -309,7 +311,7 @@ async fn an_inner_layer_decides_whatever_an_outer_one_has_found() {
     let ticket = vec![("weixinauth", other.into_bytes())];
     let any = shows(verifier.layer_for_any_app());
     assert_eq!(answered(&any, &ticket).await.2["x-auth-appid"], OTHER_APPID);
-    let nested = shows(verifier.layer(&app(APPID))).layer(verifier.layer_for_any_app());
+    let nested = shows(layer_of(&verifier)).layer(verifier.layer_for_any_app());
     assert_eq!(answered(&nested, &ticket).await.2["error"], "wrong_app");
 }
 
@@ -321,7 +323,7 @@ async fn a_session_ends_by_the_services_own_setting() {
     let apps = vec![app(APPID)];
     let shared: Arc<dyn Clock> = Arc::<FixedClock>::clone(&clock);
     let (verifier, _watch) = Verifier::load_with_clock(keys.directory(), apps, short, shared).unwrap();
-    let service = shows(verifier.layer(&app(APPID)));
+    let service = shows(layer_of(&verifier));
     let ticket = vec![("weixinauth", keys.ticket_for("o-alice").into_bytes())];
     let (_, _, told) = answered(&service, &ticket).await;
     let end: u64 = told["x-auth-expires-at"].as_str().unwrap().parse().unwrap();
@@ -339,6 +341,6 @@ async fn nothing_that_names_a_person_is_in_debug_output() {
     let mut headers = http::HeaderMap::new();
     headers.insert("weixinauth", keys.ticket_for("o-alice").parse().unwrap());
     let ticket = verifier.verify(&headers).await.unwrap();
-    let shown = format!("{ticket:?} {verifier:?} {watch:?} {:?}", verifier.layer(&app(APPID)));
+    let shown = format!("{ticket:?} {verifier:?} {watch:?} {:?}", layer_of(&verifier));
     assert!(!shown.contains("alice") && shown.contains("AuthTicket(app wx0123456789abcdef, login "), "{shown}");
 }

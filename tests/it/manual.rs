@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "documents are files, and only tests read them")]
 
+mod features;
 mod links;
 mod tables;
 

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use auth_ticket::claims::SessionKey;
 use auth_ticket::keyring::LoginId;
-use auth_ticket::ticket::Session;
 use serde_json::{Value, json};
 
-use crate::support::{APPID, Answer, Call, OTHER_APPID, START, TestServer, session, stub};
+use crate::support::{APPID, Answer, Call, OTHER_APPID, START, TestServer, session, session_of, stub};
 
 fn phone(ticket: &str, body: &Value) -> Call {
     Call::post("/v1/phone").ticket(ticket).json(body)
@@ -189,7 +188,7 @@ async fn logins_and_phone_codes_do_not_suffer_from_each_others_interface() {
         }
         server.call(Call::login(&server.code_for("alice"))).await.is_error("upstream_busy");
         let login_id = LoginId::parse("aa66554433221100").unwrap();
-        let alices = server.sealed(&Session { login_id, ..session(&server.openid("alice"), START) });
+        let alices = server.sealed(&session_of(&server.openid("alice"), login_id, START));
         by_code(&server, &alices, "phone-alice-2").await.is_ok();
     };
     tokio::join!(without_phone_codes, without_logins);
@@ -350,7 +349,7 @@ async fn a_hundred_at_once_on_five_replicas_share_access_tokens_that_end_under_t
     let all: Vec<&TestServer> = std::iter::once(&first).chain(&replicas).collect();
     let ticket_of = |number: usize| {
         let login_id = LoginId::parse(&format!("{number:016x}")).unwrap();
-        first.sealed(&Session { login_id, ..session(&first.openid(&format!("user{number}")), START) })
+        first.sealed(&session_of(&first.openid(&format!("user{number}")), login_id, START))
     };
     for round in 0..4 {
         let before = first.calls("stable_token").await;

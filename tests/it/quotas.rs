@@ -3,12 +3,11 @@
 #![cfg(test)]
 
 use auth_ticket::keyring::LoginId;
-use auth_ticket::ticket::Session;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::support::{APPID, Call, OTHER_APPID, START, TestServer, session};
+use crate::support::{APPID, Call, OTHER_APPID, START, TestServer, session_of};
 
 /// What the phone button, or the profile, gave in encrypted form.
 async fn encrypted(server: &TestServer, kind: &str) -> Value {
@@ -54,7 +53,7 @@ async fn all_logins_of_an_app_cause_only_so_many_questions_a_second_and_another_
     let others = server.ticket_at(OTHER_APPID, "alice").await;
     let check = |number: u64| {
         let login_id = LoginId::parse(&format!("{number:016x}")).unwrap();
-        let ticket = server.sealed(&Session { login_id, ..session(&server.openid("alice"), START) });
+        let ticket = server.sealed(&session_of(&server.openid("alice"), login_id, START));
         async { server.call(Call::post("/v1/session/check").ticket(&{ ticket })).await }
     };
     let start = Instant::now();

@@ -2,8 +2,8 @@
 //! system's own tools. `make test` installs what is missing where it is root on Debian, and names it elsewhere.
 //!
 //! Here, too, is what needs no other program but more than a moment: the soak (`soak`), replicas through rotations and
-//! trouble (`drill`, `trouble`), every command on every damaged directory (`process::matrix`), and a build with another
-//! platform (`toy`).
+//! trouble (`drill`, `trouble`), every command on every damaged directory (`process::matrix`), and builds of the packaged
+//! crate (`package`) and with another platform (`toy`).
 
 #![expect(
     clippy::disallowed_methods,
@@ -22,6 +22,7 @@ mod deploy;
 mod documents;
 mod drill;
 mod gateways;
+mod package;
 mod process;
 mod soak;
 mod toy;

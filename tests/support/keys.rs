@@ -66,7 +66,7 @@ impl Keys {
     ///
     /// Not under the lock: a process that another test starts meanwhile would hold it, too, for a moment.
     pub(crate) fn add_old(&self, key_use: KeyUse, age_s: u64, life_s: u64) -> KeyName {
-        Directory::new(self.path(), false).create().unwrap();
+        Directory::new(self.path()).create().unwrap();
         let created = SystemClock.now().minus(age_s);
         let (alg, seal_until) = (key_use.default_alg(), created.plus(life_s));
         let key = Key::generate(KeySpec { key_use, alg, created, seal_from: created, seal_until, max_ttl_s: 3600 });

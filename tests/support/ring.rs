@@ -69,12 +69,9 @@ impl Plan {
         let revoked: BTreeSet<_> =
             self.keys.iter().filter(|key| self.revoked.contains(&key.number)).map(|key| key.key().name()).collect();
         let cutoffs = serde_json::json!({ "v": 1, "cutoffs": self.cutoffs }).to_string();
-        let content = RingContent {
-            keys: self.keys.iter().map(TestKey::key).map(Arc::new).collect(),
-            revoked,
-            cutoffs: Some(Arc::new(Cutoffs::parse(&cutoffs).unwrap())),
-            ..RingContent::default()
-        };
+        let mut content = RingContent::of_keys(self.keys.iter().map(TestKey::key));
+        content.revoked = revoked;
+        content.cutoffs = Some(Arc::new(Cutoffs::parse(&cutoffs).unwrap()));
         KeyRing::new(content, apps.iter().cloned()).unwrap()
     }
 }

@@ -294,15 +294,14 @@ pub(crate) fn seal(plan: &Plan, appid: &str, session: &Session, purpose: Purpose
 
 /// A login of `openid` now, with a `session_key` and nothing that need not be there.
 pub(crate) fn session(openid: &str, auth_time: UnixSeconds) -> Session {
-    Session {
-        openid: PlatformId::parse(openid).unwrap(),
-        unionid: None,
-        session_key: Some(SessionKey::parse(SESSION_KEY).unwrap()),
-        phone: None,
-        owner_claims: None,
-        login_id: LoginId::parse("00112233445566aa").unwrap(),
-        auth_time,
-    }
+    session_of(openid, LoginId::parse("00112233445566aa").unwrap(), auth_time)
+}
+
+/// The same for a login of its own.
+pub(crate) fn session_of(openid: &str, login_id: LoginId, auth_time: UnixSeconds) -> Session {
+    let mut session = Session::new(PlatformId::parse(openid).unwrap(), login_id, auth_time);
+    session.session_key = Some(SessionKey::parse(SESSION_KEY).unwrap());
+    session
 }
 
 /// `stream` to a server with the routes of `[compat]`; its answers are checked for everything but secrets.

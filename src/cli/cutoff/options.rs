@@ -53,7 +53,7 @@ fn parse_openid(text: &str) -> Result<String, String> {
 }
 
 fn parse_login_id(text: &str) -> Result<LoginId, String> {
-    LoginId::parse(text).ok_or_else(|| "not 16 lower-case hex digits, as /v1/session and the log show them".to_owned())
+    LoginId::parse(text).map_err(|_| "not 16 lower-case hex digits, as /v1/session and the log show them".to_owned())
 }
 
 /// RFC 3339 with any offset; fractions of a second are rounded up, so that no login before the time is let through.

@@ -26,7 +26,7 @@ pub(crate) struct KeysOptions {
 impl KeysOptions {
     /// The directory, not opened yet.
     pub(crate) fn directory(&self) -> Directory {
-        Directory::new(&self.keys, self.allow_group_read)
+        Directory::new(&self.keys).allow_group_read(self.allow_group_read)
     }
 
     /// The directory, opened once for all by its owner.

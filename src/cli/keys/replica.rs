@@ -48,7 +48,7 @@ impl Replica {
 
     /// Its clock, for comparison with others'.
     pub(super) fn clock(&self) -> Option<UnixSeconds> {
-        UnixSeconds::parse_rfc3339(self.now.as_deref()?)
+        UnixSeconds::parse_rfc3339(self.now.as_deref()?).ok()
     }
 
     /// What it lacks of the ring `here`, and what it has beside that; one phrase each.
@@ -86,7 +86,7 @@ fn list<'a>(phrases: &mut Vec<String>, what: &str, names: impl Iterator<Item = &
 
 /// A text that is no name is a newer version's, or made up.
 fn name(key_use: &str, kid: &str) -> Option<KeyName> {
-    Some(KeyName { key_use: key_use.parse::<KeyUse>().ok()?, kid: KeyId::parse(kid)? })
+    Some(KeyName { key_use: key_use.parse::<KeyUse>().ok()?, kid: KeyId::parse(kid).ok()? })
 }
 
 /// What is wrong between a replica's clock and one that was read at the same moment, in a phrase; both may be wrong.

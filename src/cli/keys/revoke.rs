@@ -51,7 +51,7 @@ impl FromStr for KeyArgument {
             Some((key_use, kid)) => (Some(key_use.parse::<KeyUse>().map_err(|_| EXAMPLE.to_owned())?), kid),
             None => (None, text),
         };
-        Ok(Self { key_use, kid: KeyId::parse(kid).ok_or_else(|| EXAMPLE.to_owned())? })
+        Ok(Self { key_use, kid: KeyId::parse(kid).map_err(|_| EXAMPLE.to_owned())? })
     }
 }
 

@@ -156,12 +156,12 @@ impl RawCutoff {
     fn parse(self) -> Result<Cutoff, &'static str> {
         const TIME: &str = "`before` or `created` is not a time like 2026-11-22T21:00:00Z";
         let Self { scope, appid, openid, login_id, before, created } = self;
-        let created = UnixSeconds::parse_rfc3339(&created).ok_or(TIME)?;
+        let created = UnixSeconds::parse_rfc3339(&created).map_err(|_| TIME)?;
         let app = appid.map(|text| AppId::parse(&text)).transpose().map_err(|_| "`appid` is not an appid")?;
-        let before = before.map(|text| UnixSeconds::parse_rfc3339(&text).ok_or(TIME)).transpose()?;
+        let before = before.map(|text| UnixSeconds::parse_rfc3339(&text).map_err(|_| TIME)).transpose()?;
         let who = match (scope, app, openid, login_id, before) {
             (Scope::Login, None, None, Some(login_id), None) => {
-                Who::Login(LoginId::parse(&login_id).ok_or("`login_id` is not 16 lower-case hex digits")?)
+                Who::Login(LoginId::parse(&login_id).map_err(|_| "`login_id` is not 16 lower-case hex digits")?)
             }
             (Scope::All, None, None, None, Some(before)) => Who::Everybody(before),
             (Scope::App, Some(app), None, None, Some(before)) => Who::App(app, before),

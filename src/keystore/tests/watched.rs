@@ -221,7 +221,7 @@ fn a_volume_that_is_swapped_without_a_pause_is_seen_whole_or_not_at_all() {
         keys.put(&format!("{version}/{}", files[0]), &key_text.replace("86400", max_ttl_s), 0o600);
         keys.put(&format!("{version}/{}", files[1]), cutoffs, 0o600);
         fs::set_permissions(keys.path(version), fs::Permissions::from_mode(0o700)).unwrap();
-        versions.push((version, Directory::new(keys.path(version), false).load(NOW).unwrap().0.fingerprint));
+        versions.push((version, Directory::new(keys.path(version)).load(NOW).unwrap().0.fingerprint));
     }
     let swap = |number: usize| {
         // No name comes twice, as with the kubelet's.

@@ -103,7 +103,7 @@ fn every_outcome_is_as_its_file_says() {
 fn a_fixture_key_is_a_key() {
     let name = format!("ticket-{KID}");
     let fixture = fixture();
-    let (content, _) = Directory::new(fixture.path().join("good"), false).load(SystemClock.now()).unwrap();
+    let (content, _) = Directory::new(fixture.path().join("good")).load(SystemClock.now()).unwrap();
     assert_eq!(content.keys[0].name().to_string(), name);
     assert_eq!(*text::encode(&content.keys[0]), key_file(KID, SECRET), "the fixture is as the program would write it");
 }

@@ -26,7 +26,7 @@ fn is_root() -> bool {
 
 #[track_caller]
 fn time(value: &Value) -> UnixSeconds {
-    UnixSeconds::parse_rfc3339(value.as_str().unwrap()).unwrap_or_else(|| panic!("{value} is no time"))
+    UnixSeconds::parse_rfc3339(value.as_str().unwrap()).unwrap_or_else(|_| panic!("{value} is no time"))
 }
 
 #[track_caller]

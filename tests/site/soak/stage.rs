@@ -209,7 +209,7 @@ fn command(form: &Form) -> Command {
 /// Sealed half an hour ago for a minute, under a key that still opens.
 fn expired_tickets(keys: &Keys) -> Vec<String> {
     let (now, app) = (SystemClock.now(), AppId::parse(APPID).unwrap());
-    let (ring, _) = Directory::new(keys.path(), false).load_ring([app.clone()], now).unwrap();
+    let (ring, _) = Directory::new(keys.path()).load_ring([app.clone()], now).unwrap();
     let policy = Policy { ttl_s: 60, max_session_s: 86400 };
     let then = now.minus(1800);
     let seal = |number| {

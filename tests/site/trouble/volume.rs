@@ -107,7 +107,7 @@ async fn a_swapped_volume_is_seen_whole() {
     let ticket = http.login(&replica.url, "demo-alice-1").await.ticket();
     // Told by the versions themselves: what the replica shows after a swap may still be a look at the one before.
     let fingerprint = |version: &str| {
-        let (content, _) = Directory::new(volume.path.join(version), false).load(SystemClock.now()).unwrap();
+        let (content, _) = Directory::new(volume.path.join(version)).load(SystemClock.now()).unwrap();
         content.fingerprint.to_string()
     };
     let (first, second) = (fingerprint("..one"), fingerprint("..other"));

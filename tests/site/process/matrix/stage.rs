@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::way::Way;
 use super::{Action, POLL, Runner};
-use crate::support::session;
+use crate::support::session_of;
 use crate::support::{APPID, DEADLINE, Keys, Outcome, Server, Site, auth_ticket, simulator, until};
 
 /// The server's user.
@@ -77,8 +77,7 @@ fn make_key(key_use: KeyUse, created: UnixSeconds, lead_s: u64) -> (Key, String)
 fn ticket(key: Key, appid: &str, session: &Session) -> String {
     let app = AppId::parse(appid).unwrap();
     let at = key.spec().seal_from.plus(60);
-    let content = RingContent { keys: vec![key.into()], ..RingContent::default() };
-    let ring = KeyRing::new(content, [app.clone()]).unwrap();
+    let ring = KeyRing::new(RingContent::of_keys([key]), [app.clone()]).unwrap();
     let policy = Policy { ttl_s: 86400, max_session_s: 30 * 86400 };
     session.seal(&ring, &app, Purpose::Ticket, at, &policy).unwrap().text().to_owned()
 }
@@ -268,7 +267,7 @@ impl Victims {
         let mut who = |openid: &str| {
             logins += 1;
             let login_id = LoginId::parse(&format!("{logins:016x}")).unwrap();
-            Session { login_id, ..session(openid, now.minus(3 * HOUR_S)) }
+            session_of(openid, login_id, now.minus(3 * HOUR_S))
         };
         let login = who("o-login");
         let victims = Self {
