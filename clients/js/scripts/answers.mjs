@@ -7,7 +7,7 @@ const description = new URL('../../../src/http/openapi/openapi.json', import.met
 export const target = new URL('../src/answers.ts', import.meta.url)
 
 /** The answers that the client reads; the server describes more. */
-const wanted = ['TicketObject', 'PhoneObject', 'Session', 'SessionKeyState', 'UserData', 'AccessToken', 'Handover', 'Error']
+const wanted = ['TicketObject', 'PhoneObject', 'Session', 'SessionKeyState', 'UserData', 'AccessToken', 'HandoverObject', 'Error']
 
 export async function answers() {
   const { openapi, info, components } = JSON.parse(await readFile(description, 'utf8'))

@@ -7,7 +7,14 @@ const WITH_ADAPTER = 3584
 
 let exceeded = false
 const measure = async (name, contents, limit) => {
-  const options = { stdin: { contents, resolveDir: process.cwd() }, bundle: true, minify: true, format: 'esm', target: 'es2017', write: false }
+  const options = {
+    stdin: { contents, resolveDir: process.cwd() },
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    target: 'es2017',
+    write: false
+  }
   const { outputFiles } = await build(options)
   const size = gzipSync(outputFiles[0].contents, { level: 9 }).length
   console.log(`${name.padEnd(20)} ${String(size).padStart(5)} bytes${limit ? ` of ${limit}` : ''}`)

@@ -94,6 +94,11 @@ export interface components {
             /** @description Seconds from now. */
             readonly expires_in: number;
         };
+        readonly HandoverObject: {
+            readonly handover: string;
+            /** @description Seconds from now. */
+            readonly expires_in: number;
+        };
         readonly Error: {
             /** @enum {string} */
             readonly error: "invalid_request" | "invalid_target" | "invalid_scope" | "unsupported_grant_type" | "not_supported" | "invalid_phone_code" | "bad_user_data" | "session_key_stale" | "invalid_ticket" | "ticket_expired" | "ticket_revoked" | "invalid_code" | "code_used" | "invalid_client" | "unauthorized_client" | "user_blocked" | "wrong_app" | "app_required" | "not_bound" | "not_found" | "method_not_allowed" | "too_large" | "unsupported_media_type" | "headers_too_large" | "rate_limited" | "server_misconfigured" | "upstream_failed" | "upstream_timeout" | "upstream_busy" | "no_sealing_key" | "overloaded";
@@ -117,4 +122,5 @@ export type Session = components['schemas']['Session']
 export type SessionKeyState = components['schemas']['SessionKeyState']
 export type UserData = components['schemas']['UserData']
 export type AccessToken = components['schemas']['AccessToken']
+export type HandoverObject = components['schemas']['HandoverObject']
 export type Error = components['schemas']['Error']

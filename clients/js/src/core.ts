@@ -1,7 +1,18 @@
 import type { TicketObject } from './answers.js'
 import { AuthTicketError } from './error.js'
 import { bounded, failure, lowerCase, originOf, parsed, quiet, refusal } from './http.js'
-import type { Abortable, AuthTicket, Config, Events, Headers, OutgoingFile, RequestOptions, Response, State, UploadOptions } from './types.js'
+import type {
+  Abortable,
+  AuthTicket,
+  Config,
+  Events,
+  Headers,
+  OutgoingFile,
+  RequestOptions,
+  Response,
+  State,
+  UploadOptions
+} from './types.js'
 
 const enum Header {
   Ticket = 'weixinauth'
@@ -85,7 +96,12 @@ export function createAuthTicket({ adapter, appid, baseURL, origins = [], timeou
     if (since !== logouts) throw new AuthTicketError('aborted')
     held = Object.assign({ at: Date.now() }, answer)
     // Not the phone number that some answers hold.
-    quiet(() => storage.set(key, JSON.stringify(held, (name, value) => (/phone/.test(name) ? undefined : value))))
+    quiet(() =>
+      storage.set(
+        key,
+        JSON.stringify(held, (name, value) => (/phone/.test(name) ? undefined : value))
+      )
+    )
     emit(event)
   }
 

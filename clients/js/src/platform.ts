@@ -27,7 +27,14 @@ const common = ({ url, method, headers, timeout }: Outgoing) => ({ url, method, 
 export const platformAdapter = (api: any, invoke: Invoke, login: (options: object) => Promise<any>): Adapter => ({
   send: (request) =>
     answer(
-      invoke('request', Object.assign({ data: request.body, dataType: 'text', redirect: request.headers.weixinauth ? 'manual' : 'follow' }, common(request)), request),
+      invoke(
+        'request',
+        Object.assign(
+          { data: request.body, dataType: 'text', redirect: request.headers.weixinauth ? 'manual' : 'follow' },
+          common(request)
+        ),
+        request
+      ),
       (result) => result.data
     ),
   upload: (request) => {

@@ -134,7 +134,9 @@ export function fakeNative(options: FakeOptions = {}): FakeNative {
     body.append(o.name || o.fileName, fake.files.get(o.filePath) || new Blob([]), o.filePath)
     // The platform writes the content type; it knows the boundary.
     const header = Object.fromEntries(Object.entries(o.header || o.headers || {}).filter(([name]) => name.toLowerCase() !== 'content-type'))
-    return perform('uploadFile', { url: o.url, header }, { method: 'POST', body }, ending, async (answer) => ({ data: await answer.text() }))
+    return perform('uploadFile', { url: o.url, header }, { method: 'POST', body }, ending, async (answer) => ({
+      data: await answer.text()
+    }))
   })
   task('downloadFile', (o, ending) =>
     perform('downloadFile', o, { method: 'GET' }, ending, async (answer) => {

@@ -1,7 +1,7 @@
 import type * as answers from './answers.js'
 import type { AuthTicketError } from './error.js'
 
-export type { AccessToken, Session, SessionKeyState } from './answers.js'
+export type { AccessToken, HandoverObject, Session, SessionKeyState } from './answers.js'
 
 /** An AbortSignal, or the part of one that is needed: mini-programs have none. */
 export interface Signal {
@@ -120,13 +120,6 @@ export type PhoneNumber = Pick<answers.PhoneObject, 'phone_number' | 'pure_phone
 
 export type UserData = Omit<answers.UserData, 'data'> & { data?: Record<string, unknown> }
 
-export interface Handover {
-  /** For the fragment of the page's URL: `https://page#handover=...`. */
-  handover: string
-  /** Seconds. */
-  expires_in: number
-}
-
 export interface State {
   loggedIn: boolean
   /** When the ticket ends, by the server's clock: RFC 3339. */
@@ -163,8 +156,8 @@ export interface AuthTicket {
   userData(data: { encryptedData?: string; iv?: string; rawData?: string; signature?: string }): Promise<UserData>
   /** A JWT for a service, if the server lists the audience as public. */
   token(options: { audience: string }): Promise<answers.AccessToken>
-  /** For a page of this origin in a web-view. */
-  handover(options: { origin: string }): Promise<Handover>
+  /** For a page of this origin in a web-view: `https://page#handover=...`. */
+  handover(options: { origin: string }): Promise<answers.HandoverObject>
   /** For other libraries. Only for `baseURL` and your `origins`. */
   header(): Promise<Headers>
   /** Forgets the ticket on this device, and does nothing else: a copy of the ticket stays valid until it expires. */

@@ -79,7 +79,10 @@ export function webAdapter({ login, allowOutside }: WebOptions = {}): Adapter {
     lock: (name, job) =>
       navigator.locks
         ? new Promise((resolve, reject) => {
-            const run = () => job().then(resolve, reject).then(() => new Promise((release) => setTimeout(release, 100)))
+            const run = () =>
+              job()
+                .then(resolve, reject)
+                .then(() => new Promise((release) => setTimeout(release, 100)))
             navigator.locks.request(name, run).catch(reject)
           })
         : job(),

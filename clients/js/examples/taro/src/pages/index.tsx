@@ -17,7 +17,8 @@ export default function Index() {
     const call = auth.request<Order[]>({ url: 'https://api.example.com/orders' })
     call.then(
       ({ status, data }) => status === 200 && setOrders(data),
-      (error: AuthTicketError) => error.code !== 'aborted' && Taro.showToast({ title: error.retriable ? '网络不佳,请重试' : '暂时无法登录', icon: 'none' })
+      (error: AuthTicketError) =>
+        error.code !== 'aborted' && Taro.showToast({ title: error.retriable ? '网络不佳,请重试' : '暂时无法登录', icon: 'none' })
     )
     auth.preparePhone().catch(() => {})
     return () => call.abort()
