@@ -20,7 +20,12 @@ test('every entry is there for import and require, with the same names', async (
     '/web': ['webAdapter', 'weixinLogin'],
     '/testing': ['fakeNative']
   })) {
-    assert.deepEqual(Object.keys(await import(`auth-ticket-client${entry}`)).filter((name) => !/^default$|^module/.test(name)).sort(), names)
+    assert.deepEqual(
+      Object.keys(await import(`auth-ticket-client${entry}`))
+        .filter((name) => !/^default$|^module/.test(name))
+        .sort(),
+      names
+    )
     assert.deepEqual(Object.keys(require(`auth-ticket-client${entry}`)).sort(), names)
   }
 })
@@ -45,14 +50,34 @@ test('nothing is needed at run time, and the lock file names no registry', () =>
 test('the package holds no source, test or example', () => {
   const [{ files }] = JSON.parse(execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: root, encoding: 'utf8' }))
   const names: string[] = files.map(({ path }: { path: string }) => path)
-  for (const name of ['README.md', 'README.zh-CN.md', 'package.json', 'dist/esm/index.js', 'dist/cjs/index.d.ts', 'web/package.json']) assert.ok(names.includes(name), name)
-  assert.deepEqual(names.filter((name) => /^(src|test|scripts|examples)\/|\.ts$/.test(name) && !name.endsWith('.d.ts')), [])
+  for (const name of ['README.md', 'README.zh-CN.md', 'package.json', 'dist/esm/index.js', 'dist/cjs/index.d.ts', 'web/package.json'])
+    assert.ok(names.includes(name), name)
+  assert.deepEqual(
+    names.filter((name) => /^(src|test|scripts|examples)\/|\.ts$/.test(name) && !name.endsWith('.d.ts')),
+    []
+  )
 })
 
-for (const path of ['taro/src/app.tsx', 'taro/src/pages/index.tsx', 'native/app.js', 'native/pages/index/index.js', 'page/main.js', 'uni-app/src/auth.ts']) {
+for (const path of [
+  'taro/src/app.tsx',
+  'taro/src/pages/index.tsx',
+  'native/app.js',
+  'native/pages/index/index.js',
+  'page/main.js',
+  'uni-app/src/auth.ts'
+]) {
   test(`the example ${path} is a program`, async () => {
     const external = ['@tarojs/taro', '@tarojs/components', 'react', 'react/jsx-runtime', 'vue', '@dcloudio/uni-app']
-    const { outputFiles } = await build({ entryPoints: [`${root}examples/${path}`], bundle: true, write: false, external, format: 'esm', logLevel: 'error', jsx: 'automatic', outdir: '/' })
+    const { outputFiles } = await build({
+      entryPoints: [`${root}examples/${path}`],
+      bundle: true,
+      write: false,
+      external,
+      format: 'esm',
+      logLevel: 'error',
+      jsx: 'automatic',
+      outdir: '/'
+    })
     assert.match(outputFiles[0]!.text, /weixinauth/)
   })
 }

@@ -4,7 +4,10 @@ import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
-import { APPID, Proxy, reply, startServer, stopAll, type AuthServer } from './support/server.js'
+import { createAuthTicket } from '../src/index.js'
+import { nativeAdapter } from '../src/native.js'
+import { fakeNative } from '../src/testing.js'
+import { APPID, Proxy, startServer, stopAll, type AuthServer } from './support/server.js'
 
 let server: AuthServer
 let login: Proxy
@@ -19,7 +22,11 @@ let script = ''
 /** A page of the site, with a client at `window.auth` whose users are `user`. */
 async function open(options: { user?: string; adapter?: string; path?: string; userAgent?: string } = {}): Promise<Page> {
   const page = await context.newPage()
-  const { user = 'alice', path = '/', adapter = `{ login: async () => 'demo-${user}-' + Date.now() + Math.random().toString(36).slice(2) }` } = options
+  const {
+    user = 'alice',
+    path = '/',
+    adapter = `{ login: async () => 'demo-${user}-' + Date.now() + Math.random().toString(36).slice(2) }`
+  } = options
   await page.addInitScript(`window.options = () => (${adapter})`)
   await page.goto(site.url + path)
   return page
@@ -27,14 +34,10 @@ async function open(options: { user?: string; adapter?: string; path?: string; u
 const openid = (page: Page) => page.evaluate(() => (window as any).auth.session().then((who: any) => who.openid))
 const failure = (page: Page, call = 'auth.session()') => page.evaluate(`${call}.then(() => 'no failure', (error) => error.code)`)
 
-/** Stands in for the server's hand-overs until it has them: hands out a real ticket for each. */
-const handovers = new Map<string, string>()
-const redeem = (body: string) => handovers.get(JSON.parse(body).handover)
+/** What the mini-program of `user` puts into the address of a page. */
 async function handoverFor(user: string): Promise<string> {
-  const answer = await fetch(`${server.url}/v1/login`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ code: `demo-${user}-${code++}` }) })
-  const handover = `H${code}`
-  handovers.set(handover, await answer.text())
-  return handover
+  const auth = createAuthTicket({ baseURL: server.url, appid: APPID, adapter: nativeAdapter(fakeNative({ user }).native) })
+  return (await auth.handover({ origin: site.url })).handover
 }
 
 before(async () => {
@@ -47,7 +50,7 @@ before(async () => {
   const { outputFiles } = await build({ stdin: { contents, resolveDir: root, loader: 'ts' }, bundle: true, write: false, format: 'iife' })
   script = outputFiles[0]!.text
   site = await Proxy.start()
-  server = await startServer(`[cors]\norigins = ["${site.url}"]\n`)
+  server = await startServer(`[cors]\norigins = ["${site.url}"]\n[handover]\norigins = ["${site.url}", "https://h5.example.com"]\n`)
   login = await Proxy.start(server.url)
   elsewhere = await Proxy.start()
   weixin = await Proxy.start()
@@ -59,19 +62,15 @@ after(async () => {
 })
 beforeEach(async () => {
   context = await browser.newContext()
-  login.interfere = ({ path, body, headers }, response) => {
-    if (path !== '/v1/handover/redeem') return false
-    const cors = { 'access-control-allow-origin': site.url, 'access-control-allow-headers': 'content-type' }
-    if (headers['access-control-request-method']) return reply(response, 200, '', cors)
-    const ticket = redeem(body)
-    return ticket ? reply(response, 200, ticket, cors) : reply(response, 401, { error: 'ticket_expired', error_description: 'late', request_id: 'r' }, cors)
-  }
   site.interfere = ({ path }, response) => {
     if (!/^\/(\?|$)/.test(path)) return false
     response.writeHead(200, { 'content-type': 'text/html' })
-    response.end(`<!doctype html><link rel="icon" href="data:,"><script>LOGIN=${JSON.stringify(login.url)};SITE=${JSON.stringify(site.url)}</script><script>${script}</script>`)
+    response.end(
+      `<!doctype html><link rel="icon" href="data:,"><script>LOGIN=${JSON.stringify(login.url)};SITE=${JSON.stringify(site.url)}</script><script>${script}</script>`
+    )
     return true
   }
+  login.interfere = undefined
   for (const proxy of [login, site, elsewhere, weixin]) proxy.seen.length = 0
 })
 afterEach(() => context.close())
@@ -84,9 +83,24 @@ describe('tabs', () => {
     assert.equal(await openid(second), who)
     assert.equal(login.seen.filter(({ path, method }) => path === '/v1/login' && method === 'POST').length, 1)
     login.seen.length = 0
-    for (const page of [first, second]) await page.evaluate(() => (Date.now = ((now) => () => now() + 6_000_000)(Date.now)))
-    await Promise.all([first, second].map((page) => page.evaluate(() => Promise.all(Array.from({ length: 10 }, () => (window as any).auth.request({ url: '/v1/session' }))))))
-    await Promise.all([first, second].map((page) => page.evaluate(() => navigator.locks.request('after', () => new Promise((resolve) => setTimeout(resolve, 300))))))
+    for (const page of [first, second])
+      await page.evaluate(
+        () =>
+          (Date.now = (
+            (now) => () =>
+              now() + 6_000_000
+          )(Date.now))
+      )
+    await Promise.all(
+      [first, second].map((page) =>
+        page.evaluate(() => Promise.all(Array.from({ length: 10 }, () => (window as any).auth.request({ url: '/v1/session' }))))
+      )
+    )
+    await Promise.all(
+      [first, second].map((page) =>
+        page.evaluate(() => navigator.locks.request('after', () => new Promise((resolve) => setTimeout(resolve, 300))))
+      )
+    )
     assert.equal(login.seen.filter(({ path, method }) => path === '/v1/renew' && method === 'POST').length, 1)
     const tickets = await Promise.all([first, second].map((page) => page.evaluate(() => (window as any).auth.header())))
     assert.deepEqual(tickets[0], tickets[1])
@@ -106,7 +120,10 @@ describe('tabs', () => {
     await first.evaluate(() => (window as any).auth.ensure())
     assert.equal(await openid(first), bob)
     await second.evaluate(() => (window as any).auth.login())
-    await first.waitForFunction((ticket) => (window as any).auth.header().then((h: any) => h.weixinauth === ticket), await second.evaluate(() => (window as any).auth.header().then((h: any) => h.weixinauth)))
+    await first.waitForFunction(
+      (ticket) => (window as any).auth.header().then((h: any) => h.weixinauth === ticket),
+      await second.evaluate(() => (window as any).auth.header().then((h: any) => h.weixinauth))
+    )
     await second.evaluate(() => (window as any).auth.logout())
     await first.waitForFunction(() => !(window as any).auth.state.loggedIn)
   })
@@ -161,9 +178,24 @@ describe('a hand-over', () => {
     assert.equal(typeof (await openid(page)), 'string')
   })
 
-  test('that is over is an error', async () => {
-    const page = await open({ adapter: inside, path: '/#handover=Hlate' })
-    assert.equal(await failure(page), 'ticket_expired')
+  test('that is not authentic, or for another page, is an error', async () => {
+    const handover = await handoverFor('alice')
+    const page = await open({ adapter: inside, path: `/#handover=${handover.slice(0, -3)}AAA` })
+    assert.equal(await failure(page), 'invalid_ticket')
+    const auth = createAuthTicket({ baseURL: server.url, appid: APPID, adapter: nativeAdapter(fakeNative().native) })
+    const foreign = (await auth.handover({ origin: 'https://h5.example.com' })).handover
+    const other = await open({ adapter: inside, path: `/#handover=${foreign}` })
+    assert.equal(await failure(other), 'invalid_ticket')
+  })
+
+  test('is kept while the server cannot be asked', async () => {
+    let failing = true
+    login.interfere = ({ path, method }, response) =>
+      failing && method === 'POST' && path === '/v1/handover/redeem' && (response.destroy(), true)
+    const page = await open({ adapter: inside, path: `/#handover=${await handoverFor('alice')}` })
+    assert.equal(await failure(page), 'network')
+    failing = false
+    assert.equal(typeof (await openid(page)), 'string')
   })
 })
 
@@ -192,7 +224,10 @@ describe('the login at WeChat', () => {
     assert.equal(page.url(), `${site.url}/?a=1`)
     assert.equal(typeof (await openid(page)), 'string')
     const [asked] = weixin.seen
-    assert.match(asked!.path, new RegExp(`^/authorize\\?appid=${APPID}&redirect_uri=[^&]+&response_type=code&scope=snsapi_base&state=[0-9a-f]{32}$`))
+    assert.match(
+      asked!.path,
+      new RegExp(`^/authorize\\?appid=${APPID}&redirect_uri=[^&]+&response_type=code&scope=snsapi_base&state=[0-9a-f]{32}$`)
+    )
     assert.equal(login.seen.filter(({ path, method }) => path === '/v1/login' && method === 'POST').length, 1)
   })
 
@@ -220,16 +255,19 @@ describe('what a browser sends', () => {
     await page.evaluate((url) => (window as any).auth.request({ url: url + '/x' }).catch(() => {}), elsewhere.url)
     await page.evaluate((url) => (window as any).auth.request({ url: url + '/x' }), site.url)
     await openid(page)
-    for (const { headers } of [...login.seen, ...elsewhere.seen]) assert.deepEqual([headers.cookie, headers.referer], [undefined, undefined])
+    for (const { headers } of [...login.seen, ...elsewhere.seen])
+      assert.deepEqual([headers.cookie, headers.referer], [undefined, undefined])
     assert.ok(elsewhere.seen.length > 0)
-    for (const { headers } of elsewhere.seen) assert.deepEqual([headers.weixinauth, headers['access-control-request-headers']], [undefined, undefined])
+    for (const { headers } of elsewhere.seen)
+      assert.deepEqual([headers.weixinauth, headers['access-control-request-headers']], [undefined, undefined])
     assert.match(site.seen.find(({ path }) => path === '/x')!.headers.weixinauth as string, /^A/)
   })
 
   test('a redirect is not followed with a ticket', async () => {
     const page = await open()
     const before = site.interfere!
-    site.interfere = (seen, response, request) => (seen.path === '/from' ? (response.writeHead(302, { location: elsewhere.url }), response.end(), true) : before(seen, response, request))
+    site.interfere = (seen, response, request) =>
+      seen.path === '/from' ? (response.writeHead(302, { location: elsewhere.url }), response.end(), true) : before(seen, response, request)
     assert.equal(await failure(page, `auth.request({ url: SITE + '/from' })`), 'network')
     assert.equal(elsewhere.seen.length, 0)
   })
@@ -237,9 +275,20 @@ describe('what a browser sends', () => {
   test('a request can be ended, a file sent and fetched', async () => {
     const page = await open()
     assert.equal(await failure(page, `(() => { const call = auth.request({ url: SITE + '/x' }); call.abort(); return call })()`), 'aborted')
-    const up = await page.evaluate(() => (window as any).auth.upload({ url: (window as any).SITE + '/up', file: new Blob(['picture']), name: 'file', formData: { kind: 'id' } }))
+    const up = await page.evaluate(() =>
+      (window as any).auth.upload({
+        url: (window as any).SITE + '/up',
+        file: new Blob(['picture']),
+        name: 'file',
+        formData: { kind: 'id' }
+      })
+    )
     assert.match(up.data.body, /name="kind"[^]*id[^]*name="file"[^]*picture/)
-    const down = await page.evaluate(() => (window as any).auth.download({ url: (window as any).SITE + '/down' }).then(async ({ data }: any) => JSON.parse(await data.text()).headers.weixinauth))
+    const down = await page.evaluate(() =>
+      (window as any).auth
+        .download({ url: (window as any).SITE + '/down' })
+        .then(async ({ data }: any) => JSON.parse(await data.text()).headers.weixinauth)
+    )
     assert.match(down, /^A/)
   })
 

@@ -37,7 +37,11 @@ before(async () => {
     const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
     writeFileSync(join(directory, 'app.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })
     writeFileSync(join(directory, 'alipay.pem'), await (await fetch(`${simulator}/_sim/alipay/public-key`)).text(), { mode: 0o600 })
-    await post(`${simulator}/_sim/alipay/app`, { appid: APPIDS.alipay, public_key: publicKey.export({ type: 'spki', format: 'pem' }), aes_key: AES_KEY })
+    await post(`${simulator}/_sim/alipay/app`, {
+      appid: APPIDS.alipay,
+      public_key: publicKey.export({ type: 'spki', format: 'pem' }),
+      aes_key: AES_KEY
+    })
     const files = `private_key_file = "${directory}/app.pem"\nalipay_public_key_file = "${directory}/alipay.pem"\nphone = true\naes_key_env = "AES_KEY"\n`
     return `${WECHAT}
 [[app]]\nappid = "${APPIDS.tt}"\nplatform = "tt"\nsecret_env = "WX_SECRET"\nphone_unverified = true
@@ -112,14 +116,23 @@ for (const [name, platform, adapt] of ways) {
     })
 
     test("the caller's options are not changed", async () => {
-      const options = Object.freeze({ url: backEnd.url, method: 'PUT', headers: Object.freeze({ 'X-A': '1' }), data: Object.freeze({ a: 1 }) })
+      const options = Object.freeze({
+        url: backEnd.url,
+        method: 'PUT',
+        headers: Object.freeze({ 'X-A': '1' }),
+        data: Object.freeze({ a: 1 })
+      })
       const { data } = await client().request(options)
       assert.deepEqual([data.method, data.headers['x-a'], data.body], ['PUT', '1', '{"a":1}'])
     })
 
     test('a request can be ended', async () => {
       let ended = false
-      backEnd.interfere = async (_, response) => (response.on('close', () => (ended = true)), await new Promise<void>((resolve) => response.on('close', resolve)), true)
+      backEnd.interfere = async (_, response) => (
+        response.on('close', () => (ended = true)),
+        await new Promise<void>((resolve) => response.on('close', resolve)),
+        true
+      )
       backEnd.seen.length = 0
       const call = client().request({ url: backEnd.url })
       while (!backEnd.seen.length) await new Promise((resolve) => setTimeout(resolve, 5))
@@ -150,7 +163,11 @@ for (const [name, platform, adapt] of ways) {
       const auth = client()
       await auth.ensure()
       fake.loginFailure = platform === 'alipay' ? { error: 11, errorMessage: 'denied' } : { errMsg: 'login:fail denied', errno: 11 }
-      await assert.rejects(auth.login(), { code: 'platform_login', errcode: 11, cause: platform === 'alipay' ? 'denied' : 'login:fail denied' })
+      await assert.rejects(auth.login(), {
+        code: 'platform_login',
+        errcode: 11,
+        cause: platform === 'alipay' ? 'denied' : 'login:fail denied'
+      })
       fake.loginFailure = undefined
     })
 
@@ -179,7 +196,14 @@ test('WeCom logs in with wx.qy.login', async () => {
   const auth = createAuthTicket({ baseURL: login.url, appid: APPIDS.weapp, adapter: nativeAdapter(native, { wecom: true }) })
   await auth.ensure()
   assert.ok(auth.state.loggedIn && calls.includes('login'))
-  await assert.rejects(createAuthTicket({ baseURL: login.url, appid: APPIDS.weapp, adapter: nativeAdapter(fakeNative({ platform: 'wxwork' }).native) }).ensure(), { code: 'platform_login' })
+  await assert.rejects(
+    createAuthTicket({
+      baseURL: login.url,
+      appid: APPIDS.weapp,
+      adapter: nativeAdapter(fakeNative({ platform: 'wxwork' }).native)
+    }).ensure(),
+    { code: 'platform_login' }
+  )
 })
 
 for (const platform of ['swan', 'qq', 'kwai', 'dd', 'jd', 'xhs'] satisfies FakePlatform[]) {

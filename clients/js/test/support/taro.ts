@@ -31,6 +31,16 @@ export async function taro(platform: TaroPlatform, native: object): Promise<any>
   const names = ['module', 'exports', GLOBAL[platform], 'getCurrentPages', 'getApp', 'navigator', 'Page', 'App', 'Component']
   const module = { exports: {} as any }
   const run = new Function(...names, outputFiles[0]!.text)
-  run(module, module.exports, native, () => [], () => ({}), { userAgent: '' }, () => {}, () => {}, () => {})
+  run(
+    module,
+    module.exports,
+    native,
+    () => [],
+    () => ({}),
+    { userAgent: '' },
+    () => {},
+    () => {},
+    () => {}
+  )
   return module.exports.default ?? module.exports
 }
