@@ -11,10 +11,19 @@ import { nativeAdapter } from '../src/native.js'
 import { taroAdapter } from '../src/taro.js'
 import { fakeNative, type FakeNative, type FakePlatform } from '../src/testing.js'
 import { uniAdapter } from '../src/uni.js'
-import { Proxy, reply, startServer, stopAll, WECHAT, type AuthServer } from './support/server.js'
+import { Proxy, reply, SECRET, startServer, stopAll, WECHAT, type AuthServer } from './support/server.js'
 import { taro, type TaroPlatform } from './support/taro.js'
 
-const APPIDS = { weapp: 'wx0123456789abcdef', tt: 'tt0123456789abcdef', alipay: '2021000000000001' } as const
+const APPIDS = {
+  weapp: 'wx0123456789abcdef',
+  tt: 'tt0123456789abcdef',
+  alipay: '2021000000000001',
+  swan: 'swan0123456789abcdef',
+  qq: '1109999999',
+  kwai: 'ks0123456789abcdef',
+  xhs: 'xhs0123456789abcdef',
+  jd: 'jd0123456789abcdef'
+} as const
 const AES_KEY = 'aYA0GP8JEW+D7/UFaskCWA=='
 const post = async (url: string, body: object) => (await (await fetch(url, { method: 'POST', body: JSON.stringify(body) })).json()) as any
 
@@ -37,6 +46,7 @@ before(async () => {
     const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
     writeFileSync(join(directory, 'app.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })
     writeFileSync(join(directory, 'alipay.pem'), await (await fetch(`${simulator}/_sim/alipay/public-key`)).text(), { mode: 0o600 })
+    await post(`${simulator}/_sim/jd/app`, { appid: APPIDS.jd, secret: SECRET })
     await post(`${simulator}/_sim/alipay/app`, {
       appid: APPIDS.alipay,
       public_key: publicKey.export({ type: 'spki', format: 'pem' }),
@@ -44,7 +54,8 @@ before(async () => {
     })
     const files = `private_key_file = "${directory}/app.pem"\nalipay_public_key_file = "${directory}/alipay.pem"\nphone = true\naes_key_env = "AES_KEY"\n`
     return `${WECHAT}
-[[app]]\nappid = "${APPIDS.tt}"\nplatform = "tt"\nsecret_env = "WX_SECRET"\nphone_unverified = true
+${(['tt', 'swan', 'qq', 'kwai', 'xhs'] as const).map((platform) => `[[app]]\nappid = "${APPIDS[platform]}"\nplatform = "${platform}"\nsecret_env = "WX_SECRET"\nphone_unverified = true\n`).join('')}
+[[app]]\nappid = "${APPIDS.jd}"\nplatform = "jd"\nsecret_env = "WX_SECRET"\nexperimental = true
 [[app]]\nappid = "${APPIDS.alipay}"\nplatform = "alipay"\n${files}`
   })
   login = await Proxy.start(server.url)
@@ -58,7 +69,12 @@ const ways: [string, keyof typeof APPIDS, (fake: FakeNative) => Promise<Adapter>
     [`${platform}, native`, platform, async ({ native }) => nativeAdapter(native)],
     [`${platform}, Taro 4`, platform, async ({ native }) => taroAdapter(await taro(platform as TaroPlatform, native))]
   ]),
-  ['weapp, uni-app', 'weapp', async ({ native }) => uniAdapter(native)]
+  ['weapp, uni-app', 'weapp', async ({ native }) => uniAdapter(native)],
+  ...(['swan', 'qq', 'kwai', 'xhs', 'jd'] as const).map((platform): (typeof ways)[number] => [
+    `${platform}, native`,
+    platform,
+    async ({ native }) => nativeAdapter(native)
+  ])
 ]
 
 for (const [name, platform, adapt] of ways) {
@@ -171,7 +187,7 @@ for (const [name, platform, adapt] of ways) {
       fake.loginFailure = undefined
     })
 
-    test('the phone number gets into the ticket', async () => {
+    test('the phone number gets into the ticket', { skip: platform === 'jd' && 'JD has none' }, async () => {
       const auth = client()
       await auth.preparePhone()
       const wanted = { platform, appid, name: user, kind: 'phone' }

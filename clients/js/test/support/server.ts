@@ -9,6 +9,8 @@ import { join } from 'node:path'
 const program = process.env.AUTH_TICKET ?? ''
 if (!program) throw new Error('AUTH_TICKET is to be the path of the auth-ticket program; `make client-test` sets it')
 
+/** Of every app that has one. */
+export const SECRET = '0123456789abcdef0123456789abcdef'
 export const APPID = 'wx0123456789abcdef'
 
 const children: ChildProcess[] = []
@@ -55,7 +57,7 @@ export async function startServer(head = '', apps: Apps = async () => WECHAT): P
   const file = join(directory, 'login.toml')
   const tables = (await apps(simulator, directory)).replace(/(platform = "[^"]+")/g, `$1\nbase_url = "${simulator}"`)
   writeFileSync(file, `listen = "127.0.0.1:0"\nadmin_listen = ""\nkeys_dir = "${keys}"\nkeys_poll = "100ms"\n${head}\n${tables}`)
-  const url = await start(['serve', '--config', file], { WX_SECRET: '0123456789abcdef0123456789abcdef', RUST_LOG: 'error' })
+  const url = await start(['serve', '--config', file], { WX_SECRET: SECRET, RUST_LOG: 'error' })
   const revoke = async (loginId: string, ticket: string) => {
     run('cutoff', 'add', '--login-id', loginId, '--keys', keys)
     for (;;) {
