@@ -6,7 +6,7 @@ use super::{ApiError, ErrorCode};
 use crate::bearer::Refusal;
 use crate::http::labels::Limit;
 use crate::http::settings::App;
-use crate::platform::{Capability, PlatformError, Unreachable};
+use crate::platform::{Capability, FailedReason, PlatformError, Unreachable};
 
 /// What was at stake in a call to a platform that failed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -71,10 +71,7 @@ impl ApiError {
             E::Unsupported | E::UserBlocked(_) | E::UserRefused(_) | E::RateLimited(_) | E::Misconfigured { .. } => {
                 Cow::Borrowed(description)
             }
-            // Nothing was sent.
-            E::Busy { .. } | E::Stopped { .. } | E::Unreachable(_)
-                if error.errcode().is_none() && stake != Stake::Nothing =>
-            {
+            _ if is_unspent(error) && stake != Stake::Nothing => {
                 Cow::Owned(format!("{description}; the code is still good, try again with it"))
             }
             _ => Cow::Owned(format!("{description}; {}", stake.remedy())),
@@ -86,6 +83,17 @@ impl ApiError {
         // The number of a misconfiguration says something about the server, not about the client.
         let errcode = error.errcode().filter(|_| code != MISCONFIGURED).cloned();
         Self { description, errcode, retry_after_s, limit, ..told }.because(error)
+    }
+}
+
+/// Whether nothing has looked at the code: nothing was sent, or the platform went no further than an access token.
+fn is_unspent(error: &PlatformError) -> bool {
+    match error {
+        PlatformError::Busy { .. } | PlatformError::Stopped { .. } | PlatformError::Unreachable(_) => {
+            error.errcode().is_none()
+        }
+        PlatformError::Failed(reason) => matches!(reason, FailedReason::AccessToken(_)),
+        _ => false,
     }
 }
 

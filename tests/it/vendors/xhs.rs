@@ -120,7 +120,9 @@ fn a_token_that_xiaohongshu_refuses_is_replaced_once() {
 
     let vendor = start(usize::MAX);
     let refused = login(&vendor, "", APPID, SECRET);
-    refused.is_error(&refused.code(CODE), 502, "upstream_failed");
+    let answer = refused.code(CODE);
+    refused.is_error(&answer, 502, "upstream_failed");
+    assert!(answer.text("error_description").contains("the code is still good"), "{answer:?}");
     assert_eq!((vendor.calls("/api/rmp/token"), vendor.calls("/api/rmp/session")), (2, 2));
     refused.says("run two replicas at most");
     vendor.is_content();
