@@ -168,6 +168,11 @@ impl AppTokens {
     }
 
     #[cfg(test)]
+    pub(super) fn are_in_a_crowd(&self) -> bool {
+        self.state().is_crowded
+    }
+
+    #[cfg(test)]
     pub(super) fn are_being_fetched(&self) -> bool {
         self.state().fetch.is_some()
     }

@@ -77,7 +77,8 @@ impl Qq {
             ("grant_type", "authorization_code"),
         ];
         let request = PlatformRequest { path: PATH, query, ..PlatformRequest::default() };
-        let answer = call(&self.app.http, request, None).await.map_err(|error| error.meaning(meaning))?;
+        let answer =
+            call(&self.app.http, request, None).await.map_err(|error| error.meaning(|error| meaning(&error)))?;
         let success: Success = answer.read()?;
         let session_key = success.session_key.map(SecretText::new);
         let openid = success.openid.filter(|openid| !openid.is_empty()).ok_or(FailedReason::NoOpenid)?;
@@ -88,7 +89,7 @@ impl Qq {
 }
 
 /// What the known numbers mean. Others have been seen, such as `-1009`; none is known to blame the configuration.
-fn meaning(error: ErrorAnswer) -> PlatformError {
+fn meaning(error: &ErrorAnswer) -> PlatformError {
     let detail = error.detail();
     match error.errcode() {
         40029 => PlatformError::InvalidCode(detail),

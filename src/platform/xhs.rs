@@ -59,7 +59,7 @@ const DATA: DataShape = DataShape { watermark: &["appId", "appid"], ..WATERMARKE
 const MAX_LIFE: Duration = Duration::from_secs(7200);
 /// A token that is refused earlier was ended by two newer ones: there are three who ask, at least. So that they do not end
 /// each other's tokens before these are used, they ask one after another, at random.
-const CROWD: Crowd = Crowd { ends_tokens_within: Duration::from_secs(300), spread: Duration::from_secs(1) };
+const CROWD: Crowd = Crowd { ends_tokens_within: Duration::from_secs(300), spread: Duration::from_secs(2) };
 
 const BAD_APP: i64 = 410_002;
 const BAD_SECRET: i64 = 410_004;

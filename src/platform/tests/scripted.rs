@@ -87,6 +87,11 @@ impl Scripted {
         self.asked.lock().unwrap().len()
     }
 
+    /// Where it is.
+    pub(in crate::platform) fn url(&self) -> Url {
+        self.url.clone()
+    }
+
     /// An app of this platform, set up with `options`.
     pub(in crate::platform) fn app(&self, name: &str, options: PlatformOptions) -> Box<dyn Platform> {
         app_at(name, self.url.clone(), options)

@@ -135,6 +135,27 @@ async fn a_refused_token_is_replaced_once() {
     assert!(app.remedy(&error).unwrap().contains("run two replicas at most"));
 }
 
+/// After five minutes a token may have been ended by one other replica, and then nobody else asks at the same time.
+#[tokio::test]
+async fn only_a_young_token_that_is_refused_tells_of_a_crowd() {
+    let scripted = with_tokens(|_, _| GOOD.to_owned()).await;
+    let xhs = Xhs::new(PlatformOptions { base_url: Some(scripted.url()), ..PlatformOptions::new(APPID) }).unwrap();
+    let refused_after = async |seconds| {
+        let token = xhs.tokens.current().await.unwrap();
+        later(seconds).await;
+        xhs.tokens.forget(&token);
+        let is_crowded = xhs.tokens.are_in_a_crowd();
+        xhs.tokens.current().await.unwrap();
+        assert!(!xhs.tokens.are_in_a_crowd(), "one wait for one refusal");
+        later(2).await;
+        is_crowded
+    };
+    assert!(!refused_after(300).await);
+    assert!(refused_after(290).await);
+    assert!(refused_after(0).await);
+    assert_eq!(scripted.asked(TOKEN).len(), 4);
+}
+
 #[tokio::test]
 async fn a_user_of_the_simulated_platform_logs_in_once() {
     logs_in_at_the_simulator("xhs", || PlatformOptions::new(APPID), 410_103).await;
