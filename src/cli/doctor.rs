@@ -155,7 +155,10 @@ async fn check_platform(findings: &mut Findings, subject: &str, app: &App) {
             let remedy = Some("see that this machine may reach the platform, or set base_url".to_owned());
             findings.add(Level::Fail, subject, error.to_string(), remedy);
         }
-        Err(error) => findings.add(Level::Warn, subject, error.to_string(), Some("try again in a minute".to_owned())),
+        Err(error) => match app.platform.remedy(&error) {
+            Some(remedy) => findings.add(Level::Fail, subject, error.to_string(), Some(remedy)),
+            None => findings.add(Level::Warn, subject, error.to_string(), Some("try again in a minute".to_owned())),
+        },
     }
 }
 

@@ -13,7 +13,7 @@ use super::address::Address;
 use super::log::Format;
 use super::{config, log, output, process, servers};
 
-/// Run a simulator of WeChat's servers, for tests without a phone
+/// Run a simulator of the platforms' servers, for tests without a phone
 ///
 /// Answers logins, session checks and requests for access tokens, phone numbers and encrypted data as the platform does,
 /// quirks included. It keeps everything in memory until it ends. Codes: demo-NAME-ANYTHING logs NAME in, each code once;

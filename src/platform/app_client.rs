@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
+use tracing::Value;
 
 use super::alarms::Alarms;
 use super::app_token::{AppToken, AppTokens};
 use super::client::PlatformClient;
-use super::{Capability, ErrorDetail, Kind, PlatformError, PlatformOptions, SetupError};
+use super::{Capability, Errcode, ErrorDetail, FailedReason, Kind, PlatformError, PlatformOptions, SetupError};
 use crate::outbound::concurrency::{Busy, ConcurrencyLimit, Share, Shares};
 use crate::secret::SecretText;
 
@@ -148,31 +149,26 @@ impl AppClient {
             tracing::debug!(appid, interface, duration_ms, "{platform}: answered");
             return;
         };
-        let errcode = error.errcode().map(tracing::field::display);
+        let text = error.errcode().map(tracing::field::display);
+        let number = error.errcode().and_then(Errcode::as_number);
+        // A number stays one where lines are JSON.
+        let errcode = number.as_ref().map(|number| number as &dyn Value);
+        let errcode = errcode.or(text.as_ref().map(|text| text as &dyn Value));
         let rid = error.rid().map(tracing::field::display);
-        tracing::debug!(appid, interface, errcode, rid, duration_ms, "{platform}: {error}");
+        tracing::debug!(appid, interface, errcode, rid = rid.as_ref(), duration_ms, "{platform}: {error}");
         let Some(remedy) = self.remedy(error) else { return };
         let Some(untold) = self.alarms.due(interface, error.errcode(), Instant::now()) else { return };
-        let errcode = error.errcode().map(tracing::field::display);
-        let rid = error.rid().map(tracing::field::display);
+        let rid = rid.as_ref();
+        let what = match error {
+            PlatformError::Misconfigured { .. } | PlatformError::Failed(FailedReason::AccessToken(_)) => {
+                format!("{platform}: the platform refuses this server: {remedy}")
+            }
+            _ => format!("{platform}: {error}: {remedy}"),
+        };
         if matches!(error, PlatformError::Misconfigured { client_may_cause: true, .. }) {
-            tracing::warn!(
-                appid,
-                interface,
-                errcode,
-                rid,
-                untold,
-                "{platform}: the platform refuses this server: {remedy}"
-            );
+            tracing::warn!(appid, interface, errcode, rid, untold, "{what}");
         } else {
-            tracing::error!(
-                appid,
-                interface,
-                errcode,
-                rid,
-                untold,
-                "{platform}: the platform refuses this server: {remedy}"
-            );
+            tracing::error!(appid, interface, errcode, rid, untold, "{what}");
         }
     }
 }

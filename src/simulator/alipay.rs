@@ -110,11 +110,11 @@ impl AlipayGateway {
 
     /// What the gateway itself refuses is not signed; what the interface refuses is, and stands under its own name.
     fn refusal(&self, code: &str, sub_code: Option<&str>) -> String {
-        let mut error = json!({ "code": code, "msg": wording(code) });
-        if let Some(sub_code) = sub_code {
-            error["sub_code"] = sub_code.into();
-            error["sub_msg"] = "simulated".into();
-        }
+        let msg = wording(code);
+        let error = match sub_code {
+            Some(sub_code) => json!({ "code": code, "msg": msg, "sub_code": sub_code, "sub_msg": "simulated" }),
+            None => json!({ "code": code, "msg": msg }),
+        };
         match sub_code {
             Some("isv.code-invalid") => self.signed("error_response", &error.to_string()),
             _ if code == "20000" => self.signed(RESPONSE, &error.to_string()),
@@ -198,8 +198,8 @@ fn success(appid: &str, name: &Name, now: UnixSeconds) -> String {
         // A member of this name inside is none of the answer's own.
         "sign": "inner",
     });
-    if is_older {
-        answer["user_id"] = user_id(name).into();
+    if let Some(members) = answer.as_object_mut().filter(|_| is_older) {
+        members.insert("user_id".to_owned(), user_id(name).into());
     }
     answer.to_string()
 }

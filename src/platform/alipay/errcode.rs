@@ -49,29 +49,14 @@ impl AlipayRefusal {
     fn in_general(&self) -> PlatformError {
         let detail = self.detail();
         let sub_code = self.sub_code.strip_prefix("isv.").unwrap_or(&self.sub_code);
-        let misconfigured =
-            || PlatformError::Misconfigured { detail: self.detail(), address: None, client_may_cause: false };
         match (&*self.code, sub_code) {
             ("20000", _) => PlatformError::Busy { detail, retry_after_s: BUSY_RETRY_AFTER_S },
             ("40005", "app-call-limited" | "method-call-limited") => {
                 PlatformError::Busy { detail, retry_after_s: LIMITED_RETRY_AFTER_S }
             }
-            ("20001" | "40006", _) | ("40003", "missing-signature-config") => misconfigured(),
-            ("40001", sub_code) if sub_code.starts_with("missing-") => misconfigured(),
-            (
-                "40002",
-                "invalid-app-id"
-                | "invalid-signature"
-                | "invalid-signature-type"
-                | "invalid-timestamp"
-                | "invalid-charset"
-                | "invalid-method"
-                | "invalid-parameter"
-                | "suspected-attack"
-                | "forbidden-api"
-                | "app-cert-expired"
-                | "not-online-app",
-            ) => misconfigured(),
+            (code, sub_code) if blames_the_app(code, sub_code) => {
+                PlatformError::Misconfigured { detail, address: None, client_may_cause: false }
+            }
             _ => PlatformError::Failed(FailedReason::UnknownErrcode(detail)),
         }
     }
@@ -80,6 +65,30 @@ impl AlipayRefusal {
     fn detail(&self) -> ErrorDetail {
         let errcode = Errcode::parse_text(&self.sub_code).or_else(|| Errcode::parse_text(&self.code));
         errcode.map(|errcode| ErrorDetail::new(errcode, None)).unwrap_or_default()
+    }
+}
+
+/// Whether an error is the app's or its owner's, whoever logs in; `sub_code` is without `isv.`.
+fn blames_the_app(code: &str, sub_code: &str) -> bool {
+    const REQUEST: [&str; 11] = [
+        "invalid-app-id",
+        "invalid-signature",
+        "invalid-signature-type",
+        "invalid-timestamp",
+        "invalid-charset",
+        "invalid-method",
+        "invalid-parameter",
+        "suspected-attack",
+        "forbidden-api",
+        "app-cert-expired",
+        "not-online-app",
+    ];
+    match code {
+        "20001" | "40006" => true,
+        "40001" => sub_code.starts_with("missing-"),
+        "40002" => REQUEST.contains(&sub_code),
+        "40003" => sub_code == "missing-signature-config",
+        _ => false,
     }
 }
 

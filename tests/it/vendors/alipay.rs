@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::vendor::{Login, Received, Vendor, command, exactly};
-use crate::support::{Outcome, Reply};
+use crate::support::{Outcome, Reply, auth_ticket};
 
 const APP: &str = "appid = \"2021000000000001\"\nplatform = \"alipay\"\nprivate_key_file = \"{dir}/app.pem\"\n\
                    alipay_public_key_file = \"{dir}/alipay.pem\"\n";
@@ -79,7 +79,8 @@ const OK: &str = "alipay_system_oauth_token_response";
 fn answer(request: &Received) -> Result<Reply, String> {
     let code = checked(request)?;
     let vectors = vectors();
-    let (kind, rest) = code.split_once(':').unwrap_or(("", &code));
+    let code = if code == "auth-ticket-doctor" { "invalid:sign" } else { &*code };
+    let (kind, rest) = code.split_once(':').unwrap_or(("", code));
     let error = |rest: &str| {
         let (code, sub_code) = rest.split_once('/').unwrap();
         match sub_code {
@@ -117,7 +118,7 @@ fn a_code_becomes_a_session_by_the_id_that_the_configuration_names() {
     }
     // The other id would make a second openid for the same person.
     server.is_error(&server.code("good:user_id_only"), 502, "upstream_failed");
-    assert!(server.log().contains("set subject_id to the one that this app has"), "{}", server.log());
+    server.logs("set subject_id to the one that this app has");
     let older = login(&vendor, "subject_id = \"user_id\"\n");
     for code in ["good:both", "good:user_id_only"] {
         assert_eq!(older.session(&older.ticket(code))["openid"], "2088123412341234", "{code}");
@@ -133,7 +134,7 @@ fn an_answer_that_alipay_has_not_signed_logs_nobody_in() {
     for code in ["other-key:both", "unsigned:both", "other-key:texts", "invalid:sign_by_another_key"] {
         server.is_error(&server.code(code), 502, "upstream_failed");
     }
-    assert!(server.log().contains("copy Alipay's public key of this app"), "{}", server.log());
+    server.logs("copy Alipay's public key of this app");
     server.is_error(&server.code("invalid:sign"), 401, "invalid_code");
     vendor.is_content();
 }
@@ -177,7 +178,7 @@ fn each_code_has_its_answer_in_both_forms() {
     }
     for remedy in ["check it in the configuration", "private_key_file is not the one", "compare this server's with NTP"]
     {
-        assert!(server.log().contains(remedy), "{remedy}: {}", server.log());
+        server.logs(remedy);
     }
     vendor.is_content();
 }
@@ -190,7 +191,7 @@ fn a_signed_phone_number_is_taken_only_where_the_configuration_says_so() {
     let ticket = without.ticket("good:both");
     without.is_error(&without.post("/v1/phone", &ticket, &body("good")), 400, "not_supported");
     let server = login(&vendor, WITH_PHONE);
-    assert!(server.log().contains("phone: nothing ties such a phone number to a user or a time"), "{}", server.log());
+    server.logs("phone: nothing ties such a phone number to a user or a time");
     for name in ["good", "with_more"] {
         let answer = server.post("/v1/phone", &server.ticket("good:both"), &body(name));
         assert_eq!(
@@ -222,7 +223,7 @@ fn a_signed_phone_number_is_taken_only_where_the_configuration_says_so() {
     ] {
         server.is_error(&server.post("/v1/phone", &server.ticket("good:both"), &body(name)), status, error);
     }
-    assert!(server.log().contains("the app has no AES key"), "{}", server.log());
+    server.logs("the app has no AES key");
     // Codes and other platforms' data are nothing here.
     server.is_error(&server.phone_code(&server.ticket("good:both"), "code"), 400, "not_supported");
     for (path, wrong) in [("/v1/phone", json!({"response": "{}", "code": "x"})), ("/v1/phone", json!({"response": 1}))]
@@ -278,6 +279,20 @@ fn what_the_configuration_lacks_or_has_too_much_is_told() {
         let (_keys, mut command) = command("127.0.0.1:9".parse().unwrap(), &table, &files, &env);
         let refused = Outcome::of(&mut command).refused();
         assert!(refused.contains(expected) && !refused.contains("canary"), "{expected}: {refused}");
+    }
+}
+
+#[test]
+fn the_doctor_tells_the_wrong_one_of_two_public_keys() {
+    let vendor = Vendor::start(answer);
+    for (alipay, expected) in [
+        ("other_public", "the platform accepts appid and secret"),
+        ("public", "the answer is not signed with the key in alipay_public_key_file"),
+    ] {
+        let files = [("app.pem", &*keys("pkcs8")), ("alipay.pem", &*keys(alipay))];
+        let (keys, _) = vendor.command(APP, &files, &[]);
+        let outcome = Outcome::of(auth_ticket(&["doctor", "--config"]).arg(keys.root().join("login.toml")));
+        assert!(outcome.stdout.contains(expected), "{expected}: {outcome:#?}");
     }
 }
 

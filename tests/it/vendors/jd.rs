@@ -63,7 +63,7 @@ fn a_code_becomes_a_session_without_a_session_key() {
         let session = server.session(&server.ticket(code));
         assert_eq!((&session["openid"], &session["platform"]), (&json!("ZX0Ecanary"), &json!("jd")), "{code}");
     }
-    assert!(server.log().contains("experimental: this platform is known from one program only"), "{}", server.log());
+    server.logs("experimental: this platform is known from one program only");
     let ticket = server.ticket("good");
     server.is_error(&server.phone_code(&ticket, "code"), 400, "not_supported");
     vendor.is_content();
@@ -86,6 +86,7 @@ fn each_failure_has_its_answer() {
         server.is_error(&answer, status, error);
         assert_eq!(answer.json()["errcode"], errcode, "{code}");
     }
+    server.logs("report the number");
     let log = server.log();
     assert!(
         log.contains("report the number") && log.contains("the variable JD_SECRET") && !log.contains(SECRET),

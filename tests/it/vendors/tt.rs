@@ -122,7 +122,7 @@ fn each_number_has_its_answer() {
         "the variable TT_SECRET",
         "check it in the configuration",
     ] {
-        assert!(server.log().contains(expected), "{expected}: {}", server.log());
+        server.logs(expected);
     }
     vendor.is_content();
 }
@@ -134,7 +134,7 @@ fn a_phone_code_becomes_a_number_where_the_configuration_allows_it() {
     without.is_error(&without.phone_code(&without.ticket("a"), "phone-code"), 400, "not_supported");
     assert_eq!(vendor.calls("/oauth/client_token/"), 0);
     let server = login(&vendor, WITH_PHONE);
-    assert!(server.log().contains("phone_unbound: the platform does not check whose button gave a phone code"));
+    server.logs("phone_unbound: the platform does not check whose button gave a phone code");
     let ticket = server.ticket("a");
     for code in ["phone-code-1", "phone-code-2"] {
         let answer = server.phone_code(&ticket, code);
@@ -159,7 +159,7 @@ fn each_number_of_a_phone_code_has_its_answer() {
     ] {
         server.is_error(&server.phone_code(&server.ticket("a"), &number.to_string()), status, error);
     }
-    assert!(server.log().contains("look for notices and permissions"), "{}", server.log());
+    server.logs("look for notices and permissions");
     vendor.is_content();
 }
 
@@ -187,7 +187,7 @@ fn a_number_that_is_not_for_this_app_is_not_sealed() {
         let vendor = douyin(move |_| phone_answer(data));
         let server = login(&vendor, WITH_PHONE);
         server.is_error(&server.phone_code(&server.ticket("a"), "phone-code"), 502, "upstream_failed");
-        assert!(server.log().contains(remedy), "{data}: {}", server.log());
+        server.logs(remedy);
         vendor.is_content();
     }
 }

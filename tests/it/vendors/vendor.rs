@@ -224,6 +224,12 @@ impl Login {
         self.post("/v1/phone", ticket, &json!({ "code": code }))
     }
 
+    /// Waits until it has logged `what`: lines are written beside the answers.
+    #[track_caller]
+    pub(super) fn logs(&self, what: &str) {
+        until(what, || self.log().contains(what));
+    }
+
     /// Everything that it logged.
     pub(super) fn log(&self) -> String {
         self.server.stderr()
