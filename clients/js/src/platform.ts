@@ -21,7 +21,11 @@ const answer = (called: Promise<any>, body: (result: any) => unknown): Promise<A
   })
 }
 
-const common = ({ url, method, headers, timeout }: Outgoing) => ({ url, method, header: headers, headers, timeout })
+/** What all requests have, and `more`. Some platforms refuse a property that is there and undefined. */
+const common = ({ url, method, headers, timeout = 60_000 }: Outgoing, more: any = {}) => {
+  for (const name in more) if (more[name] === undefined) delete more[name]
+  return Object.assign(more, { url, method: method.toUpperCase(), header: headers, headers, timeout })
+}
 
 /** An adapter for whatever has the functions of a mini-program's native object. */
 export const platformAdapter = (api: any, invoke: Invoke, login: (options: object) => Promise<any>): Adapter => ({
@@ -29,10 +33,7 @@ export const platformAdapter = (api: any, invoke: Invoke, login: (options: objec
     answer(
       invoke(
         'request',
-        Object.assign(
-          { data: request.body, dataType: 'text', redirect: request.headers.weixinauth ? 'manual' : 'follow' },
-          common(request)
-        ),
+        common(request, { data: request.body, dataType: 'text', redirect: request.headers.weixinauth ? 'manual' : 'follow' }),
         request
       ),
       (result) => result.data
@@ -40,7 +41,7 @@ export const platformAdapter = (api: any, invoke: Invoke, login: (options: objec
   upload: (request) => {
     const { filePath, name, formData, fileType } = request
     return answer(
-      invoke('uploadFile', Object.assign({ filePath, name, fileName: name, formData, fileType }, common(request)), request),
+      invoke('uploadFile', common(request, { filePath, name, fileName: name, formData, fileType }), request),
       (result) => result.data
     )
   },

@@ -98,15 +98,24 @@ export function fakeNative(options: FakeOptions = {}): FakeNative {
     }
   }
 
+  /** Refuses what platforms refuse, or do not promise to take. */
+  const check = async (name: string, o: any) => {
+    if (o.method && o.method !== o.method.toUpperCase()) throw fail(name, 'invalid method', 600009)
+    for (const property in o) if (o[property] === undefined) throw fail(name, `parameter.${property} should not be Undefined`, 1001)
+  }
+
   /** A function whose call returns a task that can be ended. */
   const task = (name: string, run: (o: any, ending: AbortController) => Promise<any>) => {
     fake.native[name] = (o: any) => {
       const ending = new AbortController()
       fake.calls.push(name)
-      run(o, ending).then(
-        (result) => (o.success && o.success(result), o.complete && o.complete(result)),
-        (reason) => (o.fail && o.fail(reason), o.complete && o.complete(reason))
-      )
+      const checked = check(name, o)
+      checked
+        .then(() => run(o, ending))
+        .then(
+          (result) => (o.success && o.success(result), o.complete && o.complete(result)),
+          (reason) => (o.fail && o.fail(reason), o.complete && o.complete(reason))
+        )
       return { abort: () => ending.abort() }
     }
   }
@@ -121,7 +130,7 @@ export function fakeNative(options: FakeOptions = {}): FakeNative {
 
   const requestName = platform === 'dd' ? 'httpRequest' : 'request'
   task(requestName, (o, ending) => {
-    const method = (o.method || 'GET').toUpperCase()
+    const method = o.method || 'GET'
     const body = o.data === undefined || method === 'GET' ? undefined : typeof o.data === 'string' ? o.data : JSON.stringify(o.data)
     return perform(requestName, o, { method, body }, ending, async (answer) => {
       const text = await answer.text()

@@ -36,8 +36,8 @@ export interface OutgoingFile extends Outgoing {
 
 export interface Answer {
   status: number
-  /** Names in any case. */
-  headers: object
+  /** A plain object; names in any case. */
+  headers: Record<string, unknown>
   /** Text, or what the platform made of it. */
   body: unknown
 }

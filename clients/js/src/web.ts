@@ -52,7 +52,7 @@ export function webAdapter({ login, allowOutside }: WebOptions = {}): Adapter {
   }
 
   return {
-    send: (request) => exchange(request, request.method, request.body),
+    send: (request) => exchange(request, request.method.toUpperCase(), request.body),
     upload: (request: OutgoingFile) => {
       const body = new FormData()
       const fields = request.formData || {}

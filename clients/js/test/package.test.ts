@@ -3,9 +3,10 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'node:test'
-import { build } from 'esbuild'
+import { build, type Plugin } from 'esbuild'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const read = (path: string) => readFileSync(root + path, 'utf8')
@@ -58,26 +59,29 @@ test('the package holds no source, test or example', () => {
   )
 })
 
+/** The script of a Vue component, which is all that can go wrong with logins. */
+const vue: Plugin = {
+  name: 'vue',
+  setup: ({ onLoad }) =>
+    onLoad({ filter: /\.vue$/ }, ({ path }) => {
+      const contents = /<script setup lang="ts">([^]*)<\/script>/.exec(readFileSync(path, 'utf8'))![1]!
+      return { contents, loader: 'ts', resolveDir: dirname(path) }
+    })
+}
+
 for (const path of [
   'taro/src/app.tsx',
   'taro/src/pages/index.tsx',
   'native/app.js',
   'native/pages/index/index.js',
-  'page/main.js',
-  'uni-app/src/auth.ts'
+  'uni-app/src/App.vue',
+  'uni-app/src/pages/index.vue',
+  'page/main.js'
 ]) {
   test(`the example ${path} is a program`, async () => {
     const external = ['@tarojs/taro', '@tarojs/components', 'react', 'react/jsx-runtime', 'vue', '@dcloudio/uni-app']
-    const { outputFiles } = await build({
-      entryPoints: [`${root}examples/${path}`],
-      bundle: true,
-      write: false,
-      external,
-      format: 'esm',
-      logLevel: 'error',
-      jsx: 'automatic',
-      outdir: '/'
-    })
+    const options = { bundle: true, write: false, external, format: 'esm', logLevel: 'error', jsx: 'automatic', outdir: '/' } as const
+    const { outputFiles } = await build({ ...options, entryPoints: [`${root}examples/${path}`], plugins: [vue] })
     assert.match(outputFiles[0]!.text, /weixinauth/)
   })
 }
