@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests put files where operators would")]
 
+#[cfg(feature = "tower")]
 mod followed;
 mod power;
 mod watched;
