@@ -217,12 +217,12 @@ export function createAuthTicket({ adapter, appid, baseURL, origins = [], timeou
   const fly = (mode: Mode): Promise<void> => {
     const mine = adapter.lock ? adapter.lock(key, () => job(mode)) : job(mode)
     const done = (error?: AuthTicketError | void) => {
-      if (error) {
-        pause(error)
-        // A renewal may fail: its ticket is still good.
-        if (!alive()) emit('login-failed', error)
+      if (flight === mine) {
+        flight = undefined
+        if (error) pause(error)
       }
-      if (flight === mine) flight = undefined
+      // A renewal may fail: its ticket is still good.
+      if (error && !alive()) emit('login-failed', error)
     }
     mine.then(done, done)
     flightMode = mode

@@ -2,7 +2,23 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { createAuthTicket, type Adapter } from '../src/index.js'
-import { APPID, TWO_HOURS, auth, clock, login, phone, post, reply, server, session, storedTicket, until, user } from './support/client.js'
+import { nativeAdapter } from '../src/native.js'
+import {
+  APPID,
+  TWO_HOURS,
+  auth,
+  client,
+  clock,
+  login,
+  phone,
+  post,
+  reply,
+  server,
+  session,
+  storedTicket,
+  until,
+  user
+} from './support/client.js'
 
 describe('the phone number', () => {
   const encrypted = async () => post(`${server.simulator}/_sim/encrypt`, { appid: APPID, name: user(), kind: 'phone' })
@@ -39,6 +55,22 @@ describe('the phone number', () => {
   test('by data: without a ticket there is no login either', async () => {
     await assert.rejects(auth.phone({ encryptedData: 'AAAA', iv: 'AAAA' }), { code: 'tap_again' })
     assert.equal(login.seen.length, 0)
+  })
+
+  test('by data: it is not sent again with the ticket of another login', async () => {
+    await auth.ensure()
+    let release = () => {}
+    login.interfere = async ({ path }, response) => {
+      if (path !== '/v1/phone') return false
+      await new Promise<void>((resolve) => (release = resolve))
+      return reply(response, 401, { error: 'ticket_expired' })
+    }
+    const call = auth.phone({ encryptedData: 'AAAA', iv: 'AAAA' })
+    await until(() => login.count('/v1/phone') === 1)
+    await auth.login()
+    release()
+    await assert.rejects(call, { code: 'tap_again' })
+    assert.equal(login.count('/v1/phone'), 1)
   })
 
   test('by data: a key that the platform has replaced is tap_again', async () => {
@@ -146,6 +178,37 @@ describe('the rest of the API', () => {
     assert.deepEqual(events, ['login', 'logout', 'login-failed'])
     await session()
     assert.equal(login.count('/v1/login'), 3)
+  })
+
+  test('logout while the storage is read brings nothing back', async () => {
+    await auth.ensure()
+    const text = [...phone.stored.values()][0]
+    let release = (_: unknown) => {}
+    const storage = { get: () => new Promise((resolve) => (release = resolve)), set: () => {}, remove: () => {} }
+    const again = client({ adapter: { ...nativeAdapter(phone.native), storage } })
+    const flight = again.ensure()
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    again.logout()
+    release(text)
+    await assert.rejects(flight, { code: 'aborted' })
+    assert.equal(again.state.loggedIn, false)
+  })
+
+  test('a login that logout has overtaken does not disturb the next one', async () => {
+    const held: (() => void)[] = []
+    login.interfere = async ({ path }) => path === '/v1/login' && (await new Promise<void>((resolve) => held.push(resolve)), false)
+    const overtaken = auth.login()
+    await until(() => held.length === 1)
+    auth.logout()
+    const first = session()
+    await until(() => held.length === 2)
+    held[0]!()
+    await assert.rejects(overtaken, { code: 'aborted' })
+    const second = session()
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    held[1]!()
+    assert.deepEqual([(await first).status, (await second).status, held.length], [200, 200, 2])
+    assert.equal(login.count('/v1/renew'), 0)
   })
 
   test('a listener can be taken away, and one that throws harms nobody', async () => {
