@@ -133,7 +133,7 @@ mod tests {
     fn what_is_no_socket_is_never_replaced() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("http.sock");
-        fs::write(&path, "somebody's").unwrap();
+        fs::File::create(&path).unwrap();
         assert!(matches!(bind(&path, 0o660), Err(Occupied::NoSocket)));
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();

@@ -146,7 +146,7 @@ mod tests {
             (r#"{"a":1}{"b":2}"#, E::NotAnObject),
             (r#"{"a":1,}"#, E::NotAnObject),
             (r#"{"a":NaN}"#, E::NotAnObject),
-            (r#"{'a':1}"#, E::NotAnObject),
+            ("{'a':1}", E::NotAnObject),
             (r#"{"a":1,"a":1}"#, E::NotAnObject),
             (r#"{"a":1,"\u0061":1}"#, E::NotAnObject),
             (r#"{"b":[0,{"c":{"a":1,"\u0061":2}}]}"#, E::NotAnObject),

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::{HeaderMap, Request, Response, StatusCode};
+use ::http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use bytes::Bytes;
 use http_body::Body;
 use http_body_util::combinators::BoxBody;
@@ -15,6 +15,7 @@ use tower::{ServiceBuilder, ServiceExt};
 
 use super::test_util::TestKeys;
 use super::{AuthTicket, Refusal, TicketLayer, Verifier};
+use crate::bearer::WEIXINAUTH;
 use crate::clock::{Clock, FixedClock, SystemClock};
 use crate::keyring::AppId;
 
@@ -52,26 +53,28 @@ where
     (parts.status, String::from_utf8(bytes.to_vec()).unwrap())
 }
 
+/// A layer around a service whose answers have such a body, with a ticket and without.
+async fn tried<B>(keys: &TestKeys, ticket: &str, body: fn(String) -> B)
+where
+    B: Body + Send + 'static,
+    B::Data: From<Bytes>,
+    B::Error: std::fmt::Debug,
+{
+    let (status, text) = answered(layer(keys), with(&[("weixinauth", ticket)]), body).await;
+    assert_eq!((status, &*text), (StatusCode::OK, "the orders of o-alice"));
+    let (status, text) = answered(layer(keys), with(&[]), body).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["error"], "invalid_ticket");
+}
+
 #[tokio::test]
 async fn a_layer_fits_whatever_bodies_a_service_has() {
     let keys = keys();
     let ticket = keys.ticket("o-alice").seal();
-    async fn tried<B>(keys: &TestKeys, ticket: &str, body: fn(String) -> B)
-    where
-        B: Body + Send + 'static,
-        B::Data: From<Bytes>,
-        B::Error: std::fmt::Debug,
-    {
-        let (status, text) = answered(layer(keys), with(&[("weixinauth", ticket)]), body).await;
-        assert_eq!((status, &*text), (StatusCode::OK, "the orders of o-alice"));
-        let (status, text) = answered(layer(keys), with(&[]), body).await;
-        assert_eq!(status, StatusCode::UNAUTHORIZED);
-        assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["error"], "invalid_ticket");
-    }
     tried(&keys, &ticket, |text| text).await;
     tried(&keys, &ticket, Full::<Bytes>::from).await;
     tried::<BoxBody<Bytes, Infallible>>(&keys, &ticket, |text| Full::from(text).boxed()).await;
-    tried(&keys, &ticket, |text| axum::body::Body::from(text)).await;
+    tried(&keys, &ticket, axum::body::Body::from).await;
 }
 
 /// What of a request reaches a service behind `layers`, of which the first is outermost.
@@ -129,7 +132,7 @@ async fn refusals_have_the_shape_that_a_service_wants() {
     };
     for (ticket, title) in [(Some("x"), Refusal::InvalidTicket), (None, Refusal::NoTicket)] {
         let mut request = with(&[("x-request-id", "from-the-proxy")]);
-        ticket.into_iter().for_each(|ticket| drop(request.headers_mut().insert("weixinauth", ticket.parse().unwrap())));
+        request.headers_mut().extend(ticket.map(|ticket| (WEIXINAUTH, HeaderValue::from_static(ticket))));
         let service = ServiceBuilder::new().layer(shaped.clone()).service_fn(handler);
         let answer = service.oneshot(request).await.unwrap();
         assert_eq!(

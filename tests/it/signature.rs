@@ -204,13 +204,14 @@ async fn a_login_without_a_session_key_has_nothing_to_sign_with() {
 
 #[tokio::test]
 async fn only_a_service_with_the_right_gets_signatures_and_only_for_its_apps() {
-    async fn refused(answer: &Answer, status: u16, error: &str) {
+    #[track_caller]
+    fn refused(answer: &Answer, status: u16, error: &str) {
         assert_eq!(answer.is_error(error).status, status, "{answer:?}");
     }
     let server = builder().two_apps().service_apps(&[OTHER_APPID]).start().await;
     let (foreign, own) = (server.ticket_at(APPID, "alice").await, server.ticket_at(OTHER_APPID, "alice").await);
     server.call(sign(&own, DATA)).await.is_ok();
-    refused(&server.call(sign(&foreign, DATA)).await, 400, "invalid_ticket").await;
+    refused(&server.call(sign(&foreign, DATA)).await, 400, "invalid_ticket");
     let body = json!({ "ticket": own, "data": DATA });
     for authorization in [
         basic(ID, "wrong-secret-0123456789"),
@@ -223,17 +224,17 @@ async fn only_a_service_with_the_right_gets_signatures_and_only_for_its_apps() {
         "Basic %".to_owned(),
     ] {
         let call = Call::post("/v1/signature").header("authorization", &authorization).json(&body);
-        refused(&server.call(call).await, 401, "invalid_client").await;
+        refused(&server.call(call).await, 401, "invalid_client");
     }
     let in_body = json!({ "ticket": own, "data": DATA, "client_id": ID, "client_secret": SECRET });
-    refused(&server.call(Call::post("/v1/signature").json(&in_body)).await, 401, "invalid_client").await;
-    refused(&server.call(Call::post("/v1/signature").ticket(&own).json(&body)).await, 401, "invalid_client").await;
+    refused(&server.call(Call::post("/v1/signature").json(&in_body)).await, 401, "invalid_client");
+    refused(&server.call(Call::post("/v1/signature").ticket(&own).json(&body)).await, 401, "invalid_client");
     server.call(Call::get("/v1/signature")).await.is_error("method_not_allowed");
 
     let server = TestServer::builder().service(ID, SECRET).start().await;
     let ticket = server.ticket_for("alice").await;
-    refused(&server.call(sign(&ticket, DATA)).await, 403, "unauthorized_client").await;
-    refused(&server.call(sign("garbage", "{}")).await, 403, "unauthorized_client").await;
+    refused(&server.call(sign(&ticket, DATA)).await, 403, "unauthorized_client");
+    refused(&server.call(sign("garbage", "{}")).await, 403, "unauthorized_client");
 }
 
 #[tokio::test]

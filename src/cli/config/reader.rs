@@ -216,13 +216,11 @@ impl Tree {
         path: &str,
         check: impl Fn(&str) -> Result<T, String>,
     ) -> Vec<Item<T>> {
-        match self.leaves.get(path).map(|leaf| &leaf.value) {
-            Some(Value::List(_) | Value::Words(_)) => self.items(path, check),
-            _ => {
-                let origin = self.given_or_file(path);
-                vec![Item { origin, key: path.to_owned(), value: self.text(path, check) }]
-            }
+        if let Some(Value::List(_) | Value::Words(_)) = self.leaves.get(path).map(|leaf| &leaf.value) {
+            return self.items(path, check);
         }
+        let origin = self.given_or_file(path);
+        vec![Item { origin, key: path.to_owned(), value: self.text(path, check) }]
     }
 
     /// As [`Self::items`], where nobody asks where each stands.

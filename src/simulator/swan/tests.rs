@@ -99,7 +99,7 @@ fn data_has_the_form_of_the_published_example() {
         let iv = DecryptionContext::Iv128(FixedLength::try_from(iv.as_slice()).unwrap());
         let plain = key.decrypt(&mut data, iv).unwrap();
         let pad = usize::from(*plain.last().unwrap());
-        assert!(plain.len() % 32 == 0 && (1..=32).contains(&pad), "{pad}");
+        assert!(plain.len().is_multiple_of(32) && (1..=32).contains(&pad), "{pad}");
         let (content, padding) = plain.split_at(plain.len() - pad);
         assert!(padding.iter().all(|byte| usize::from(*byte) == pad));
         assert_eq!(content[16..20], u32::try_from(text.len()).unwrap().to_be_bytes());

@@ -170,7 +170,10 @@ async fn a_directory_that_hangs_is_noticed_within_a_few_polls_and_so_is_its_reco
 
 /// Counts the lines of each level that this crate logs, and keeps what they count.
 #[derive(Clone, Debug, Default)]
-struct Lines(Arc<Mutex<Vec<(Level, Option<u64>)>>>);
+struct Lines(Arc<Mutex<Vec<Line>>>);
+
+/// What is counted of a line, if it is a count.
+type Line = (Level, Option<u64>);
 
 impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {

@@ -240,9 +240,7 @@ fn a_signed_phone_number_is_taken_only_where_the_configuration_says_so() {
 #[test]
 fn what_the_configuration_lacks_or_has_too_much_is_told() {
     let (app, alipay) = (keys("pkcs8"), keys("other_public"));
-    let without = |key: &str| {
-        APP.lines().filter(|line| !line.starts_with(key)).map(|line| format!("{line}\n")).collect::<String>()
-    };
+    let without = |key: &str| APP.split_inclusive('\n').filter(|line| !line.starts_with(key)).collect::<String>();
     for (table, app, alipay, expected) in [
         (
             without("private_key_file"),

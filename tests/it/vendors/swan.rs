@@ -22,8 +22,8 @@ const SECRET: &str = "swan+secret/of=canary";
 /// With the host of a partner's app.
 const CODE: &str = "good+code&=%@partner/1";
 
-fn json_answer(answer: &Value) -> Result<Reply, String> {
-    Ok(Reply::Http("200 OK\r\nContent-Type: application/json", answer.to_string()))
+fn json_answer(answer: &Value) -> Reply {
+    Reply::Http("200 OK\r\nContent-Type: application/json", answer.to_string())
 }
 
 fn old_interface(request: &Received) -> Result<Reply, String> {
@@ -32,11 +32,11 @@ fn old_interface(request: &Received) -> Result<Reply, String> {
         return Err("another address".to_owned());
     }
     let [code, client_id, sk] = exactly(&request.form()?, ["code", "client_id", "sk"])?;
-    json_answer(&match &*code {
+    Ok(json_answer(&match &*code {
         CODE if client_id == APP_KEY && sk == SECRET => json!({ "openid": "open_id", "session_key": SESSION_KEY }),
         "unknown" => json!({ "errno": 10_010_199, "error": "unknown", "error_description": "unknown" }),
         _ => json!({ "errno": 10_010_100, "error": "parameter is invalid", "error_description": "code is invalid" }),
-    })
+    }))
 }
 
 /// The newer interface, where tokens are counted and each one is good until `ended` says otherwise.
@@ -67,7 +67,8 @@ impl NewInterface {
         }
         let mut given = self.given.lock().unwrap();
         *given += 1;
-        json_answer(&json!({ "access_token": format!("24.canary-{given}"), "expires_in": 2_592_000, "scope": scope }))
+        let token = format!("24.canary-{given}");
+        Ok(json_answer(&json!({ "access_token": token, "expires_in": 2_592_000, "scope": scope })))
     }
 
     fn session_key(&self, request: &Received) -> Result<Reply, String> {
@@ -78,16 +79,15 @@ impl NewInterface {
         }
         let number = access_token.strip_prefix("24.canary-").and_then(|number| number.parse().ok());
         if let Some(error_code) = (self.refuses)(number.ok_or("another token")?) {
-            return json_answer(&json!({ "error_code": error_code, "error_msg": "Access token invalid" }));
+            return Ok(json_answer(&json!({ "error_code": error_code, "error_msg": "Access token invalid" })));
         }
         let data = json!({ "open_id": "open_id", "session_key": SESSION_KEY });
         let [errno, data] = match &*code {
             CODE => [json!(0), data],
             _ => [json!(10_010_100), Value::Null],
         };
-        json_answer(
-            &json!({ "errno": errno, "msg": "", "data": data, "request_id": "1-2", "timestamp": 1_795_860_000 }),
-        )
+        let more = json!({ "errno": errno, "msg": "", "data": data, "request_id": "1-2", "timestamp": 1_795_860_000 });
+        Ok(json_answer(&more))
     }
 }
 

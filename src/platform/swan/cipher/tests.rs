@@ -32,18 +32,19 @@ fn the_published_ciphertext_is_decrypted() {
 #[test]
 fn what_openssl_encrypts_is_decrypted() {
     const PHONE: &str = "TXm/m2HMWuwglYRXGwuRS7aZoSCfMocn+Afyz2gtt4tI7cqXjZvZ7gjaH0aK1oTJg1Udb4lcBAoWSfjAMG1xvUi9iK8LEImncz9SsYSRXjpg0APEly1yhoQdavLClpcD";
+    const WHOLE_BLOCK_OF_PADDING: &str = "TXm/m2HMWuwglYRXGwuRSw7XVC7rk4m8zyPC446dVDljSmMjl+Fo4pLFlXdNsMok2PmHx3tsXOzT6rM9LY+OVSOgITtS4Oa87czTZYoVvDTOpakQpvI2flqY4o1dIuFH7D3AE2FQd7FvaYEzeE5wHrNhTY+ETImSLir1mbf8QqE=";
+    const OTHER_APP: &str = "TXm/m2HMWuwglYRXGwuRS7aZoSCfMocn+Afyz2gtt4sHsCAD5bqEFt8cFj2rP99ikrtVyVgWrytC0ZrYgOJ6lT/exqhvvORYH7F8lwlX7oZAgvFK8zkw5gVyJ6w7oNOI";
+    const PADDED_TO_16: &str =
+        "TXm/m2HMWuwglYRXGwuRS7aZoSCfMocn+Afyz2gtt4tI7cqXjZvZ7gjaH0aK1oTJg1Udb4lcBAoWSfjAMG1xvTFmzK1LTAZSuB9RIaYT++E=";
+
     let phone = decrypt_as(APP_KEY, SESSION_KEY, PHONE, IV).unwrap().phone().unwrap();
     assert_eq!(phone.number().as_str(), "+8613800000000");
 
-    const WHOLE_BLOCK_OF_PADDING: &str = "TXm/m2HMWuwglYRXGwuRSw7XVC7rk4m8zyPC446dVDljSmMjl+Fo4pLFlXdNsMok2PmHx3tsXOzT6rM9LY+OVSOgITtS4Oa87czTZYoVvDTOpakQpvI2flqY4o1dIuFH7D3AE2FQd7FvaYEzeE5wHrNhTY+ETImSLir1mbf8QqE=";
     let data = decrypt_as(APP_KEY, SESSION_KEY, WHOLE_BLOCK_OF_PADDING, IV).unwrap();
     assert_eq!(data.openid(), Ok(Some("open_id")));
 
-    const OTHER_APP: &str = "TXm/m2HMWuwglYRXGwuRS7aZoSCfMocn+Afyz2gtt4sHsCAD5bqEFt8cFj2rP99ikrtVyVgWrytC0ZrYgOJ6lT/exqhvvORYH7F8lwlX7oZAgvFK8zkw5gVyJ6w7oNOI";
     assert_eq!(decrypt_as(APP_KEY, SESSION_KEY, OTHER_APP, IV).unwrap_err(), UserDataError::Watermark);
 
-    const PADDED_TO_16: &str =
-        "TXm/m2HMWuwglYRXGwuRS7aZoSCfMocn+Afyz2gtt4tI7cqXjZvZ7gjaH0aK1oTJg1Udb4lcBAoWSfjAMG1xvTFmzK1LTAZSuB9RIaYT++E=";
     assert_eq!(decrypt_as(APP_KEY, SESSION_KEY, PADDED_TO_16, IV).unwrap_err(), UserDataError::Padding);
 }
 
