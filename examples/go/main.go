@@ -1,6 +1,6 @@
 // A service that lets in whoever has an access token of auth-ticket. Standard library only, Go 1.19 or newer.
 //
-//	ISSUER=https://login.example.com AUDIENCE=orders PORT=8081 go run main.go
+//	ISSUER=https://login.example.com AUDIENCE=orders APPID=wx0123456789abcdef PORT=8081 go run main.go
 package main
 
 import (
@@ -17,10 +17,13 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -30,7 +33,7 @@ const (
 	pause   = 5 * time.Second // between two questions to the server, whatever kids are made up
 )
 
-// One round trip must not hold up the requests that wait for it, and nobody sends this service elsewhere.
+// A server that hangs must not hold up those who wait for a new key, and nobody sends this service elsewhere.
 var client = &http.Client{
 	Timeout:       2 * time.Second,
 	CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("a redirect") },
@@ -51,30 +54,56 @@ type Keys struct {
 	byKid      map[string]Key
 	freshUntil time.Time
 	askedAt    time.Time
+	fetching   chan struct{} // closed at the end of the one fetch that runs
 }
 
+// A key that is known never waits: old keys are fetched again behind the request. A key that is not known waits for one
+// fetch, with all others who wait, and then there is none for a while.
 func (keys *Keys) find(kid string) (Key, bool) {
 	keys.mutex.Lock()
-	defer keys.mutex.Unlock()
-	_, known := keys.byKid[kid]
-	now := time.Now()
-	if (!known || now.After(keys.freshUntil)) && now.Sub(keys.askedAt) > pause {
-		if err := keys.fetch(now); err != nil {
-			log.Printf("the keys stay as they are: %v", err)
-		}
-	}
 	key, known := keys.byKid[kid]
+	var fetching chan struct{}
+	if !known || time.Now().After(keys.freshUntil) {
+		fetching = keys.refresh()
+	}
+	keys.mutex.Unlock()
+	if known || fetching == nil {
+		return key, known
+	}
+	<-fetching // no longer than the client's timeout
+	keys.mutex.Lock()
+	defer keys.mutex.Unlock()
+	key, known = keys.byKid[kid]
 	return key, known
 }
 
-func (keys *Keys) fetch(now time.Time) error {
-	keys.askedAt = now
+// The fetch that runs, or a new one; nil if it is too early for another. The mutex is held.
+func (keys *Keys) refresh() chan struct{} {
+	if keys.fetching == nil && time.Since(keys.askedAt) > pause {
+		keys.askedAt, keys.fetching = time.Now(), make(chan struct{})
+		go func() {
+			byKid, life, err := fetch(keys.url)
+			keys.mutex.Lock()
+			defer keys.mutex.Unlock()
+			if err == nil {
+				keys.byKid, keys.freshUntil = byKid, time.Now().Add(life)
+			} else {
+				log.Printf("the keys stay as they are: %v", err)
+			}
+			close(keys.fetching)
+			keys.fetching = nil
+		}()
+	}
+	return keys.fetching
+}
+
+func fetch(url string) (map[string]Key, time.Duration, error) {
 	var set struct {
 		Keys []struct{ Kid, Kty, Crv, Alg, X, Y string }
 	}
-	header, err := getJSON(keys.url, &set)
+	header, err := getJSON(url, &set)
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
 	byKid := map[string]Key{}
 	for _, jwk := range set.Keys {
@@ -102,8 +131,7 @@ func (keys *Keys) fetch(now time.Time) error {
 			life = age
 		}
 	}
-	keys.byKid, keys.freshUntil = byKid, now.Add(life)
-	return nil
+	return byKid, life, nil
 }
 
 // What comes before the coordinates in a SubjectPublicKeyInfo of P-256 (RFC 5480).
@@ -136,43 +164,80 @@ func (object Object) number(name string) (float64, bool) {
 	return number, ok
 }
 
+// A Service is what a token has to be for.
+type Service struct {
+	issuer, audience string
+	appids           []string
+	keys             *Keys
+}
+
 // Who the token is about, if it is one for us and good now.
-func claimsOf(token, issuer, audience string, keys *Keys) (Object, error) {
+func (service *Service) claimsOf(token string) (Object, error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return nil, errors.New("not three parts")
+		return nil, errors.New("not a JWT: it has not three parts")
 	}
 	var header, claims Object
 	if err := decodeJSON(parts[0], &header); err != nil {
 		return nil, err
 	}
 	if _, critical := header["crit"]; critical || header.text("typ") != "at+jwt" {
-		return nil, errors.New("not the header of an access token")
+		return nil, errors.New("not an access token: typ has to be at+jwt, without crit")
 	}
-	key, known := keys.find(header.text("kid"))
+	key, known := service.keys.find(header.text("kid"))
 	if !known || header.text("alg") != key.alg {
-		return nil, errors.New("no key of the server")
+		return nil, errors.New("signed by a key that the server does not have")
 	}
 	signature, err := decode(parts[2])
 	if err != nil || !key.verify([]byte(parts[0]+"."+parts[1]), signature) {
-		return nil, errors.New("not signed by the server")
+		return nil, errors.New("not signed by the server: the signature is wrong")
 	}
 	if err := decodeJSON(parts[1], &claims); err != nil {
 		return nil, err
 	}
-	if claims.text("iss") != issuer || claims.text("sub") == "" || !names(claims["aud"], audience) {
-		return nil, errors.New("of another server, of nobody or for somebody else")
+	if claims.text("iss") != service.issuer {
+		return nil, errors.New("of another server than " + service.issuer)
 	}
+	if !names(claims["aud"], service.audience) {
+		return nil, errors.New("for another audience than " + service.audience)
+	}
+	// Several apps can have tokens for one audience; their users are different people.
+	if !has(service.appids, claims["appid"]) {
+		return nil, errors.New("of a user of another app")
+	}
+	if claims.text("sub") == "" {
+		return nil, errors.New("about nobody: sub is missing")
+	}
+	return claims, checkTimes(claims)
+}
+
+func checkTimes(claims Object) error {
 	now := float64(time.Now().Unix())
 	exp, hasExp := claims.number("exp")
 	iat, hasIat := claims.number("iat")
-	if !hasExp || !hasIat || now >= exp+leeway || iat > now+leeway || exp-iat > maxLife {
-		return nil, errors.New("not good now")
+	nbf, hasNbf := claims.number("nbf")
+	if !hasExp || !hasIat {
+		return errors.New("without a time: exp and iat have to be numbers")
 	}
-	if nbf, hasNbf := claims.number("nbf"); claims["nbf"] != nil && (!hasNbf || nbf > now+leeway) {
-		return nil, errors.New("not good yet")
+	if now >= exp+leeway {
+		return fmt.Errorf("expired %.0f s ago", now-exp)
 	}
-	return claims, nil
+	if iat > now+leeway || claims["nbf"] != nil && (!hasNbf || nbf > now+leeway) {
+		return errors.New("not good yet: compare the clocks of this machine and the server's")
+	}
+	if exp-iat > maxLife {
+		return errors.New("good for longer than a day")
+	}
+	return nil
+}
+
+func has(list []string, value any) bool {
+	for _, one := range list {
+		if one == value {
+			return true
+		}
+	}
+	return false
 }
 
 // Whether `aud`, a text or a list of texts, has `audience` in it.
@@ -189,14 +254,23 @@ func names(aud any, audience string) bool {
 	return false
 }
 
-func decode(part string) ([]byte, error) { return base64.RawURLEncoding.Strict().DecodeString(part) }
+func decode(part string) ([]byte, error) {
+	bytes, err := base64.RawURLEncoding.Strict().DecodeString(part)
+	if err != nil {
+		return nil, errors.New("not base64url")
+	}
+	return bytes, nil
+}
 
 func decodeJSON(part string, into *Object) error {
 	text, err := decode(part)
 	if err != nil {
 		return err
 	}
-	return json.Unmarshal(text, into)
+	if json.Unmarshal(text, into) != nil {
+		return errors.New("not JSON")
+	}
+	return nil
 }
 
 func getJSON(url string, into any) (http.Header, error) {
@@ -212,20 +286,14 @@ func getJSON(url string, into any) (http.Header, error) {
 }
 
 func main() {
-	issuer, audience := os.Getenv("ISSUER"), os.Getenv("AUDIENCE")
-	var server struct {
-		Issuer  string
-		JwksURI string `json:"jwks_uri"`
-	}
-	if _, err := getJSON(issuer+"/.well-known/oauth-authorization-server", &server); err != nil {
-		log.Fatal(err)
-	}
-	if server.Issuer != issuer || audience == "" {
-		log.Fatalf("ISSUER has to be %q, and AUDIENCE one of the server's", server.Issuer)
-	}
-	keys := &Keys{url: server.JwksURI}
-	if err := keys.fetch(time.Now()); err != nil {
-		log.Fatal(err)
+	log.SetFlags(0)
+	service, err := connect(
+		setting("ISSUER", "the server's public_url, such as https://login.example.com"),
+		setting("AUDIENCE", "what this service is called in jwt.audiences"),
+		setting("APPID", "the app whose users may come in; several with commas between"),
+	)
+	if err != nil {
+		log.Fatalf("error: %v", err)
 	}
 
 	answer := func(w http.ResponseWriter, status int, body any) {
@@ -240,11 +308,11 @@ func main() {
 			answer(w, http.StatusUnauthorized, Object{"error": "no token"})
 			return
 		}
-		claims, err := claimsOf(token, issuer, audience, keys)
+		claims, err := service.claimsOf(token)
 		if err != nil {
 			log.Printf("refused: %v", err)
 			w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
-			answer(w, http.StatusUnauthorized, Object{"error": "invalid_token"})
+			answer(w, http.StatusUnauthorized, Object{"error": "invalid_token", "error_description": err.Error()})
 			return
 		}
 		me := Object{}
@@ -255,11 +323,52 @@ func main() {
 		}
 		answer(w, http.StatusOK, me)
 	})
-	listener, err := net.Listen("tcp", "127.0.0.1:"+os.Getenv("PORT"))
+	port := setting("PORT", "where this service listens, on loopback")
+	number, err := strconv.ParseUint(port, 10, 16) // a name would be looked up
+	var listener net.Listener
+	if err == nil {
+		listener, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", number))
+	}
 	if err != nil {
-		log.Fatal(err)
+		log.Fatalf("error: cannot listen on port %s: %v", port, err)
 	}
 	fmt.Printf("listening on http://%s\n", listener.Addr())
-	service := &http.Server{ReadHeaderTimeout: 10 * time.Second}
-	log.Fatal(service.Serve(listener))
+	log.Fatal((&http.Server{ReadHeaderTimeout: 10 * time.Second}).Serve(listener))
+}
+
+func setting(name, what string) string {
+	value := os.Getenv(name)
+	if value == "" {
+		log.Fatalf("error: %s is not set; it is %s", name, what)
+	}
+	return value
+}
+
+// A service that has the server's keys.
+func connect(issuer, audience, appids string) (*Service, error) {
+	parsed, err := url.Parse(issuer)
+	if err != nil || parsed.Host == "" {
+		return nil, fmt.Errorf("ISSUER is no URL: %s", issuer)
+	}
+	var server struct {
+		Issuer  string
+		JwksURI string `json:"jwks_uri"`
+	}
+	byKid := map[string]Key{}
+	life := time.Duration(0)
+	if _, err = getJSON(issuer+"/.well-known/oauth-authorization-server", &server); err == nil {
+		if server.Issuer != issuer {
+			return nil, fmt.Errorf("ISSUER has to be %s, as the server there calls itself", server.Issuer)
+		}
+		byKid, life, err = fetch(server.JwksURI)
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		err = errors.New("nobody answers there")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot get the keys of %s: %w", issuer, err)
+	}
+	now := time.Now()
+	keys := &Keys{url: server.JwksURI, byKid: byKid, freshUntil: now.Add(life), askedAt: now}
+	return &Service{issuer, audience, strings.Split(appids, ","), keys}, nil
 }

@@ -1,17 +1,20 @@
 //! `examples/`: each service lets in whoever has a good token, and nobody else.
 
-use std::path::Path;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use super::forge::{Signer, encode};
 use super::matrix::Material;
+use super::php::PhpBehindApache;
 use super::tools::{NodeScript, clean, packages, python, root};
-use super::world::{JWKS, World};
+use super::world::{JWKS, OTHER_APPID, World};
 use crate::support::{APPID, Answer, Keys, Reply, Server, Upstream, call, try_call, until};
+
+/// What an example is started with; whoever is started again, with a mistake, is started by this, too.
+type Start = Box<dyn Fn() -> Command>;
 
 /// What an example is allowed to ask the server more than once in.
 const PAUSE_S: u64 = 5;
@@ -32,12 +35,12 @@ struct Example {
     age: Age,
     es256: String,
     eddsa: String,
-    _files: Box<dyn std::any::Any>,
+    start: Start,
 }
 
 impl Example {
     /// A world with a key of each algorithm, and the service that `make` starts in it.
-    fn start(age: Age, make: impl FnOnce() -> (Command, Box<dyn std::any::Any>)) -> Self {
+    fn start(age: Age, start: impl Fn() -> Command + 'static) -> Self {
         let mut world = World::start(&[]);
         let es256 = world.token();
         // The later key is the one that signs.
@@ -52,14 +55,15 @@ impl Example {
         if age == Age::Seconds {
             world.front.shorten_max_age(1);
         }
-        let (mut command, files) = make();
+        let mut command = start();
         command.env("ISSUER", world.front.url()).env("AUDIENCE", "orders").env("APPID", APPID).env("PORT", "0");
         if age == Age::Clock {
             world.clock.apply(&mut command);
         }
         let service = Server::start(&mut command);
+        until("it listens", || TcpStream::connect(service.address).is_ok());
         let attacker = Upstream::start(|_| Reply::Http("200 OK", Signer::of_attacker("ES256").jwk.to_string()));
-        Self { world, service, attacker, age, es256, eddsa, _files: files }
+        Self { world, service, attacker, age, es256, eddsa, start: Box::new(start) }
     }
 
     fn me(&self, token: &str) -> std::io::Result<Answer> {
@@ -78,10 +82,13 @@ impl Example {
         answer.status == 401 && answer.header("www-authenticate") == Some("Bearer error=\"invalid_token\"")
     }
 
-    fn all(self) {
+    fn all(mut self) {
         self.tokens_of_the_server_are_good();
         self.the_matrix();
+        self.the_app_is_checked();
+        self.a_person_reads_why_a_token_is_refused();
         self.made_up_kids_are_no_storm();
+        self.a_hanging_server_holds_up_nobody();
         self.keys_outlive_the_server_and_die_with_it_back();
     }
 
@@ -152,6 +159,101 @@ impl Example {
         assert!(u64::try_from(asked).unwrap() <= allowed, "asked {asked} times for 50 kids, not {allowed}");
     }
 
+    /// Other apps' users may have tokens for the same audience.
+    fn the_app_is_checked(&self) {
+        for token in [&self.es256, &self.eddsa] {
+            let (signer, claims) = (self.signer(token), claims_of(token));
+            for appid in [json!(OTHER_APPID), json!(null), json!([APPID]), json!(""), json!(format!("{APPID},"))] {
+                let mut claims = claims.clone();
+                claims["appid"] = appid.clone();
+                let token = signer.sign(&signer.header().to_string(), &claims.to_string());
+                assert!(self.is_refused(&token), "{appid}");
+            }
+        }
+    }
+
+    fn a_person_reads_why_a_token_is_refused(&self) {
+        let (signer, claims, now) = (self.signer(&self.es256), claims_of(&self.es256), self.world.clock.now());
+        let refused = |change: Value| {
+            let mut claims = claims.clone();
+            claims.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+            let answer = self.me(&signer.sign(&signer.header().to_string(), &claims.to_string())).unwrap();
+            let description = answer.json()["error_description"].as_str().unwrap().to_owned();
+            until("the same is logged", || self.service.stderr().contains(&format!("refused: {description}")));
+            description
+        };
+        let late = refused(json!({ "exp": now - 90 }));
+        assert!(late.starts_with("expired ") && late.ends_with(" s ago"), "{late}");
+        let early = refused(json!({ "iat": now + 90 }));
+        assert_eq!(early, "not good yet: compare the clocks of this machine and the server's");
+        assert_eq!(refused(json!({ "aud": "others" })), "for another audience than orders");
+        let other = format!("of another server than {}", self.world.front.url());
+        assert_eq!(refused(json!({ "iss": "https://evil.example" })), other);
+        assert_eq!(refused(json!({ "appid": OTHER_APPID })), "of a user of another app");
+        let unknown = self.me(&with_made_up_kid(1)).unwrap().json()["error_description"].clone();
+        assert!(unknown.as_str().unwrap().starts_with("signed by a key that the server "), "{unknown}");
+    }
+
+    /// Each mistake in the settings is one line that says what to do.
+    fn a_person_reads_what_is_wrong_with_the_settings(&self) {
+        let url = self.world.front.url();
+        let good = [("ISSUER", &*url), ("AUDIENCE", "orders"), ("APPID", APPID), ("PORT", "0")];
+        let but = |name: &str, value: &str| {
+            let mut command = (self.start)();
+            command.envs(good).env(name, value);
+            let output = command.output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{name}={value}");
+            String::from_utf8(output.stderr).unwrap()
+        };
+        assert_eq!(
+            but("APPID", ""),
+            "error: APPID is not set; it is the app whose users may come in; several with commas between\n"
+        );
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let unreachable = format!("error: cannot get the keys of http://{nobody}: nobody answers there\n");
+        assert_eq!(but("ISSUER", &format!("http://{nobody}")), unreachable);
+        assert_eq!(but("ISSUER", "login"), "error: ISSUER is no URL: login\n");
+        let port = but("PORT", "http");
+        assert!(port.starts_with("error: cannot listen on port http: ") && port.lines().count() == 1, "{port}");
+        let other = but("ISSUER", &format!("{url}/"));
+        assert!(other.starts_with("error: ") && other.contains(&url) && other.lines().count() == 1, "{other}");
+    }
+
+    /// Tokens of known keys go on while a hundred made-up kids wait for a server that hangs.
+    fn a_hanging_server_holds_up_nobody(&mut self) {
+        let asked = self.world.front.count(JWKS);
+        self.world.front.hang();
+        self.grow_old();
+        let quickly = |token: &str| {
+            let began = Instant::now();
+            self.lets_in("while the server hangs", token);
+            let took = began.elapsed();
+            assert!(took < Duration::from_millis(1500), "{took:?}, and a question to the server takes 2 s");
+        };
+        // Once the keys are old and the last question is long enough ago.
+        until("the server is asked", || {
+            quickly(&self.es256);
+            self.world.front.count(JWKS) > asked
+        });
+        let (address, began) = (self.service.address, Instant::now());
+        let strangers: Vec<_> = (0..100)
+            .map(|number| {
+                let authorization = format!("Bearer {}", with_made_up_kid(0xbad0_0000 + number));
+                std::thread::spawn(move || call(address, "GET", "/me", &[("Authorization", &authorization)], "").status)
+            })
+            .collect();
+        for _ in 0..20 {
+            quickly(&self.es256);
+            quickly(&self.eddsa);
+        }
+        for stranger in strangers {
+            assert_eq!(stranger.join().unwrap(), 401);
+        }
+        let (asked, allowed) = (self.world.front.count(JWKS) - asked, 1 + began.elapsed().as_secs() / PAUSE_S);
+        assert!(u64::try_from(asked).unwrap() <= allowed, "asked {asked} times for all of them, not {allowed}");
+        self.world.front.lead_to(self.world.server.address);
+    }
+
     fn grow_old(&mut self) {
         if self.age == Age::Clock {
             self.world.clock.advance(301);
@@ -192,148 +294,54 @@ fn claims_of(token: &str) -> Value {
     jsonwebtoken::dangerous::insecure_decode_claims(token).unwrap()
 }
 
-/// Tokens of known keys go on while a hundred made-up kids wait for a server that hangs.
-fn a_hanging_server_holds_up_nobody(example: &Example) {
-    let quickly = |token: &str| {
-        let began = Instant::now();
-        example.lets_in("while the server hangs", token);
-        let took = began.elapsed();
-        assert!(took < Duration::from_millis(1500), "{took:?}, and a question to the server takes 2 s");
-    };
-    let asked = example.world.front.count(JWKS);
-    example.world.front.hang();
-    // Once the keys are old and the last question is long enough ago.
-    until("the server is asked", || {
-        quickly(&example.es256);
-        example.world.front.count(JWKS) > asked
-    });
-    let (address, began) = (example.service.address, Instant::now());
-    let strangers: Vec<_> = (0..100)
-        .map(|number| {
-            let authorization = format!("Bearer {}", with_made_up_kid(0xbad0_0000 + number));
-            std::thread::spawn(move || call(address, "GET", "/me", &[("Authorization", &authorization)], "").status)
-        })
-        .collect();
-    for _ in 0..20 {
-        quickly(&example.es256);
-        quickly(&example.eddsa);
-    }
-    for stranger in strangers {
-        assert_eq!(stranger.join().unwrap(), 401);
-    }
-    let (asked, allowed) = (example.world.front.count(JWKS) - asked, 1 + began.elapsed().as_secs() / PAUSE_S);
-    assert!(u64::try_from(asked).unwrap() <= allowed, "asked {asked} times for all of them, not {allowed}");
-    example.world.front.lead_to(example.world.server.address);
-}
-
-/// Other apps' users may have tokens for the same audience.
-fn the_app_is_checked(example: &Example) {
-    for token in [&example.es256, &example.eddsa] {
-        let (signer, claims) = (example.signer(token), claims_of(token));
-        for appid in [json!("wxfedcba9876543210"), json!(null), json!([APPID]), json!("")] {
-            let mut claims = claims.clone();
-            claims["appid"] = appid.clone();
-            let token = signer.sign(&signer.header().to_string(), &claims.to_string());
-            assert!(example.is_refused(&token), "{appid}");
-        }
-    }
-}
-
-/// What a person reads who has made a mistake.
-fn java_says_what_is_wrong(example: &Example, classes: &Path) {
-    let start = |settings: &[(&str, &str)]| {
-        let output = java(classes).envs(settings.iter().copied()).output().unwrap();
-        assert_eq!(output.status.code(), Some(1));
-        String::from_utf8(output.stderr).unwrap()
-    };
-    let url = example.world.front.url();
-    let good = [("ISSUER", &*url), ("AUDIENCE", "orders"), ("APPID", APPID), ("PORT", "0")];
-    let but = |name: &'static str, value: &'static str| {
-        start(&good.map(|(found, kept)| if found == name { (found, value) } else { (found, kept) }))
-    };
-    assert_eq!(
-        but("APPID", ""),
-        "error: APPID is not set; it is the app whose users may come in; several with commas between\n"
-    );
-    assert_eq!(
-        but("ISSUER", "http://127.0.0.1:1"),
-        "error: cannot get the keys of http://127.0.0.1:1: nobody answers there\n"
-    );
-    assert_eq!(but("ISSUER", "login"), "error: ISSUER is no URL: login\n");
-    assert!(but("PORT", "http").starts_with("error: cannot listen on port http: "));
-    let other = start(&[("ISSUER", &*format!("{url}/")), ("AUDIENCE", "orders"), ("APPID", APPID), ("PORT", "0")]);
-    assert!(other.starts_with("error: ") && other.contains(&url) && other.lines().count() == 1, "{other}");
-
-    let late = example.signer(&example.es256);
-    let mut claims = claims_of(&example.es256);
-    claims["exp"] = json!(example.world.clock.now() - 90);
-    let answer = example.me(&late.sign(&late.header().to_string(), &claims.to_string())).unwrap();
-    let description = answer.json()["error_description"].as_str().unwrap().to_owned();
-    assert!(description.starts_with("expired ") && description.ends_with(" s ago"), "{description}");
-    until("the same is logged", || example.service.stderr().contains(&format!("refused: {description}")));
-}
-
-fn java(classes: &Path) -> Command {
-    let mut command = clean("java");
-    command.args(["-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp"]).arg(classes).arg("Service");
-    command
-}
-
 #[test]
 fn a_service_in_java() {
     let directory = tempfile::tempdir().unwrap();
-    let classes = directory.path().to_owned();
     let mut build = clean("javac");
-    build.args(["-Xlint:all", "-Werror", "--release", "17", "-d"]).arg(&classes);
+    build.args(["-Xlint:all", "-Werror", "--release", "17", "-d"]).arg(directory.path());
     build.args(["AccessTokens.java", "Service.java"].map(|file| root().join("examples/java").join(file)));
     let output = build.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let command = java(&classes);
-    let example = Example::start(Age::Seconds, || (command, Box::new(directory) as Box<dyn std::any::Any>));
-    the_app_is_checked(&example);
-    java_says_what_is_wrong(&example, &classes);
-    a_hanging_server_holds_up_nobody(&example);
+    let example = Example::start(Age::Seconds, move || {
+        let mut command = clean("java");
+        command.args(["-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp"]).arg(directory.path()).arg("Service");
+        command
+    });
+    example.a_person_reads_what_is_wrong_with_the_settings();
     example.all();
 }
 
 #[test]
 fn a_service_in_go() {
-    let make = || {
-        let directory = tempfile::tempdir().unwrap();
-        let program = directory.path().join("service");
-        let mut build = clean("go");
-        build.args(["build", "-o"]).arg(&program).arg(root().join("examples/go/main.go"));
-        build.env("CGO_ENABLED", "0").env("GO111MODULE", "off");
-        let output = build.env("GOCACHE", packages().join("go-cache")).env("HOME", directory.path()).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        (Command::new(program), Box::new(directory) as Box<dyn std::any::Any>)
-    };
-    Example::start(Age::Seconds, make).all();
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("service");
+    let mut build = clean("go");
+    build.args(["build", "-o"]).arg(&program).arg(root().join("examples/go/main.go"));
+    build.env("CGO_ENABLED", "0").env("GO111MODULE", "off");
+    let output = build.env("GOCACHE", packages().join("go-cache")).env("HOME", directory.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let example = Example::start(Age::Seconds, move || clean(directory.path().join("service")));
+    example.a_person_reads_what_is_wrong_with_the_settings();
+    example.all();
 }
 
 #[test]
 fn a_service_in_node() {
-    let make = || {
-        let script = NodeScript::new("examples/node/service.mjs");
-        (script.command(), Box::new(script) as Box<dyn std::any::Any>)
-    };
-    Example::start(Age::Clock, make).all();
+    let script = NodeScript::new("examples/node/service.mjs");
+    let example = Example::start(Age::Clock, move || script.command());
+    example.a_person_reads_what_is_wrong_with_the_settings();
+    example.all();
 }
 
 #[test]
 fn a_service_in_python() {
-    Example::start(Age::Clock, || (python("examples/python/service.py"), Box::new(()))).all();
+    let example = Example::start(Age::Clock, || python("examples/python/service.py"));
+    example.a_person_reads_what_is_wrong_with_the_settings();
+    example.all();
 }
 
 #[test]
 fn a_service_in_php() {
-    let make = || {
-        let cache: TempDir = tempfile::tempdir().unwrap();
-        // It says on standard error where it listens.
-        let mut command = clean("sh");
-        command.args(["-c", "exec php -S 127.0.0.1:0 \"$0\" 2>&1"]).arg(root().join("examples/php/service.php"));
-        command.env("CACHE_DIR", cache.path());
-        (command, Box::new(cache) as Box<dyn std::any::Any>)
-    };
-    Example::start(Age::Clock, make).all();
+    let apache = PhpBehindApache::start();
+    Example::start(Age::Seconds, move || apache.command()).all();
 }
