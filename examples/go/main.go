@@ -186,7 +186,7 @@ func (service *Service) claimsOf(token string) (Object, error) {
 	}
 	key, known := service.keys.find(header.text("kid"))
 	if !known || header.text("alg") != key.alg {
-		return nil, errors.New("signed by a key that the server does not have")
+		return nil, errors.New("the server has no key of this kid")
 	}
 	signature, err := decode(parts[2])
 	if err != nil || !key.verify([]byte(parts[0]+"."+parts[1]), signature) {
@@ -196,7 +196,7 @@ func (service *Service) claimsOf(token string) (Object, error) {
 		return nil, err
 	}
 	if claims.text("iss") != service.issuer {
-		return nil, errors.New("of another server than " + service.issuer)
+		return nil, errors.New("of another issuer than " + service.issuer)
 	}
 	if !names(claims["aud"], service.audience) {
 		return nil, errors.New("for another audience than " + service.audience)

@@ -36,6 +36,7 @@ async function connect() {
   try {
     const options = { redirect: 'error', signal: AbortSignal.timeout(TIMEOUT_MS) };
     const answer = await fetch(`${ISSUER}/.well-known/oauth-authorization-server`, options);
+    if (!answer.ok) throw new Error(`${answer.url} answers ${answer.status}`);
     const server = await answer.json();
     if (server.issuer !== ISSUER) fail(`ISSUER has to be ${server.issuer}, as the server there calls itself`);
     const keys = createRemoteJWKSet(new URL(server.jwks_uri), {
@@ -65,14 +66,14 @@ function inWords(error) {
   const { code, claim, payload } = error;
   if (code === 'ERR_JWT_EXPIRED' && claim === 'exp') return `expired ${Math.round(Date.now() / 1000 - payload.exp)} s ago`;
   if (code === 'ERR_JWT_CLAIM_VALIDATION_FAILED') {
-    const words = { iss: `of another server than ${ISSUER}`, aud: `for another audience than ${AUDIENCE}` };
+    const words = { iss: `of another issuer than ${ISSUER}`, aud: `for another audience than ${AUDIENCE}` };
     words.typ = 'not an access token: typ has to be at+jwt';
     words.iat = words.nbf = "not good yet: compare the clocks of this machine and the server's";
     return error.reason === 'check_failed' && claim in words ? words[claim] : `without a good ${claim}`;
   }
   if (code === 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED') return 'not signed by the server: the signature is wrong';
-  if (code === 'ERR_JWKS_NO_MATCHING_KEY') return 'signed by a key that the server does not have';
-  return code ? `not an access token: ${error.message}` : 'signed by a key that the server has not shown yet';
+  if (code === 'ERR_JWKS_NO_MATCHING_KEY') return 'the server has no key of this kid';
+  return code ? `not an access token: ${error.message}` : 'the server has shown no key of this kid yet';
 }
 
 /** Who the token is about, if it is one for us and good now. */

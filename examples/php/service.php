@@ -174,14 +174,14 @@ function claims_of(string $token): array
     }
     $key = is_string($header['kid'] ?? null) ? key_of($header['kid']) : null;
     if ($key === null || ($header['alg'] ?? null) !== $key['alg']) {
-        throw new Refused('signed by a key that the server does not have');
+        throw new Refused('the server has no key of this kid');
     }
     if (!is_signed($key, $parts[0] . '.' . $parts[1], decode($parts[2]))) {
         throw new Refused('not signed by the server: the signature is wrong');
     }
     $claims = decode_object($parts[1]);
     if (($claims['iss'] ?? null) !== setting('ISSUER')) {
-        throw new Refused('of another server than ' . setting('ISSUER'));
+        throw new Refused('of another issuer than ' . setting('ISSUER'));
     }
     if (!is_for_us($claims['aud'] ?? null)) {
         throw new Refused('for another audience than ' . setting('AUDIENCE'));

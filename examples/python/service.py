@@ -116,7 +116,7 @@ class AccessTokens:
         kid = header.get("kid")
         key = self.keys.find(kid) if isinstance(kid, str) else None
         if key is None:
-            raise Refused("signed by a key that the server does not have")
+            raise Refused("the server has no key of this kid")
         claims = self.checked(token, key)
         # PyJWT takes "1900000000" for a time, and any time for an end.
         if any(type(claims[name]) not in (int, float) for name in {"exp", "iat", "nbf"} & claims.keys()):
@@ -149,7 +149,7 @@ class AccessTokens:
         except jwt.InvalidAudienceError:
             raise Refused(f"for another audience than {self.audience}") from None
         except jwt.InvalidIssuerError:
-            raise Refused(f"of another server than {self.issuer}") from None
+            raise Refused(f"of another issuer than {self.issuer}") from None
         except jwt.InvalidSignatureError:
             raise Refused("not signed by the server: the signature is wrong") from None
         except Exception as error:  # whatever a text makes a library raise: it is no token

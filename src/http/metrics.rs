@@ -1,6 +1,6 @@
 //! Numbers for operators, in the [OpenMetrics](https://prometheus.io/docs/specs/om/open_metrics_spec/) text format.
 //!
-//! Labels hold kids of our own keys, configured appids, names of our own: never anything that a client made up.
+//! Labels hold kids of our own keys, configured appids and services, names of our own: never anything that a client made up.
 
 pub(crate) mod limits;
 pub(crate) mod notices;

@@ -187,11 +187,11 @@ impl Example {
         let early = refused(json!({ "iat": now + 90 }));
         assert_eq!(early, "not good yet: compare the clocks of this machine and the server's");
         assert_eq!(refused(json!({ "aud": "others" })), "for another audience than orders");
-        let other = format!("of another server than {}", self.world.front.url());
+        let other = format!("of another issuer than {}", self.world.front.url());
         assert_eq!(refused(json!({ "iss": "https://evil.example" })), other);
         assert_eq!(refused(json!({ "appid": OTHER_APPID })), "of a user of another app");
         let unknown = self.me(&with_made_up_kid(1)).unwrap().json()["error_description"].clone();
-        assert!(unknown.as_str().unwrap().starts_with("signed by a key that the server "), "{unknown}");
+        assert!(unknown.as_str().unwrap().starts_with("the server has "), "{unknown}");
     }
 
     /// Each mistake in the settings is one line that says what to do.
