@@ -4,7 +4,7 @@
 //! use auth_ticket::clock::{Clock, SystemClock, UnixSeconds};
 //!
 //! let now = SystemClock.now();
-//! assert!(now > "2026-01-01T00:00:00Z".parse()?);
+//! assert!(now > UnixSeconds::parse_rfc3339("2026-01-01T00:00:00Z")?);
 //! assert_eq!(UnixSeconds::new(1_795_381_200).plus(60).to_string(), "2026-11-22T21:01:00Z");
 //! # Ok::<(), auth_ticket::clock::TimeError>(())
 //! ```
