@@ -37,9 +37,11 @@ mod alipay;
 mod body;
 mod codes;
 mod control;
+mod dd;
 mod faults;
 mod jd;
 mod kwai;
+mod lark;
 mod memory;
 mod planted;
 mod platform;
@@ -53,6 +55,7 @@ mod tt;
 mod users;
 mod wechat;
 mod world;
+mod wxwork;
 mod xhs;
 
 pub use users::SimulatedUser;
@@ -81,6 +84,10 @@ fn platforms(world: &Arc<World>) -> Vec<Arc<dyn SimulatedPlatform>> {
         Arc::new(kwai::Kuaishou::new(Arc::clone(world))),
         Arc::new(xhs::Xiaohongshu::new(Arc::clone(world))),
         Arc::new(jd::JdGateway::new(Arc::clone(world))),
+        Arc::new(dd::DingTalk::new(Arc::clone(world))),
+        Arc::new(lark::Feishu::new(Arc::clone(world))),
+        Arc::new(wxwork::WeCom::new(Arc::clone(world))),
+        Arc::new(wechat::web::WechatWeb::new(Arc::clone(world))),
     ]
 }
 

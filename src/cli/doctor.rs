@@ -145,7 +145,7 @@ async fn check_platform(findings: &mut Findings, subject: &str, app: &App) {
         Err(PlatformError::InvalidCode(_) | PlatformError::CodeUsed(_)) | Ok(_) => {
             findings.ok(subject, "the platform accepts appid and secret");
         }
-        Err(error @ PlatformError::Misconfigured { .. }) => {
+        Err(error @ (PlatformError::Misconfigured { .. } | PlatformError::NoSecret(_))) => {
             findings.add(Level::Fail, subject, error.to_string(), app.platform.remedy(&error));
         }
         Err(error @ PlatformError::Unreachable(why)) => {

@@ -38,8 +38,9 @@ fn as_json(kind: &Kind) -> Value {
     let capabilities: Vec<Value> = kind
         .capabilities
         .iter()
-        .map(|Offer { capability, only_with }| {
-            json!({ "name": capability.as_str(), "only_with": only_with.map(AppSetting::names) })
+        .map(|Offer { capability, only_with, never_with }| {
+            let [only_with, never_with] = [only_with, never_with].map(|setting| setting.map(AppSetting::names));
+            json!({ "name": capability.as_str(), "only_with": only_with, "never_with": never_with })
         })
         .collect();
     let settings: Vec<Value> = kind
@@ -62,9 +63,13 @@ fn as_json(kind: &Kind) -> Value {
 
 fn as_text(kind: &Kind) -> String {
     let list = |items: Vec<String>| if items.is_empty() { "nothing".to_owned() } else { items.join(", ") };
-    let capabilities = kind.capabilities.iter().map(|Offer { capability, only_with }| match only_with {
-        Some(setting) => format!("{} (with {})", capability.as_str(), setting.names().join(" or ")),
-        None => capability.as_str().to_owned(),
+    let capabilities = kind.capabilities.iter().map(|Offer { capability, only_with, never_with }| {
+        let names = |setting: &AppSetting| setting.names().join(" or ");
+        match (only_with.as_ref().map(names), never_with.as_ref().map(names)) {
+            (Some(with), _) => format!("{} (with {with})", capability.as_str()),
+            (None, Some(without)) => format!("{} (without {without})", capability.as_str()),
+            (None, None) => capability.as_str().to_owned(),
+        }
     });
     let settings = kind.settings.iter().map(|(setting, need)| match need_of(*need) {
         need if need == "required" => setting.names().join(" or "),

@@ -119,7 +119,7 @@ impl Upstream {
         let (appid, call) = (app.id.as_str(), interface.as_str());
         match error {
             Some(PlatformError::Misconfigured { client_may_cause: true, .. }) => {}
-            Some(error @ PlatformError::Misconfigured { .. }) => {
+            Some(error @ (PlatformError::Misconfigured { .. } | PlatformError::NoSecret(_))) => {
                 let remedy = app.platform.remedy(error).unwrap_or_else(|| "the log says more".to_owned());
                 self.notices.refusal(appid, call, Some(format!("{error}: {remedy}")));
             }

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::time::{Instant, sleep_until};
 
-use super::{ErrorDetail, FailedReason, PlatformError, is_visible_ascii};
+use super::{Errcode, ErrorDetail, FailedReason, PlatformError, is_visible_ascii};
 use crate::secret::SecretText;
 
 /// Replicas that started together do not ask together.
@@ -180,6 +180,17 @@ impl AppTokens {
     fn state(&self) -> MutexGuard<'_, TokenState> {
         // Whole between any two statements, so a panic elsewhere leaves nothing half-done in it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// For [`AppTokens::call`]: an error with one of `numbers`, which its interface has given no other meaning, blames the token.
+pub(super) fn blames_token(numbers: &'static [i64]) -> impl Fn(&PlatformError) -> Option<ErrorDetail> {
+    |error| match error {
+        PlatformError::Failed(FailedReason::UnknownErrcode(detail)) => {
+            let number = detail.errcode().and_then(Errcode::as_number)?;
+            numbers.contains(&number).then(|| detail.clone())
+        }
+        _ => None,
     }
 }
 

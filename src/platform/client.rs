@@ -54,6 +54,8 @@ pub(super) enum RequestBody<'a> {
     #[default]
     None,
     Json(Value),
+    /// JSON with `charset=utf-8` in its label, which one platform demands.
+    JsonUtf8(Value),
     /// `application/x-www-form-urlencoded`: names and values, not yet encoded.
     Form(Vec<(&'static str, &'a str)>),
 }
@@ -91,6 +93,9 @@ impl PlatformClient {
             RequestBody::None => self.http.get(url),
             RequestBody::Json(json) => {
                 self.http.post(url).header(CONTENT_TYPE, "application/json").body(json.to_string())
+            }
+            RequestBody::JsonUtf8(json) => {
+                self.http.post(url).header(CONTENT_TYPE, "application/json; charset=utf-8").body(json.to_string())
             }
             RequestBody::Form(fields) => {
                 let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();

@@ -50,6 +50,10 @@ pub enum PlatformError {
         /// Whether a client can cause it, with a code of another app.
         client_may_cause: bool,
     },
+    /// A secret that the owner keeps fresh cannot be read, so nothing was sent and the code is not spent; says why and what to
+    /// do. 500 `server_misconfigured`.
+    #[error("no secret to call the platform with: {0}")]
+    NoSecret(Box<str>),
     /// There is no answer that can be used. 502 `upstream_failed`; the code may be spent.
     #[error("the platform's answer is of no use: {0}")]
     Failed(FailedReason),
@@ -165,11 +169,12 @@ impl PlatformError {
     }
 
     /// Why there is no answer that can be used, in one word for operators. Nothing for what the platform refuses by a number,
-    /// and for what was not sent.
+    /// and for what was not sent, unless a secret is missing.
     #[must_use]
     pub fn failure(&self) -> Option<&'static str> {
         match self {
             Self::Timeout => Some("timeout"),
+            Self::NoSecret(_) => Some("no_secret"),
             Self::Unreachable(why) => Some(why.as_str()),
             Self::Failed(reason) => reason.as_str(),
             _ => None,
@@ -186,6 +191,7 @@ impl PlatformError {
             | Self::Misconfigured { detail, .. }
             | Self::Failed(FailedReason::UnknownErrcode(detail) | FailedReason::AccessToken(detail)) => Some(detail),
             Self::Unsupported
+            | Self::NoSecret(_)
             | Self::UserRefused(_)
             | Self::Failed(_)
             | Self::Timeout
@@ -323,6 +329,12 @@ impl fmt::Display for Rid {
     }
 }
 
+/// The first address in what a platform says of one that it does not allow, such as
+/// `invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist`.
+pub(super) fn address_in(text: &str) -> Option<IpAddr> {
+    text.split(|c: char| !c.is_ascii_hexdigit() && c != '.' && c != ':').find_map(|word| word.parse().ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -358,6 +370,19 @@ mod tests {
         assert!(Rid::parse(&"a".repeat(64)).is_some());
         for bad in ["", "a b", "a\"", "a/b", "é", &"a".repeat(65)] {
             assert_eq!(Rid::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_not_allowed_is_recognised() {
+        for (errmsg, address) in [
+            ("invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist", "203.0.113.7".parse().ok()),
+            ("invalid ip 2001:db8::7, not in whitelist", "2001:db8::7".parse().ok()),
+            ("invalid ip 999.0.113.7, not in whitelist", None),
+            ("访问ip不在白名单之中,request ip=203.0.113.7", "203.0.113.7".parse().ok()),
+            ("", None),
+        ] {
+            assert_eq!(address_in(errmsg), address, "{errmsg}");
         }
     }
 }

@@ -1,9 +1,11 @@
 //! What an app's table of the configuration may say beside what all platforms have; the row of a platform says which of it.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::sync::Arc;
 
 use super::aes_cbc::AesKey;
 use super::rsa::{RsaPrivateKey, RsaPublicKey};
+use crate::secret::SecretText;
 
 /// A setting of an app that not every platform has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,8 +37,35 @@ pub enum AppSetting {
     UserdataUnbound,
     /// Logins go to the platform's newer interface, which wants an access token.
     LoginWithToken,
-    /// An access token that the owner keeps fresh in a file.
+    /// The third-party platform that acts for the app.
+    ComponentAppid,
+    /// An access token of that platform, which the owner keeps fresh in a file.
     ComponentAccessTokenFile,
+}
+
+/// A secret that its owner replaces now and then: read anew each time it is needed.
+#[derive(Clone)]
+pub struct SecretSource(Arc<dyn Fn() -> Result<SecretText, String> + Send + Sync>);
+
+impl SecretSource {
+    /// `read` gives the secret as it is now, or says why not and what to do, in words that hold nothing of it. It may block.
+    pub fn new(read: impl Fn() -> Result<SecretText, String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    /// What `read` gives now.
+    ///
+    /// # Errors
+    /// Why there is no secret.
+    pub(super) fn read(&self) -> Result<SecretText, String> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretSource(..)")
+    }
 }
 
 /// Whether a platform needs a setting that it takes.
@@ -55,7 +84,7 @@ pub enum Requirement {
 
 impl AppSetting {
     /// All of them, as manuals list them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Secret,
         Self::CorpId,
         Self::PrivateKeyFile,
@@ -69,6 +98,7 @@ impl AppSetting {
         Self::PhoneUnverified,
         Self::UserdataUnbound,
         Self::LoginWithToken,
+        Self::ComponentAppid,
         Self::ComponentAccessTokenFile,
     ];
 
@@ -89,6 +119,7 @@ impl AppSetting {
             Self::PhoneUnverified => &["phone_unverified"],
             Self::UserdataUnbound => &["userdata_unbound"],
             Self::LoginWithToken => &["login_with_token"],
+            Self::ComponentAppid => &["component_appid"],
             Self::ComponentAccessTokenFile => &["component_access_token_file"],
         }
     }
@@ -159,8 +190,10 @@ pub struct AppSettings {
     pub userdata_unbound: bool,
     /// See [`AppSetting::LoginWithToken`].
     pub login_with_token: bool,
-    /// See [`AppSetting::ComponentAccessTokenFile`]; the file is read by the platform, again and again.
-    pub component_access_token_file: Option<PathBuf>,
+    /// See [`AppSetting::ComponentAppid`].
+    pub component_appid: Option<String>,
+    /// See [`AppSetting::ComponentAccessTokenFile`].
+    pub component_access_token: Option<SecretSource>,
 }
 
 impl AppSettings {
@@ -180,7 +213,8 @@ impl AppSettings {
             AppSetting::PhoneUnverified => self.phone_unverified,
             AppSetting::UserdataUnbound => self.userdata_unbound,
             AppSetting::LoginWithToken => self.login_with_token,
-            AppSetting::ComponentAccessTokenFile => self.component_access_token_file.is_some(),
+            AppSetting::ComponentAppid => self.component_appid.is_some(),
+            AppSetting::ComponentAccessTokenFile => self.component_access_token.is_some(),
         }
     }
 }

@@ -47,19 +47,27 @@ pub struct Offer {
     pub capability: Capability,
     /// Without this setting there is no such thing.
     pub only_with: Option<AppSetting>,
+    /// With this setting there is no such thing.
+    pub never_with: Option<AppSetting>,
 }
 
 impl Offer {
     /// There whatever the configuration says.
     #[must_use]
     pub const fn always(capability: Capability) -> Self {
-        Self { capability, only_with: None }
+        Self { capability, only_with: None, never_with: None }
     }
 
     /// There if the configuration has `setting`.
     #[must_use]
     pub const fn with(capability: Capability, setting: AppSetting) -> Self {
-        Self { capability, only_with: Some(setting) }
+        Self { capability, only_with: Some(setting), never_with: None }
+    }
+
+    /// There unless the configuration has `setting`.
+    #[must_use]
+    pub const fn without(capability: Capability, setting: AppSetting) -> Self {
+        Self { capability, only_with: None, never_with: Some(setting) }
     }
 }
 
@@ -87,7 +95,10 @@ impl Kind {
     /// What an app with these settings has beyond logins.
     #[must_use]
     pub fn offered(&self, settings: &AppSettings) -> Vec<Capability> {
-        let is_offered = |offer: &&Offer| offer.only_with.is_none_or(|setting| settings.has(setting));
+        let is_offered = |offer: &&Offer| {
+            offer.only_with.is_none_or(|setting| settings.has(setting))
+                && offer.never_with.is_none_or(|setting| !settings.has(setting))
+        };
         self.capabilities.iter().filter(is_offered).map(|offer| offer.capability).collect()
     }
 }
@@ -124,6 +135,9 @@ pub enum SetupError {
     /// A setting is missing that the platform needs.
     #[error("the setting {0} is missing")]
     Missing(&'static str),
+    /// The organisation is none.
+    #[error("corp_id is not 1 to 64 visible ASCII characters without a colon")]
+    CorpId,
     /// The base URL is not `http` or `https`, or has a user, password, query or fragment.
     #[error("the base URL is not http(s)://host[:port][/path] and nothing more")]
     BaseUrl,
@@ -156,6 +170,16 @@ impl PlatformOptions {
             max_concurrent: 64,
             clock: Arc::new(SystemClock),
         }
+    }
+
+    /// Takes the organisation out. A colon in it could make one user of two organisations' users.
+    ///
+    /// # Errors
+    /// There is none, or it is not 1 to 64 visible ASCII characters without a colon.
+    pub(super) fn take_corp_id(&mut self) -> Result<String, SetupError> {
+        let corp_id = self.settings.corp_id.take().unwrap_or_default();
+        let is_good = matches!(corp_id.len(), 1..=64) && is_visible_ascii(&corp_id) && !corp_id.contains(':');
+        if is_good { Ok(corp_id) } else { Err(SetupError::CorpId) }
     }
 
     /// Checks what is the same for all platforms, and that everything is there that a platform of `kind` needs.

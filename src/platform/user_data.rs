@@ -55,6 +55,8 @@ pub(crate) const WATERMARKED: DataShape = DataShape {
 /// Decrypted JSON of this app, as far as its platform's data says for which app it is. Personal data: `Debug` hides it.
 pub struct UserData {
     shape: &'static DataShape,
+    /// Whose it is, where that is not what one member says.
+    owner: Option<String>,
     /// To be looked at. Numbers beyond 64 bits are rounded here.
     members: Map<String, Value>,
     /// To be handed out: numbers as they were written.
@@ -81,6 +83,9 @@ pub enum UserDataError {
     /// The watermark is missing or names another app.
     #[error("the watermark is not of this app")]
     Watermark,
+    /// It names a member without a corp, or a corp without a member.
+    #[error("it does not say whole whose it is")]
+    Owner,
     /// The object is not exactly a phone number.
     #[error("the object is not exactly a phone number")]
     NotAPhone,
@@ -117,7 +122,7 @@ impl UserData {
             return Err(UserDataError::Json);
         };
         let json = serde_json::from_str(&json).map_err(|_| UserDataError::Json)?;
-        Ok(Self { shape, members, json })
+        Ok(Self { shape, owner: None, members, json })
     }
 
     /// The same, if its `watermark` names the app `appid`, whatever the member is called.
@@ -131,12 +136,25 @@ impl UserData {
         if is_of_app { Ok(self) } else { Err(UserDataError::Watermark) }
     }
 
+    /// The same, of the member `userid` of the corp `corpid` where it names one.
+    ///
+    /// # Errors
+    /// [`UserDataError::Owner`]: one of the two alone.
+    pub(crate) fn of_member(mut self) -> Result<Self, UserDataError> {
+        self.owner = match (self.text("corpid")?, self.text("userid")?) {
+            (Some(corpid), Some(userid)) => Some(format!("{corpid}:{userid}")),
+            (None, None) => None,
+            _ => return Err(UserDataError::Owner),
+        };
+        Ok(self)
+    }
+
     /// Whose data it is, where it says so: `Err` when that is something but text.
     ///
     /// # Errors
     /// [`UserDataError::Json`].
     pub fn openid(&self) -> Result<Option<&str>, UserDataError> {
-        self.text(self.shape.openid)
+        if let Some(owner) = &self.owner { Ok(Some(owner)) } else { self.text(self.shape.openid) }
     }
 
     /// The same across the apps of one owner. An empty one counts as absent.

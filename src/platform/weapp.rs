@@ -4,7 +4,7 @@
 //!
 //! | what | interface |
 //! | --- | --- |
-//! | [`Platform::exchange`] | `GET /sns/jscode2session` |
+//! | [`Platform::exchange`] | `GET /sns/jscode2session`; where a third-party platform acts for the app, `GET /sns/component/jscode2session` |
 //! | [`Platform::phone`] | `POST /wxa/business/getuserphonenumber` |
 //! | [`Platform::check_session`] | `GET /wxa/checksession` |
 //! | [`Platform::reset_session`] | `GET /wxa/resetusersessionkey` |
@@ -20,12 +20,14 @@ use super::app_client::{Advice, AppClient};
 use super::{
     AppSetting, Capability, Code, DateSeen, Encrypted, FailedReason, Identity, Kind, Offer, Phone, Platform,
     PlatformError, PlatformOptions, Requirement, SetupError, SignableData, UserData, UserDataError, UserSignature,
+    unsupported,
 };
 use crate::claims::{PlatformId, SessionKey};
 use crate::outbound::concurrency::Share;
 
 mod access_token;
 pub(super) mod call;
+mod component;
 pub(super) mod errcode;
 mod exchange;
 mod phone;
@@ -33,6 +35,7 @@ mod session;
 mod user_data;
 
 use access_token::TokenCalls;
+use component::Component;
 
 /// The row of the list.
 pub const KIND: Kind = Kind {
@@ -41,15 +44,20 @@ pub const KIND: Kind = Kind {
     default_base_url: "https://api.weixin.qq.com",
     sandbox_url: None,
     doubt_secret,
-    settings: &[(AppSetting::Secret, Requirement::Required)],
+    settings: &[
+        (AppSetting::Secret, Requirement::RequiredWithout(AppSetting::ComponentAccessTokenFile)),
+        (AppSetting::ComponentAppid, Requirement::RequiredWith(AppSetting::ComponentAccessTokenFile)),
+        (AppSetting::ComponentAccessTokenFile, Requirement::RequiredWith(AppSetting::ComponentAppid)),
+    ],
     capabilities: &[
-        Offer::always(Capability::PhoneByCode),
-        Offer::always(Capability::PhoneByData),
-        Offer::always(Capability::OriginOfData),
+        // Those that need an access token of the app, which a third-party platform's token is not.
+        Offer::without(Capability::PhoneByCode, AppSetting::ComponentAccessTokenFile),
+        Offer::without(Capability::PhoneByData, AppSetting::ComponentAccessTokenFile),
+        Offer::without(Capability::OriginOfData, AppSetting::ComponentAccessTokenFile),
         Offer::always(Capability::EncryptedUserData),
         Offer::always(Capability::SignedUserData),
-        Offer::always(Capability::CheckSession),
-        Offer::always(Capability::ResetSession),
+        Offer::without(Capability::CheckSession, AppSetting::ComponentAccessTokenFile),
+        Offer::without(Capability::ResetSession, AppSetting::ComponentAccessTokenFile),
         Offer::always(Capability::UserSignatures),
     ],
     ids: "openid: one for each user and app; unionid: the same in all apps of an Open Platform account, else absent",
@@ -70,6 +78,7 @@ fn doubt_secret(secret: &str) -> Option<&'static str> {
 pub struct Weapp {
     app: Arc<AppClient>,
     calls: TokenCalls,
+    component: Option<Component>,
 }
 
 impl Weapp {
@@ -78,13 +87,25 @@ impl Weapp {
     /// # Errors
     /// An option is missing or out of its range, or the system has no trusted certificates for an `https` base URL.
     pub fn new(mut options: PlatformOptions) -> Result<Self, SetupError> {
+        let component = Component::of(&options.settings);
+        let advice = if component.is_some() { component::advice } else { advice };
         let app = Arc::new(AppClient::new(&KIND, &mut options, advice)?);
         let calls = TokenCalls::new(Arc::clone(&app));
-        Ok(Self { app, calls })
+        Ok(Self { app, calls, component })
+    }
+
+    /// Does `work`, which calls `interface` with an access token of the app. Where a third-party platform acts for the app,
+    /// nothing is sent.
+    fn call<'a, T: Send + 'a>(
+        &'a self,
+        interface: &'static str,
+        work: impl Future<Output = Result<T, PlatformError>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, PlatformError>> {
+        if self.component.is_some() { unsupported() } else { Box::pin(self.app.run(Share::Others, interface, work)) }
     }
 }
 
-fn advice(error: &PlatformError) -> Option<Advice> {
+pub(super) fn advice(error: &PlatformError) -> Option<Advice> {
     match error {
         PlatformError::Misconfigured { address, client_may_cause, .. } => Some(Advice {
             text: errcode::remedy(error.errcode(), *address, *client_may_cause),
@@ -121,11 +142,16 @@ impl Platform for Weapp {
     }
 
     fn exchange<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Identity, PlatformError>> {
-        Box::pin(self.app.run(Share::Logins, exchange::PATH, exchange::exchange(&self.app, code)))
+        match &self.component {
+            None => Box::pin(self.app.run(Share::Logins, exchange::PATH, exchange::exchange(&self.app, code))),
+            Some(component) => {
+                Box::pin(self.app.run(Share::Logins, component::PATH, component.exchange(&self.app, code)))
+            }
+        }
     }
 
     fn phone<'a>(&'a self, code: &'a Code, openid: &'a PlatformId) -> BoxFuture<'a, Result<Phone, PlatformError>> {
-        Box::pin(self.app.run(Share::Others, phone::PATH, phone::phone(&self.calls, openid, code)))
+        self.call(phone::PATH, phone::phone(&self.calls, openid, code))
     }
 
     fn check_session<'a>(
@@ -133,7 +159,7 @@ impl Platform for Weapp {
         openid: &'a PlatformId,
         session_key: &'a SessionKey,
     ) -> BoxFuture<'a, Result<bool, PlatformError>> {
-        Box::pin(self.app.run(Share::Others, session::CHECK_PATH, session::check(&self.calls, openid, session_key)))
+        self.call(session::CHECK_PATH, session::check(&self.calls, openid, session_key))
     }
 
     fn reset_session<'a>(
@@ -141,11 +167,11 @@ impl Platform for Weapp {
         openid: &'a PlatformId,
         session_key: &'a SessionKey,
     ) -> BoxFuture<'a, Result<Option<SessionKey>, PlatformError>> {
-        Box::pin(self.app.run(Share::Others, session::RESET_PATH, session::reset(&self.calls, openid, session_key)))
+        self.call(session::RESET_PATH, session::reset(&self.calls, openid, session_key))
     }
 
     fn vouches_for<'a>(&'a self, encrypted_data: &'a str) -> BoxFuture<'a, Result<bool, PlatformError>> {
-        Box::pin(self.app.run(Share::Others, user_data::PATH, user_data::vouches_for(&self.calls, encrypted_data)))
+        self.call(user_data::PATH, user_data::vouches_for(&self.calls, encrypted_data))
     }
 
     fn decrypt(&self, session_key: &SessionKey, encrypted: &Encrypted) -> Result<UserData, UserDataError> {

@@ -10,17 +10,27 @@ use crate::clock::{FixedClock, UnixSeconds};
 
 const SESSION: &str = "/sns/jscode2session?appid=wx1&secret=s&grant_type=authorization_code&js_code=";
 
-fn simulator() -> Simulator {
-    Simulator::new(Arc::new(FixedClock::new(UnixSeconds::new(1_800_000_000))))
+pub(super) fn simulator() -> Simulator {
+    clocked().0
 }
 
-async fn call(
+/// With the clock that it lives by.
+pub(super) fn clocked() -> (Simulator, Arc<FixedClock>) {
+    let clock = Arc::new(FixedClock::new(UnixSeconds::new(1_800_000_000)));
+    (Simulator::new(Arc::<FixedClock>::clone(&clock)), clock)
+}
+
+pub(super) async fn call(
     simulator: &Simulator,
     method: Method,
     path: &str,
     body: impl Into<Body>,
 ) -> (StatusCode, String, String) {
-    let request = Request::builder().method(method).uri(path).body(body.into()).unwrap();
+    send(simulator, Request::builder().method(method).uri(path).body(body.into()).unwrap()).await
+}
+
+/// Status, label and body of the answer.
+pub(super) async fn send(simulator: &Simulator, request: Request<Body>) -> (StatusCode, String, String) {
     let response = simulator.router().oneshot(request).await.unwrap();
     let status = response.status();
     let content_type = response.headers()[CONTENT_TYPE].to_str().unwrap().to_owned();
@@ -34,7 +44,7 @@ async fn get(simulator: &Simulator, path: &str) -> Value {
     serde_json::from_str(&body).unwrap()
 }
 
-async fn post(simulator: &Simulator, path: &str, body: impl Into<Body>) -> (StatusCode, Value) {
+pub(super) async fn post(simulator: &Simulator, path: &str, body: impl Into<Body>) -> (StatusCode, Value) {
     let (status, content_type, body) = call(simulator, Method::POST, path, body).await;
     assert_eq!(content_type, "application/json", "{body}");
     (status, serde_json::from_str(&body).unwrap())

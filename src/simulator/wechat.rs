@@ -14,6 +14,7 @@ pub(super) mod opendata;
 mod payment;
 mod routes;
 mod tokens;
+pub(super) mod web;
 mod xpay;
 
 pub(super) use interfaces::Wechat;
@@ -24,6 +25,7 @@ use opendata::{Watermark, Written};
 /// The interfaces, named as the last part of their paths.
 const INTERFACES: &[&str] = &[
     "jscode2session",
+    "component_jscode2session",
     "token",
     "stable_token",
     "getuserphonenumber",

@@ -1,6 +1,7 @@
 //! Many replicas, one platform: what they must not take from each other.
 
 mod crowd;
+mod shared_tokens;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -5,11 +5,17 @@
 //! is the real one, in a process of its own.
 
 mod alipay;
+mod component;
+mod dd;
 mod jd;
 mod kwai;
+mod lark;
 mod qq;
 mod simulated;
+mod simulated_corps;
 mod swan;
 mod tt;
 mod vendor;
+mod weixin_web;
+mod wxwork;
 mod xhs;

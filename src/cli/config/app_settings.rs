@@ -1,13 +1,13 @@
 //! The settings of an app that only some platforms have: the row of its platform says which it takes and which it needs.
 
 use auth_ticket::platform::{
-    AesKey, AppSetting, AppSettings, Kind, Requirement, RsaKeyError, RsaPrivateKey, RsaPublicKey, kind,
+    AesKey, AppSetting, AppSettings, Kind, Requirement, RsaKeyError, RsaPrivateKey, RsaPublicKey, SecretSource, kind,
 };
 use auth_ticket::secret::SecretText;
 
 use super::mistake::{Origin, quoted};
 use super::schema::{self, variable_name};
-use super::secret::{from_key_file, from_public_file};
+use super::secret::{from_file, from_key_file, from_public_file};
 use super::setting::join;
 use super::tree::{Tree, Value};
 use super::{check, check::SHARED};
@@ -37,7 +37,9 @@ impl Tree {
             phone_unverified: self.boolean(&path("phone_unverified")),
             userdata_unbound: self.boolean(&path("userdata_unbound")),
             login_with_token: self.boolean(&path("login_with_token")),
-            component_access_token_file: self.optional(&path("component_access_token_file"), check::file),
+            component_appid: self
+                .optional(&path("component_appid"), |text| check::appid(text).map(|id| id.to_string())),
+            component_access_token: self.component_access_token(&path("component_access_token_file")),
         }
     }
 
@@ -51,6 +53,7 @@ impl Tree {
         if is_needed {
             self.secret(("app", index), check)
         } else if kind.is_some_and(|kind| kind.takes(AppSetting::Secret)) {
+            self.check_secret_is_of_use(index, kind);
             self.secret_from(("app", index), ["secret_env", "secret_file"], |text, source| {
                 check(&text).map(|()| SecretText::new(text).read_from(source))
             })
@@ -59,11 +62,39 @@ impl Tree {
         }
     }
 
+    /// Read once now, so that mistakes are told at start, and again whenever it is needed.
+    fn component_access_token(&mut self, path: &str) -> Option<SecretSource> {
+        let are_shared = self.shown_text("secret_files").as_deref() == Some(SHARED);
+        self.optional(path, |file| {
+            let file = file.to_owned();
+            let read = move || {
+                let text = from_file(&file, are_shared).map_err(|wrong| format!("{file:?}: {wrong}"))?;
+                Ok(SecretText::new(text).read_from(format!("the file {file:?}")))
+            };
+            read().map(|_| SecretSource::new(read))
+        })
+    }
+
     fn private_key(&mut self, path: &str) -> Option<RsaPrivateKey> {
         let are_shared = self.shown_text("secret_files").as_deref() == Some(SHARED);
         self.optional(path, |file| {
             from_key_file(file, are_shared).and_then(|text| RsaPrivateKey::from_pem(text).map_err(wrong_file))
         })
+    }
+
+    /// A secret that another setting replaces would be there in vain.
+    fn check_secret_is_of_use(&mut self, index: usize, kind: Option<&Kind>) {
+        let needs = kind.into_iter().flat_map(|kind| kind.settings);
+        let replaced_by = needs.filter_map(|need| match need {
+            (AppSetting::Secret, Requirement::RequiredWithout(other)) => Some(other),
+            _ => None,
+        });
+        let Some(other) = replaced_by.copied().find(|&other| self.is_on(index, other)) else { return };
+        let paths = AppSetting::Secret.names().iter().map(|name| format!("app[{index}].{name}"));
+        let given: Vec<String> = paths.filter(|path| self.origin(path).is_some()).collect();
+        for path in given {
+            self.report_at(&path, format!("{} is given, too; keep one of the two", other.names().join(" or ")));
+        }
     }
 
     /// Reports what `kind` does not take, and what it needs and is not there; warns of what is a risk.

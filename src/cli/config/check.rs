@@ -175,14 +175,6 @@ pub(super) fn subject_id(text: &str) -> Result<SubjectId, String> {
     }
 }
 
-/// The path of a file, which is looked at later.
-pub(super) fn file(text: &str) -> Result<PathBuf, String> {
-    if text.is_empty() || text.contains('\0') {
-        return Err(format!("{} is not the path of a file", quoted(text)));
-    }
-    Ok(PathBuf::from(text))
-}
-
 /// A platform that this version serves.
 pub(super) fn platform(text: &str) -> Result<&'static Kind, String> {
     if let Some(kind) = kind::named(text) {

@@ -93,8 +93,11 @@ pub(super) const TABLES: &[Table] = &[
             "Take encrypted data though it does not say for which app it is."),
         with("login_with_token", Boolean, "false",
             "Exchange codes of Baidu at the newer interface, which wants an access token."),
+        bare("component_appid", Text, "wxfedcba9876543210",
+            "WeChat's third-party platform that acts for the mini-program, which then needs no secret."),
         bare("component_access_token_file", Text, "/run/wechat/component_access_token",
-            "File with the access token of your third-party platform, which you keep fresh; it is read again when it changes."),
+            "File with that platform's component_access_token, not readable by every user. You keep it fresh; it is read for each \
+             login."),
     ] },
     Table { name: "service", repeats: AnyTimes,
         about: "One table for each back-end service that may introspect tickets or exchange them for JWTs. Default: none.",

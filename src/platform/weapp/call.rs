@@ -11,7 +11,7 @@ use crate::platform::client::{JsonAnswer, PlatformClient, PlatformRequest, integ
 use crate::platform::{FailedReason, PlatformError};
 
 /// Why there is no answer of the kind that was asked for.
-pub(in crate::platform) enum Failure {
+pub(crate) enum Failure {
     /// The platform has answered with an `errcode`; what that means depends on the interface.
     Errcode(ErrorAnswer),
     /// There is no answer that can be used.
@@ -19,7 +19,7 @@ pub(in crate::platform) enum Failure {
 }
 
 /// Sends `request`, with an access token if the interface wants one.
-pub(in crate::platform) async fn call<'a>(
+pub(crate) async fn call<'a>(
     client: &PlatformClient,
     mut request: PlatformRequest<'a>,
     token: Option<&'a AppToken>,
@@ -54,7 +54,7 @@ fn errcode(answer: &JsonAnswer) -> Result<Option<ErrorAnswer>, PlatformError> {
 
 impl Failure {
     /// The error for the caller; `meaning` is the interface's.
-    pub(in crate::platform) fn meaning(self, meaning: impl FnOnce(ErrorAnswer) -> PlatformError) -> PlatformError {
+    pub(crate) fn meaning(self, meaning: impl FnOnce(ErrorAnswer) -> PlatformError) -> PlatformError {
         match self {
             Self::Errcode(error) => meaning(error),
             Self::Unanswered(error) => error,

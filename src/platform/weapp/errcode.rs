@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::platform::app_client::BUSY_RETRY_AFTER_S;
+use crate::platform::error::address_in;
 use crate::platform::{Errcode, ErrorDetail, FailedReason, PlatformError, Rid};
 
 /// A code of another app than the one that asks.
@@ -13,7 +14,7 @@ const MINUTE_RETRY_AFTER_S: u64 = 60;
 const QUOTA_RETRY_AFTER_S: u64 = 600;
 
 /// An answer with an error code, before an interface has said what that means. Of the wording it holds only what was recognised.
-pub(in crate::platform) struct ErrorAnswer {
+pub(crate) struct ErrorAnswer {
     errcode: i64,
     rid: Option<Rid>,
     address: Option<IpAddr>,
@@ -25,7 +26,7 @@ impl ErrorAnswer {
         Self { errcode, rid: rid_in(errmsg), address }
     }
 
-    pub(in crate::platform) fn errcode(&self) -> i64 {
+    pub(crate) fn errcode(&self) -> i64 {
         self.errcode
     }
 
@@ -35,7 +36,7 @@ impl ErrorAnswer {
     }
 
     /// As almost all interfaces mean it.
-    pub(super) fn in_general(self) -> PlatformError {
+    pub(crate) fn in_general(self) -> PlatformError {
         match self.errcode {
             // 42003 is the word for "timed out" in the table that all of WeChat's interfaces share.
             40029 | 42003 => PlatformError::InvalidCode(self.detail()),
@@ -59,6 +60,14 @@ impl ErrorAnswer {
         }
     }
 
+    /// As the interface for third-party platforms means it: their access token is the owner's to keep fresh.
+    pub(super) fn of_a_component(self) -> PlatformError {
+        match self.errcode {
+            40001 | 40014 | 41018 | 41021 | 42001 => self.misconfigured(),
+            _ => self.in_general(),
+        }
+    }
+
     /// As the interface for phone numbers means it: 40003 is a code of another user than the openid's, and a spent code is
     /// as bad as none. 40013 stays what it is elsewhere: an operator has to look, though a code of another app causes it, too.
     pub(super) fn of_a_phone_code(self) -> PlatformError {
@@ -69,7 +78,7 @@ impl ErrorAnswer {
         }
     }
 
-    pub(in crate::platform) fn detail(&self) -> ErrorDetail {
+    pub(crate) fn detail(&self) -> ErrorDetail {
         ErrorDetail::new(self.errcode, self.rid.clone())
     }
 
@@ -122,26 +131,9 @@ fn rid_in(errmsg: &str) -> Option<Rid> {
     (groups == 3 && rid.split('-').count() == 3).then(|| Rid::parse(rid))?
 }
 
-/// The address in the errmsg of 40164, which reads `invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist`.
-fn address_in(errmsg: &str) -> Option<IpAddr> {
-    errmsg.split(|c: char| !c.is_ascii_hexdigit() && c != '.' && c != ':').find_map(|word| word.parse().ok())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_that_is_not_allowed_is_recognised() {
-        for (errmsg, address) in [
-            ("invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist", "203.0.113.7".parse().ok()),
-            ("invalid ip 2001:db8::7, not in whitelist", "2001:db8::7".parse().ok()),
-            ("invalid ip 999.0.113.7, not in whitelist", None),
-            ("", None),
-        ] {
-            assert_eq!(address_in(errmsg), address, "{errmsg}");
-        }
-    }
 
     #[test]
     fn only_what_has_the_form_of_a_request_id_is_shown() {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::call::call;
 use super::errcode::ErrorAnswer;
 use crate::platform::app_client::AppClient;
-use crate::platform::client::PlatformRequest;
+use crate::platform::client::{JsonAnswer, PlatformRequest};
 use crate::platform::{Code, FailedReason, Identity, PlatformError};
 use crate::secret::SecretText;
 
@@ -14,12 +14,6 @@ pub(super) const PATH: &str = "sns/jscode2session";
 
 /// Spends `code`.
 pub(super) async fn exchange(app: &AppClient, code: &Code) -> Result<Identity, PlatformError> {
-    #[derive(Deserialize)]
-    struct Success {
-        openid: Option<String>,
-        unionid: Option<String>,
-        session_key: Option<String>,
-    }
     let request = PlatformRequest {
         path: PATH,
         query: vec![
@@ -31,6 +25,17 @@ pub(super) async fn exchange(app: &AppClient, code: &Code) -> Result<Identity, P
         ..PlatformRequest::default()
     };
     let answer = call(&app.http, request, None).await.map_err(|error| error.meaning(ErrorAnswer::in_general))?;
+    identity(&answer)
+}
+
+/// Whom a success names.
+pub(super) fn identity(answer: &JsonAnswer) -> Result<Identity, PlatformError> {
+    #[derive(Deserialize)]
+    struct Success {
+        openid: Option<String>,
+        unionid: Option<String>,
+        session_key: Option<String>,
+    }
     let success: Success = answer.read()?;
     let session_key = success.session_key.map(SecretText::new);
     let Some(openid) = success.openid.filter(|openid| !openid.is_empty()) else {

@@ -19,6 +19,7 @@ use crate::simulator::Simulator;
 
 mod access_token;
 mod calls;
+mod component;
 mod exchange;
 mod logs;
 

@@ -48,6 +48,8 @@ fn wording(errcode: i64) -> &'static str {
         41002 => "appid missing",
         41004 => "appsecret missing",
         41008 => "missing code",
+        41018 => "component_appid missing",
+        41021 => "component_access_token missing",
         42001 => "access_token expired",
         42003 => "code expired",
         43001 => "require GET method",

@@ -46,6 +46,16 @@ pub(super) struct Jscode2session {
     pub(super) grant_type: String,
 }
 
+/// The parameters of `jscode2session` for platforms that act for others' apps; an absent one is empty.
+#[derive(Debug, Default)]
+pub(super) struct ComponentJscode2session {
+    pub(super) component_access_token: String,
+    pub(super) component_appid: String,
+    pub(super) appid: String,
+    pub(super) js_code: String,
+    pub(super) grant_type: String,
+}
+
 /// The parameters of the two calls for an access token.
 #[derive(Debug, Default)]
 pub(super) struct TokenRequest {
@@ -142,13 +152,27 @@ impl Wechat {
         self.call("jscode2session", appid, |state, now| {
             present(&[(appid, 41002), (secret, 41004), (js_code, 41008)])?;
             app(appid, grant_type, "authorization_code")?;
-            let (delay, name) = self.redeem(&mut state.login_codes, (js_code, "demo", 40163), appid, now, |_| true)?;
-            state.users.meet(&name, appid);
-            let session_key = state.users.session_key(&name, appid);
-            let (openid, unionid) = (name.openid(appid), name.unionid());
-            let answer = LoginAnswer { session_key: &session_key, openid: &openid, unionid: &unionid };
-            Ok((delay, wechat_json(&answer)))
+            self.log_in(state, appid, js_code, now)
         })
+    }
+
+    /// The same for a platform that acts for the app. It takes any token, as it takes any secret.
+    pub(super) fn component_jscode2session(&self, request: &ComponentJscode2session) -> Reply {
+        let ComponentJscode2session { component_access_token, component_appid, appid, js_code, grant_type } = request;
+        self.call("component_jscode2session", appid, |state, now| {
+            present(&[(component_access_token, 41021), (component_appid, 41018), (appid, 41002), (js_code, 41008)])?;
+            app(appid, grant_type, "authorization_code")?;
+            self.log_in(state, appid, js_code, now)
+        })
+    }
+
+    fn log_in(&self, state: &mut State, appid: &str, js_code: &str, now: UnixSeconds) -> Result<Answer, Fault> {
+        let (delay, name) = self.redeem(&mut state.login_codes, (js_code, "demo", 40163), appid, now, |_| true)?;
+        state.users.meet(&name, appid);
+        let session_key = state.users.session_key(&name, appid);
+        let (openid, unionid) = (name.openid(appid), name.unionid());
+        let answer = LoginAnswer { session_key: &session_key, openid: &openid, unionid: &unionid };
+        Ok((delay, wechat_json(&answer)))
     }
 
     /// An access token of the older kind.
@@ -265,11 +289,11 @@ impl Wechat {
 }
 
 /// Refuses with the errcode of the first text that is empty.
-fn present(texts: &[(&String, i64)]) -> Result<(), Fault> {
+pub(super) fn present(texts: &[(&str, i64)]) -> Result<(), Fault> {
     texts.iter().find(|(text, _)| text.is_empty()).map_or(Ok(()), |(_, errcode)| Err(Fault::Errcode(*errcode)))
 }
 
-fn app(appid: &str, grant_type: &str, expected: &str) -> Result<(), Fault> {
+pub(super) fn app(appid: &str, grant_type: &str, expected: &str) -> Result<(), Fault> {
     if grant_type != expected {
         return Err(Fault::Errcode(40002));
     }

@@ -13,20 +13,23 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use serde_json::Value;
 
-use super::interfaces::{Jscode2session, PhoneNumberCall, SessionRequest, TokenRequest, Wechat};
+use super::interfaces::{
+    ComponentJscode2session, Jscode2session, PhoneNumberCall, SessionRequest, TokenRequest, Wechat,
+};
 use super::xpay::{self, PaymentRequest};
 use crate::simulator::body::{parameters, read_body, texts_in};
 use crate::simulator::control::own_route;
 use crate::simulator::reply::{self, Reply};
 
 /// `WeChat`'s label for JSON.
-async fn respond(reply: Reply) -> Response {
+pub(super) async fn respond(reply: Reply) -> Response {
     reply::respond(reply, "text/plain").await
 }
 
 pub(super) fn routes() -> Router<Arc<Wechat>> {
     Router::new()
         .route("/sns/jscode2session", only_get(jscode2session).post(jscode2session_by_post))
+        .route("/sns/component/jscode2session", only_get(component_jscode2session))
         .route("/cgi-bin/token", only_get(token))
         .route("/cgi-bin/stable_token", only_post(stable_token))
         .route("/wxa/checksession", only_get(checksession))
@@ -74,6 +77,14 @@ async fn jscode2session(State(wechat): State<Arc<Wechat>>, RawQuery(query): RawQ
 /// The real one is reported not to see the parameters of a POST.
 async fn jscode2session_by_post(State(wechat): State<Arc<Wechat>>) -> Response {
     respond(wechat.refuse(41002)).await
+}
+
+async fn component_jscode2session(State(wechat): State<Arc<Wechat>>, RawQuery(query): RawQuery) -> Response {
+    let names = ["component_access_token", "component_appid", "appid", "js_code", "grant_type"];
+    let [component_access_token, component_appid, appid, js_code, grant_type] =
+        parameters(&query.unwrap_or_default(), names);
+    let request = ComponentJscode2session { component_access_token, component_appid, appid, js_code, grant_type };
+    respond(wechat.component_jscode2session(&request)).await
 }
 
 async fn token(State(wechat): State<Arc<Wechat>>, RawQuery(query): RawQuery) -> Response {

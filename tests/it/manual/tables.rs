@@ -177,7 +177,11 @@ fn the_table_of_platforms_is_the_programs_list() {
         let documented = head.iter().zip(row).skip(2).filter(|(_, cell)| !cell.is_empty());
         let documented: BTreeMap<_, _> = documented.map(|(name, cell)| (name.clone(), cell.clone())).collect();
         let offers = kind.capabilities.iter().map(|offer| {
-            let cell = offer.only_with.map_or("yes".to_owned(), |setting| format!("`{}`", setting.names()[0]));
+            let cell = match (offer.only_with, offer.never_with) {
+                (Some(setting), _) => format!("`{}`", setting.names()[0]),
+                (None, Some(setting)) => format!("without `{}`", setting.names()[0]),
+                (None, None) => "yes".to_owned(),
+            };
             (offer.capability.as_str().to_owned(), cell)
         });
         assert_eq!(documented, offers.collect(), "{}", kind.name);

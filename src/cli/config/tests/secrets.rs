@@ -206,3 +206,54 @@ fn a_secret_unlike_the_platforms_is_warned_of() {
     }
     assert!(warnings(CANARY, "").is_empty() && warnings(&CANARY.to_uppercase(), regional).is_empty());
 }
+
+/// The table of a mini-program for which a third-party platform acts, with `file` as its token and `more`.
+fn component(file: &str, more: &str) -> String {
+    let app = APP.replace("secret_env = \"WX_SECRET\"\n", "");
+    format!("{app}component_appid = \"wxc\"\ncomponent_access_token_file = {file:?}\n{more}")
+}
+
+#[test]
+fn a_third_party_platforms_token_stands_in_for_the_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = secret_file(&dir, b"canary\n", 0o600);
+    let config = good(&component(file.to_str().unwrap(), ""));
+    let options = &config.apps[0].platform;
+    assert!(options.secret.is_none() && options.settings.component_access_token.is_some());
+    assert!(!format!("{config:?}").contains("canary"));
+    let taken = |more: &str| mistakes(&component(file.to_str().unwrap(), more));
+    let both = "component_access_token_file is given, too; keep one of the two";
+    assert_eq!(taken("secret_env = \"WX_SECRET\"\n"), [format!("login.toml:6: app[0].secret_env: {both}")]);
+}
+
+#[test]
+fn a_third_party_platform_has_an_appid_and_a_token_in_a_secret_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let app = APP.replace("secret_env = \"WX_SECRET\"\n", "");
+    let told = mistakes(&format!("{app}component_appid = \"wxc\"\n"));
+    assert!(told.iter().any(|line| line.contains("app[0].component_access_token_file: is missing")), "{told:?}");
+    let file = secret_file(&dir, b"canary", 0o600);
+    let told = mistakes(&format!("{app}component_access_token_file = {file:?}\n"));
+    assert!(told.iter().any(|line| line.contains("app[0].component_appid: is missing")), "{told:?}");
+    let open = secret_file(&dir, b"canary!", 0o644);
+    for (file, wanted) in [
+        (open.to_str().unwrap(), "the file is open to every user"),
+        (secret_file(&dir, b"", 0o600).to_str().unwrap(), "is empty"),
+        (dir.path().join("none").to_str().unwrap(), "there is no such file"),
+    ] {
+        let [told] = &mistakes(&component(file, ""))[..] else { panic!("{file}") };
+        assert!(told.contains("app[0].component_access_token_file: ") && told.contains(wanted), "{told}");
+    }
+    let other = APP.replace("weapp", "weixin-web") + "component_appid = \"wxc\"\n";
+    assert!(mistakes(&other)[0].contains("it is a setting of \"weapp\""), "{:?}", mistakes(&other));
+}
+
+#[test]
+fn a_corp_is_needed_where_ids_are_a_corps_own() {
+    for platform in ["dd", "wxwork"] {
+        let app = APP.replace("weapp", platform);
+        assert!(mistakes(&app)[0].contains("app[0].corp_id: is missing"), "{:?}", mistakes(&app));
+        assert!(mistakes(&format!("{app}corp_id = \"a:b\"\n"))[0].contains("without a colon"));
+        good(&format!("{app}corp_id = \"ww1\"\n"));
+    }
+}

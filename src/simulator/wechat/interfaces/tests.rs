@@ -51,6 +51,25 @@ fn the_first_thing_that_is_missing_is_named() {
 }
 
 #[test]
+fn a_platform_that_acts_for_the_app_logs_its_users_in() {
+    let (wechat, _) = wechat();
+    let mut request = ComponentJscode2session::default();
+    let mut told = |change: fn(&mut ComponentJscode2session)| {
+        change(&mut request);
+        json(wechat.component_jscode2session(&request))
+    };
+    assert_eq!(told(|_| {})["errcode"], 41021);
+    assert_eq!(told(|request| request.component_access_token.push('t'))["errcode"], 41018);
+    assert_eq!(told(|request| request.component_appid.push_str("wxc"))["errcode"], 41002);
+    assert_eq!(told(|request| request.appid.push_str("wx1"))["errcode"], 41008);
+    assert_eq!(told(|request| request.js_code.push_str("demo-alice-1"))["errcode"], 40002);
+    let session = told(|request| request.grant_type.push_str("authorization_code"));
+    assert_eq!(session["openid"], *user("wx1", "alice").openid);
+    // The app's own server would get the same user for such a code.
+    assert_eq!(errcode(wechat.jscode2session(&self::request("wx1", "demo-alice-1"))), 40163);
+}
+
+#[test]
 fn a_demo_code_works_once_and_never_again() {
     let (wechat, clock) = wechat();
     let session = json(wechat.jscode2session(&request("wx1", "demo-alice-1")));
