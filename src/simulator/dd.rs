@@ -131,14 +131,13 @@ impl DingTalk {
             Err(Fault::Word(word)) => json!({
                 "errcode": 88, "sub_code": word, "sub_msg": "said on demand", "errmsg": "ding talk error", "request_id": request_id,
             }),
-            Err(Fault::Errcode(number)) => match of_gateway(number) {
-                Some(sub_msg) => {
+            Err(Fault::Errcode(number)) => {
+                if let Some(sub_msg) = of_gateway(number) {
                     let errmsg = format!("ding talk error[subcode={number},submsg={sub_msg}]");
                     json!({
                         "errcode": 88, "sub_code": number.to_string(), "sub_msg": sub_msg, "errmsg": errmsg, "request_id": request_id,
                     })
-                }
-                None => {
+                } else {
                     let errmsg = match number {
                         -1 => "系统繁忙",
                         INVALID_CODE => "不存在的临时授权码",
@@ -146,7 +145,7 @@ impl DingTalk {
                     };
                     json!({ "errcode": number, "errmsg": errmsg, "request_id": request_id })
                 }
-            },
+            }
         };
         Reply::Json(Duration::ZERO, refusal.to_string())
     }

@@ -81,7 +81,7 @@ impl Owner {
     }
 
     fn app(&self) -> String {
-        format!("{APP}component_access_token_file = {:?}\n", self.file)
+        format!("{APP}component_access_token_file = \"{}\"\n", self.file.display())
     }
 }
 

@@ -59,9 +59,8 @@ impl PhpBehindApache {
             lines.collect::<Vec<_>>().join("\n").replace("/srv/orders/service.php", &script.to_string_lossy());
         assert_eq!(shipped.matches("PassEnv ").count(), 4, "{shipped}");
         let modules: String = ["mpm_event", "authz_core", "env", "proxy", "proxy_fcgi"]
-            .iter()
             .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"))
-            .collect();
+            .concat();
         let user = if geteuid().is_root() { "User www-data\nGroup www-data\n" } else { "" };
         format!(
             "{modules}{user}ServerRoot {root}\nServerName localhost\nListen 127.0.0.1:{port}\nPidFile {root}/apache.pid\n\

@@ -47,11 +47,8 @@ async fn a_code_is_exchanged_with_the_token_of_the_moment_and_no_secret() {
 #[tokio::test]
 async fn a_refused_token_is_replaced_by_a_newer_one_and_the_code_sent_once_more() {
     for errcode in [40001, 40014, 42001] {
-        let wechat = WeChat::answering(move |seen, _| match seen.query.contains("=old&") {
-            true => refused(errcode),
-            false => SESSION.to_owned(),
-        })
-        .await;
+        let answer = move |is_old: bool| if is_old { refused(errcode) } else { SESSION.to_owned() };
+        let wechat = WeChat::answering(move |seen, _| answer(seen.query.contains("=old&"))).await;
         weapp_with(&wechat, &[Ok("old"), Ok("new")]).exchange(&code("c")).await.unwrap();
         assert_eq!(wechat.count(PATH), 2, "{errcode}");
     }
