@@ -31,6 +31,9 @@ pub struct Hook {
     concurrency: ConcurrencyLimit,
     timeout: Duration,
     breaker: CircuitBreaker,
+    max_concurrent: usize,
+    /// Whose users it is asked about, for the log.
+    app: Option<Arc<str>>,
 }
 
 /// Permission to ask one question. What it holds is given back when it is dropped.
@@ -50,7 +53,7 @@ pub struct HookOptions {
     pub audience: String,
     /// How long one may take, not counting up to half of that in which it waits for a permit; above 0.
     pub timeout: Duration,
-    /// How many may be out at once, at least 1.
+    /// How many may be out at once, at least 1; for each app, if there are several.
     pub max_concurrent: usize,
 }
 
@@ -110,10 +113,23 @@ impl Hook {
             return Err(HookError::NoConcurrency);
         }
         let client = outbound::client(&url).build().map_err(|_| HookError::Client)?;
-        // With fewer than two there is nothing to divide.
-        let shares = Shares { logins: max_concurrent - max_concurrent / 4, others: max_concurrent.div_ceil(2) };
-        let concurrency = ConcurrencyLimit::new(max_concurrent, shares, timeout / 2);
-        Ok(Self { url, audience, client, concurrency, timeout, breaker: CircuitBreaker::new(Self::BREAKER) })
+        let (concurrency, breaker) = (concurrency(max_concurrent, timeout), CircuitBreaker::new(Self::BREAKER));
+        Ok(Self { url, audience, client, concurrency, timeout, breaker, max_concurrent, app: None })
+    }
+
+    /// The same service, asked about users of `app`, with permits and a circuit breaker of its own: what goes wrong for one
+    /// app costs no other anything.
+    #[must_use]
+    pub fn for_app(&self, app: &str) -> Self {
+        Self {
+            url: self.url.clone(),
+            audience: self.audience.clone(),
+            client: self.client.clone(),
+            concurrency: concurrency(self.max_concurrent, self.timeout),
+            breaker: CircuitBreaker::new(Self::BREAKER),
+            app: Some(app.into()),
+            ..*self
+        }
     }
 
     /// Whom questions are for.
@@ -156,7 +172,7 @@ impl Hook {
             let HookPermit { breaker, concurrency } = permit;
             let result = timeout_at(began + hook.timeout, hook.call(jwt)).await.unwrap_or(Err(CallError::Timeout));
             drop(concurrency);
-            report(breaker, result.as_ref().err().copied());
+            report(hook.app.as_deref(), breaker, result.as_ref().err().copied());
             (result, began.elapsed())
         });
         asking.await.unwrap_or((Err(CallError::CutOff), Duration::ZERO))
@@ -204,13 +220,20 @@ impl fmt::Debug for HookOptions {
     }
 }
 
+fn concurrency(max_concurrent: usize, timeout: Duration) -> ConcurrencyLimit {
+    // With fewer than two there is nothing to divide.
+    let shares = Shares { logins: max_concurrent - max_concurrent / 4, others: max_concurrent.div_ceil(2) };
+    ConcurrencyLimit::new(max_concurrent, shares, timeout / 2)
+}
+
 /// Tells the breaker how it went, and operators when that changes something.
-fn report(permit: BreakerPermit, error: Option<CallError>) {
+fn report(appid: Option<&str>, permit: BreakerPermit, error: Option<CallError>) {
     match error {
         Some(error) if error.is_outage() => {
             if let Some(pause) = permit.failed(Instant::now()) {
                 let pause_s = pause.as_secs();
                 tracing::warn!(
+                    appid,
                     pause_s,
                     "claims: the owner's service does not answer, its circuit breaker opens: {error}"
                 );
@@ -218,7 +241,7 @@ fn report(permit: BreakerPermit, error: Option<CallError>) {
         }
         _ => {
             if permit.succeeded() {
-                tracing::info!("claims: the owner's service answers again");
+                tracing::info!(appid, "claims: the owner's service answers again");
             }
         }
     }

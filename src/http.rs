@@ -21,7 +21,7 @@ mod verify;
 
 pub use routes::{Routes, admin_routes, routes};
 pub use settings::{
-    App, ClientLimits, CompatSettings, JwtSettings, LogChange, LogControl, Rate, Service, Settings, Subject,
+    App, Audience, ClientLimits, CompatSettings, JwtSettings, LogChange, LogControl, Rate, Service, Settings, Subject,
 };
 pub use state::AppState;
 pub use transport::admission::ConnectionCount;

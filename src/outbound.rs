@@ -3,9 +3,11 @@
 pub(crate) mod circuit_breaker;
 pub(crate) mod concurrency;
 
+use std::collections::HashMap;
 use std::error::Error;
-use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use std::{fmt, io};
 
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
 use url::{Host, Url};
@@ -14,6 +16,62 @@ use crate::secret::Zeroizing;
 
 /// Short, so that a connection which the other side is about to close is rarely chosen for something that works once.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// In every answer of the simulator, so that nothing takes it for a platform's.
+pub(crate) const SIMULATOR_HEADER: &str = "x-auth-ticket-simulator";
+
+/// How calls to platforms leave this process. All apps of a server share one: a client with certificates takes milliseconds
+/// and a hundred kilobytes.
+///
+/// Clones share the clients. Answers of the simulator are refused, unless they are allowed.
+#[derive(Clone, Default)]
+pub struct Outbound {
+    clients: Arc<Mutex<HashMap<ClientKind, Client>>>,
+    allows_simulator: bool,
+}
+
+/// What clients differ in.
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+struct ClientKind {
+    is_loopback: bool,
+    is_plain: bool,
+    connect_timeout: Duration,
+}
+
+impl Outbound {
+    /// The same clients; answers of the simulator count as a platform's if `allows` says so. Anybody can log in as anybody
+    /// there.
+    #[must_use]
+    pub fn with_simulator(&self, allows: bool) -> Self {
+        Self { allows_simulator: allows, ..self.clone() }
+    }
+
+    pub(crate) const fn allows_simulator(&self) -> bool {
+        self.allows_simulator
+    }
+
+    /// The client for calls of `url`.
+    ///
+    /// # Errors
+    /// It cannot be built, usually because the system has no trusted certificates.
+    pub(crate) fn client(&self, url: &Url, connect_timeout: Duration) -> Result<Client, reqwest::Error> {
+        let kind = ClientKind { is_loopback: is_loopback(url), is_plain: url.scheme() == "http", connect_timeout };
+        // Clients are added whole: a panic elsewhere leaves nothing half-done in the map.
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&kind) {
+            return Ok(client.clone());
+        }
+        let client = client(url).connect_timeout(connect_timeout).build()?;
+        clients.insert(kind, client.clone());
+        Ok(client)
+    }
+}
+
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbound").field("allows_simulator", &self.allows_simulator).finish_non_exhaustive()
+    }
+}
 
 /// A client for calls of `url`, not built yet: a proxy from the environment is used beyond loopback, and certificates are
 /// the system's.

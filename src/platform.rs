@@ -46,7 +46,7 @@ pub mod weixin_web;
 pub mod wxwork;
 pub mod xhs;
 
-pub use crate::outbound::Unreachable;
+pub use crate::outbound::{Outbound, Unreachable};
 pub use aes_cbc::{AesKey, AesKeyError};
 pub use code::{Code, CodeError};
 pub use encrypted::{Encrypted, EncryptedError};

@@ -32,6 +32,7 @@ use hyper::header::{DATE, HeaderValue};
 use tower::ServiceExt as _;
 
 use crate::clock::Clock;
+use crate::outbound::SIMULATOR_HEADER;
 
 mod alipay;
 mod body;
@@ -118,6 +119,7 @@ impl Simulator {
             if let Ok(date) = HeaderValue::try_from(world.now().to_http_date()) {
                 response.headers_mut().insert(DATE, date);
             }
+            response.headers_mut().insert(SIMULATOR_HEADER, HeaderValue::from_static("1"));
             ready(response)
         };
         let own = control::routes().with_state(Arc::clone(&self.control));
@@ -126,6 +128,7 @@ impl Simulator {
             .fold(own, Router::merge)
             .layer(middleware::from_fn_with_state(self.claimants(), claimed))
             .layer(middleware::from_fn_with_state(Arc::clone(&self.control), control::planted))
+            .layer(middleware::from_fn(control::from_no_page))
             .layer(middleware::map_response(date))
     }
 

@@ -67,6 +67,11 @@ impl Address {
             && ours.iter().any(|one| theirs.iter().any(|other| is_same(*one, *other)))
     }
 
+    /// Whether only programs on this machine reach what listens here.
+    pub(crate) fn is_local(self) -> bool {
+        self.ips().iter().all(IpAddr::is_loopback)
+    }
+
     /// Where a program on this machine reaches what listens here, in the order to try.
     pub(crate) fn reachable_here(self) -> Vec<SocketAddr> {
         let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
@@ -169,6 +174,21 @@ mod tests {
         for errno in [Errno::ADDRINUSE, Errno::ACCESS] {
             let error = or_ipv4("[::]:8080".parse().unwrap(), without_ipv6(errno)).unwrap_err();
             assert_eq!(error.raw_os_error(), Some(errno.raw_os_error()));
+        }
+    }
+
+    #[test]
+    fn loopback_alone_is_local() {
+        for (text, expected) in [
+            ("127.0.0.1:8080", true),
+            ("127.8.9.1:8080", true),
+            ("[::1]:8080", true),
+            ("localhost:8080", true),
+            ("0.0.0.0:8080", false),
+            ("[::]:8080", false),
+            ("10.0.0.7:8080", false),
+        ] {
+            assert_eq!(address(text).is_local(), expected, "{text}");
         }
     }
 

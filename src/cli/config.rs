@@ -5,6 +5,7 @@
 
 mod app_settings;
 mod assemble;
+mod audiences;
 mod check;
 mod example;
 mod mistake;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use auth_ticket::clock::{Clock, LEEWAY_S, SystemClock, UnixSeconds};
 use auth_ticket::hook::{CallError, Hook, HookOptions};
-use auth_ticket::http::App;
+use auth_ticket::http::{App, Audience};
 use auth_ticket::keystore::Directory;
 use auth_ticket::platform::{Code, PlatformError, Unreachable};
 use clap::{Args, ValueHint};
@@ -50,13 +50,20 @@ impl Doctor {
         for warning in &config.warnings {
             findings.add(Level::Warn, "config", warning.clone(), None);
         }
+        for audience in &config.settings.jwt.audiences {
+            tell_apps(&mut findings, audience);
+        }
         self.check_keys(&mut findings, &config);
         let apps = std::mem::take(&mut config.apps);
         servers::runtime(0)?.block_on(async {
+            let client = reqwest::Client::builder().timeout(CLOCK_TIMEOUT).redirect(reqwest::redirect::Policy::none());
+            let client = client.build().ok();
             for app in apps {
                 let base_url = app.platform.base_url.as_ref().map_or(app.kind.default_base_url, Url::as_str);
                 let subject = format!("app {}", app.id);
-                check_clock(&mut findings, &subject, base_url).await;
+                if let Some(client) = &client {
+                    check_clock(&mut findings, client, &subject, base_url).await;
+                }
                 match app.build() {
                     Ok(app) => check_platform(&mut findings, &subject, &app).await,
                     Err(error) => findings.add(Level::Fail, subject, format!("{error:#}"), None),
@@ -96,6 +103,15 @@ impl Doctor {
     }
 }
 
+/// Whose users an audience knows, where there is more than one app to know users of.
+fn tell_apps(findings: &mut Findings, audience: &Audience) {
+    if audience.apps.len() > 1 {
+        let what =
+            format!("takes users of {} apps; its services have to check the appid of a token", audience.apps.len());
+        findings.ok(format!("audience {}", audience.name), what);
+    }
+}
+
 /// Whether the owner's service can be reached. Asks nothing: a question is about a user, and here there is none.
 async fn check_hook(findings: &mut Findings, options: HookOptions) {
     let host = options.url.host_str().unwrap_or_default().to_owned();
@@ -117,12 +133,7 @@ async fn check_hook(findings: &mut Findings, options: HookOptions) {
 }
 
 /// Compares our clock with the platform's, which stands in every answer's `Date`.
-async fn check_clock(findings: &mut Findings, subject: &str, base_url: &str) {
-    let Ok(client) =
-        reqwest::Client::builder().timeout(CLOCK_TIMEOUT).redirect(reqwest::redirect::Policy::none()).build()
-    else {
-        return;
-    };
+async fn check_clock(findings: &mut Findings, client: &reqwest::Client, subject: &str, base_url: &str) {
     // Whether it can be reached is told by the check of the platform.
     let Ok(response) = client.get(base_url).send().await else { return };
     let date = response.headers().get(reqwest::header::DATE).and_then(|value| value.to_str().ok());
@@ -147,6 +158,11 @@ async fn check_platform(findings: &mut Findings, subject: &str, app: &App) {
         }
         Err(error @ (PlatformError::Misconfigured { .. } | PlatformError::NoSecret(_))) => {
             findings.add(Level::Fail, subject, error.to_string(), app.platform.remedy(&error));
+        }
+        Err(error @ PlatformError::Simulated) => {
+            let remedy =
+                "remove base_url; on a test system listen on loopback, or write upstream.allow_simulator = true";
+            findings.add(Level::Fail, subject, error.to_string(), Some(remedy.to_owned()));
         }
         Err(error @ PlatformError::Unreachable(why)) => {
             findings.add(Level::Fail, subject, error.to_string(), Some(way_out(why, "base_url", "the platform")));

@@ -82,6 +82,15 @@ impl Endpoint {
         }
     }
 
+    /// Whether only programs on this machine reach what listens here. Where sockets of systemd are is not known.
+    pub(crate) fn is_local(&self) -> bool {
+        match self {
+            Self::Address(address) => address.is_local(),
+            Self::Unix(_) => true,
+            Self::Systemd(_) => false,
+        }
+    }
+
     /// Where a program on this machine reaches what listens here, in the order to try; nowhere that is known for sockets of
     /// systemd and for port 0.
     pub(crate) fn reachable_here(&self) -> Vec<Target> {

@@ -83,8 +83,9 @@ impl Serve {
 
 async fn serve(config: Config, log: LogHandle, mut passed: Passed) -> anyhow::Result<()> {
     let now = SystemClock.now();
-    let outbound = config.apps.iter().map(|app| app.platform.max_concurrent);
-    let outbound = outbound.chain(config.hook.iter().map(|hook| hook.max_concurrent)).fold(0, usize::saturating_add);
+    let asking = config.hook.as_ref().map_or(0, |hook| hook.max_concurrent);
+    let outbound = config.apps.iter().map(|app| app.platform.max_concurrent.saturating_add(asking));
+    let outbound = outbound.fold(0, usize::saturating_add);
     let apps: Vec<App> = config.apps.into_iter().map(AppOptions::build).collect::<Result<_, _>>()?;
     let directory = Directory::new(&config.keys_dir).allow_group_read(config.allow_group_read);
     let appids: Vec<_> = apps.iter().map(|app| app.id.clone()).collect();
@@ -172,10 +173,10 @@ fn warn_of_ring(ring: &KeyRing, settings: &Settings, now: UnixSeconds) {
         let (ttl, max_ttl) = (text::duration(ttl_s), text::duration(key.spec().max_ttl_s));
         tracing::warn!("ticket.ttl is {ttl}, but {} allows {max_ttl}: tickets live that long", key.name());
     }
-    let signs_for = match (settings.jwt.audiences.as_slice(), &settings.assertion_audience) {
-        (_, Some(_)) => "verify.assertion_audience",
-        ([], None) => return,
-        _ => "jwt.audiences",
+    let signs_for = match (settings.jwt.audiences.is_empty(), settings.assertion_audiences.is_empty()) {
+        (_, false) => "assertion_audience",
+        (true, true) => return,
+        (false, true) => "an audience of [jwt]",
     };
     if ring.sealing_key(KeyUse::Jwt, now).is_none() {
         tracing::warn!("{signs_for} is set, but no jwt key can sign; see auth-ticket keys rotate --use jwt");

@@ -39,6 +39,13 @@ impl Options {
         log::start(config::log_directives().as_deref(), LevelFilter::INFO, Format::Text)?;
         servers::server_runtime(0)?.block_on(async {
             let listeners = servers::bind(self.listen, "--listen")?;
+            if !self.listen.is_local() {
+                tracing::warn!(
+                    "listening on {}: whoever reaches it can log in as anybody where it is the platform, and change what it \
+                     answers; keep it in a network of your own",
+                    self.listen
+                );
+            }
             let limits = process::fit(LIMITS)?;
             let mut running = servers::Servers::new(&servers::STOP_SIGNALS)?;
             let urls = listeners.places();

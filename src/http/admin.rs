@@ -53,6 +53,9 @@ pub(crate) async fn ready(State(state): State<Arc<AppState>>) -> Response {
     };
     let is_known = |kid| state.ring().keys_of(KeyUse::Ticket).any(|ring_key| ring_key.key().kid() == kid);
     reasons.extend(state.notices.reasons(state.now(), is_known));
+    if state.settings.allow_simulator {
+        reasons.push("upstream.allow_simulator is set: answers of a simulator count as a platform's".to_owned());
+    }
     (status, json_answer(&json!({ "status": word, "reasons": reasons }))).into_response()
 }
 

@@ -45,6 +45,12 @@ pub struct Routes {
 }
 
 impl Routes {
+    /// Whether web pages may call some of them.
+    pub(crate) fn are_for_pages(&self) -> bool {
+        let settings = self.checks.as_ref().map(|state| &state.settings);
+        settings.is_some_and(|settings| !settings.cors_origins.is_empty() || !settings.handover_origins.is_empty())
+    }
+
     /// The answer to `request`, whose sender is at `peer`, if it has an address.
     pub async fn answer<B>(&self, request: Request<B>, peer: Option<IpAddr>) -> Response
     where
@@ -209,6 +215,10 @@ async fn answer(State(state): State<Arc<AppState>>, mut request: Request<Body>, 
     let is_logged = tracing::enabled!(target: LOG_TARGET, Level::DEBUG);
     let asked = is_logged.then(|| (request.method().clone(), request.uri().path().to_owned()));
     let response = next.run(request).await;
+    // Out here the request holds nothing any more but its connection.
+    if response.extensions().get().map(ApiError::code) == Some(ErrorCode::InvalidClient) {
+        state.limits.delay_refusal(client).await;
+    }
     if let Some(limit) = response.extensions().get().and_then(ApiError::limit) {
         state.metrics.limit_reached(limit);
     }

@@ -1,5 +1,6 @@
 //! What a server is made from: apps, services, and everything that the routes need to know of the configuration.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -58,10 +59,8 @@ pub struct Service {
 pub struct JwtSettings {
     /// A JWT's life, in seconds; its key's `max_ttl_s` may shorten it.
     pub ttl_s: u64,
-    /// Whom JWTs may be for.
-    pub audiences: Vec<String>,
-    /// Those of `audiences` for which the mini-program itself may ask.
-    pub public_audiences: Vec<String>,
+    /// Whom JWTs may be for; names differ.
+    pub audiences: Vec<Audience>,
     /// Whether the phone number goes into JWTs.
     pub phone: bool,
 }
@@ -69,7 +68,28 @@ pub struct JwtSettings {
 /// Five minutes, for nobody.
 impl Default for JwtSettings {
     fn default() -> Self {
-        Self { ttl_s: 300, audiences: Vec::new(), public_audiences: Vec::new(), phone: false }
+        Self { ttl_s: 300, audiences: Vec::new(), phone: false }
+    }
+}
+
+/// Whom a JWT is for: services that take each other's, and whose users they know.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Audience {
+    /// The `aud` of its JWTs.
+    pub name: String,
+    /// The apps whose tickets are exchanged for its JWTs. A service that looks at `sub` alone would mix users of several.
+    pub apps: Vec<AppId>,
+    /// Whether the mini-program itself may ask for a JWT.
+    pub is_public: bool,
+    /// What `scope` may ask for (RFC 6749 section 3.3).
+    pub scopes: Vec<String>,
+}
+
+impl Audience {
+    /// For services with a secret, without scopes.
+    pub fn new(name: impl Into<String>, apps: impl IntoIterator<Item = AppId>) -> Self {
+        Self { name: name.into(), apps: apps.into_iter().collect(), is_public: false, scopes: Vec::new() }
     }
 }
 
@@ -91,10 +111,17 @@ pub struct Settings {
     pub policy: Policy,
     /// Whether `/v1/verify` without an appid passes tickets of any of several apps.
     pub any_app: bool,
-    /// Whom the JWT on a 200 of `/v1/verify` is for; none is signed without it. Needs an `issuer`.
-    pub assertion_audience: Option<String>,
+    /// Of several apps the one that a login, or `/v1/verify`, without an appid is for.
+    pub default_app: Option<AppId>,
+    /// Whom the JWT on a 200 of `/v1/verify` is for, for tickets of each app; the others have none. Needs an `issuer`.
+    ///
+    /// Who takes two apps' must look at the appid as well.
+    pub assertion_audiences: BTreeMap<AppId, String>,
     /// Whether a phone number that came encrypted is taken only after the platform has confirmed the ciphertext.
     pub phone_check_origin: bool,
+    /// That answers of the simulator count although others than this machine reach the server, for operators to be warned of;
+    /// what allows them is each platform's [`Outbound`](crate::platform::Outbound).
+    pub allow_simulator: bool,
     /// The routes of `[compat]`.
     pub compat: CompatSettings,
     /// Which web pages may call the routes for clients: origins, `*` for all, or none.
@@ -119,8 +146,10 @@ impl Default for Settings {
         Self {
             policy: Policy { ttl_s: 2 * 3600, max_session_s: 30 * 86400 },
             any_app: false,
-            assertion_audience: None,
+            default_app: None,
+            assertion_audiences: BTreeMap::new(),
             phone_check_origin: true,
+            allow_simulator: false,
             compat: CompatSettings::default(),
             cors_origins: Vec::new(),
             handover_origins: Vec::new(),
@@ -136,7 +165,7 @@ impl Default for Settings {
 impl Settings {
     /// Whether the server is to sign JWTs.
     pub(crate) fn signs(&self) -> bool {
-        self.assertion_audience.is_some() || !self.jwt.audiences.is_empty()
+        !self.assertion_audiences.is_empty() || !self.jwt.audiences.is_empty()
     }
 }
 
@@ -158,7 +187,7 @@ pub trait LogControl: fmt::Debug + Send + Sync {
 pub struct ClientLimits {
     /// Most open connections of one address; behind a trusted proxy, most requests of one address in flight. 0 is no limit.
     pub max_connections_per_address: usize,
-    /// How often one address may log in.
+    /// How often one address may log in to one app.
     pub login_rate_per_address: Option<Rate>,
     /// How often all users of one app may log in.
     pub login_rate_per_app: Option<Rate>,

@@ -11,6 +11,7 @@ use arc_swap::{ArcSwapOption, Guard};
 use crate::bearer::Refusal;
 use crate::claims::WebOrigin;
 use crate::clock::{Clock, UnixSeconds};
+use crate::hook::Hook;
 use crate::http::answer::PublicJson;
 use crate::http::error::ApiError;
 use crate::http::identity::IdentityHeaders;
@@ -36,6 +37,8 @@ pub struct AppState {
     /// What `/openapi.json` answers.
     pub(crate) description: PublicJson,
     apps: HashMap<AppId, Served, foldhash::fast::RandomState>,
+    /// The app that is meant where none is named.
+    default_app: Option<AppId>,
     services: Vec<Service>,
     pub(crate) opener: Opener<Live>,
     pub(crate) login_flights: Flights<Arc<Session>>,
@@ -56,6 +59,21 @@ pub struct AppState {
 pub(crate) struct Served {
     pub(crate) app: App,
     pub(crate) identity: IdentityHeaders,
+    /// Whom assertions are for.
+    pub(crate) assertion_audience: Option<String>,
+    /// The owner's service, with permits for this app alone.
+    pub(crate) hook: Option<Arc<Hook>>,
+}
+
+impl Served {
+    fn new(app: App, settings: &Settings) -> Self {
+        Self {
+            identity: IdentityHeaders::new(&app),
+            assertion_audience: settings.assertion_audiences.get(&app.id).cloned(),
+            hook: settings.hook.as_ref().map(|hook| Arc::new(hook.for_app(app.id.as_str()))),
+            app,
+        }
+    }
 }
 
 /// A ring, its JWT keys ready to sign, and what is counted of its keys: swapped together.
@@ -115,10 +133,15 @@ impl AppState {
         metrics.ring_loaded(clock.now(), 0);
         let notices = Arc::new(Notices::default());
         let upstream = Upstream::new(&apps, Arc::clone(&clock), Arc::clone(&metrics), Arc::clone(&notices));
-        let apps = apps.into_iter().map(|app| (app.id.clone(), Served { identity: IdentityHeaders::new(&app), app }));
+        let default_app = match apps.as_slice() {
+            [only] => Some(only.id.clone()),
+            _ => settings.default_app.clone(),
+        };
+        let apps = apps.into_iter().map(|app| (app.id.clone(), Served::new(app, &settings)));
         Ok(Arc::new(Self {
             description: PublicJson::new(&openapi::description(&settings)),
             apps: apps.collect(),
+            default_app,
             services,
             opener: Opener::new(Live::new(ring, signers, &metrics), settings.policy, clock),
             login_flights: Flights::default(),
@@ -311,9 +334,9 @@ impl AppState {
         self.app(ticket.app().as_str()).ok_or(Refusal::InvalidTicket.into())
     }
 
-    pub(crate) fn only_app(&self) -> Option<&App> {
-        let mut all = self.apps.values();
-        all.next().filter(|_| all.next().is_none()).map(|served| &served.app)
+    /// The app that is meant where none is named: the only one, or the default one of several.
+    pub(crate) fn default_app(&self) -> Option<&Served> {
+        self.served(self.default_app.as_ref()?.as_str())
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod admission;
 pub(crate) mod connection;
+mod delays;
 pub(crate) mod host;
 pub(crate) mod limits;
 pub(crate) mod listener;

@@ -50,11 +50,6 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(crate) fn new(apps: &[App], clock: Arc<dyn Clock>, metrics: Arc<Metrics>, notices: Arc<Notices>) -> Self {
-        for app in apps {
-            for interface in Interface::ALL {
-                metrics.platform_paused(app.id.as_str(), interface, false);
-            }
-        }
         Self { breakers: Breakers::new(apps), clock, clock_differences: Mutex::default(), metrics, notices }
     }
 
@@ -123,6 +118,12 @@ impl Upstream {
                 let remedy = app.platform.remedy(error).unwrap_or_else(|| "the log says more".to_owned());
                 self.notices.refusal(appid, call, Some(format!("{error}: {remedy}")));
             }
+            Some(error @ PlatformError::Simulated) => {
+                let remedy = "remove base_url from the app; only a test system may say upstream.allow_simulator = true";
+                if self.notices.refusal(appid, call, Some(format!("{error}: {remedy}"))) {
+                    tracing::error!(appid, call, "{error}: {remedy}");
+                }
+            }
             // It looked at what the client sent, so it accepted everything else.
             None
             | Some(
@@ -131,7 +132,9 @@ impl Upstream {
                 | PlatformError::UserBlocked(_)
                 | PlatformError::UserRefused(_)
                 | PlatformError::RateLimited(_),
-            ) => self.notices.refusal(appid, call, None),
+            ) => {
+                self.notices.refusal(appid, call, None);
+            }
             Some(_) => {}
         }
     }

@@ -19,8 +19,7 @@ use crate::http::error::{ApiError, ErrorCode};
 use crate::http::labels::{Limit, Route};
 use crate::http::request::{LOG_TARGET, MAX_HEADER_SECTION, header_section_len};
 use crate::http::services::access_token::{AccessToken, AccessTokenRequest};
-use crate::http::settings::App;
-use crate::http::state::AppState;
+use crate::http::state::{AppState, Served};
 use crate::keyring::Purpose;
 use crate::request_id::RequestId;
 use crate::ticket::Ticket;
@@ -28,7 +27,7 @@ use crate::ticket::Ticket;
 /// Whose tickets a check lets through.
 #[derive(Debug, Eq, PartialEq)]
 enum Wanted<'a> {
-    /// Those of the only app; of any app where that is configured.
+    /// Those of the only app, or of the default one; of any app where that is configured.
     Any,
     /// Those of the app that the route names.
     App(Cow<'a, str>),
@@ -122,11 +121,9 @@ impl<'a> GatewayCheck<'a> {
             return Err(ApiError::from(Refusal::InvalidTicket).at(Limit::HeaderSize));
         }
         let wanted = match &self.wanted {
+            Wanted::Any if state.settings.any_app => None,
             // A back end that reads only the openid must not meet another app's users.
-            Wanted::Any if state.only_app().is_none() && !state.settings.any_app => {
-                return Err(ApiError::new(ErrorCode::AppRequired, "several apps are configured; use /v1/verify/APPID"));
-            }
-            Wanted::Any => None,
+            Wanted::Any => Some(state.default_app().ok_or(SEVERAL_APPS)?),
             Wanted::App(appid) => Some(state.served(appid).ok_or(NO_SUCH_APP)?),
         };
         let ticket = state.open_now(presented_ticket(headers)?, Purpose::Ticket)?;
@@ -136,24 +133,28 @@ impl<'a> GatewayCheck<'a> {
             Some(served) if served.app.id == *ticket.app() => served,
             Some(_) => return Err(Refusal::WrongApp.into()),
         };
-        served.identity.of(&ticket, assertion(state, &ticket, &served.app).as_deref())
+        served.identity.of(&ticket, assertion(state, &ticket, served).as_deref())
     }
 }
 
 /// For an appid that is not configured, and for whatever else stands below the routes.
 const NO_SUCH_APP: ApiError = ApiError::new(ErrorCode::Refused(Refusal::WrongApp), "this server has no such app");
 
+const SEVERAL_APPS: ApiError =
+    ApiError::new(ErrorCode::AppRequired, "several apps are configured; use /v1/verify/APPID");
+
 /// The same, signed, for services that do not trust the network between the gateway and themselves.
 ///
 /// Without a key that can sign there is none, and the check still goes by the ticket: a service that asks for an
 /// assertion refuses the request.
-fn assertion(state: &AppState, ticket: &Ticket, app: &App) -> Option<String> {
-    let audience = state.settings.assertion_audience.as_deref()?;
+fn assertion(state: &AppState, ticket: &Ticket, served: &Served) -> Option<String> {
+    let Served { app, .. } = served;
+    let audience = served.assertion_audience.as_deref()?;
     let signed = AccessToken::sign(
         &state.ring(),
         &state.settings,
         state.now(),
-        AccessTokenRequest { ticket, app, audience, client_id: app.id.as_str() },
+        AccessTokenRequest { ticket, app, audience, client_id: app.id.as_str(), scope: None },
     );
     signed
         .inspect_err(|error| tracing::debug!(error = error.code().as_str(), "no assertion"))

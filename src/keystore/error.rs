@@ -88,7 +88,11 @@ impl LoadError {
             Self::Ring(RingError::SameSecret(..)) => {
                 Some("one of the two is a copy: remove the one that was made by hand".to_owned())
             }
-            Self::List { .. } | Self::Files(_) | Self::Ring(RingError::SameAppTag(..)) => None,
+            Self::List { path, .. } => {
+                let path = path.display();
+                Some(format!("see that its disk or volume is mounted and can be read: ls -la {path}"))
+            }
+            Self::Files(_) | Self::Ring(RingError::SameAppTag(..)) => None,
             Self::ForeignOwner { path, uid } => {
                 let (path, own) = (path.display(), rustix::process::geteuid().as_raw());
                 Some(format!("run as user {uid}, or give the directory to the user that runs this: chown {own} {path}"))

@@ -67,7 +67,7 @@ impl AppClient {
             platform: kind.name,
             appid: std::mem::take(&mut options.appid),
             secret: options.secret.take(),
-            http: PlatformClient::of(kind, options.base_url.take(), timeout)?,
+            http: PlatformClient::of(kind, options.base_url.take(), timeout, &options.outbound)?,
             capabilities: kind.offered(&options.settings),
             // Half the time is left to those who get a permit.
             permits: ConcurrencyLimit::new(max_concurrent, shares, timeout / 2),

@@ -15,7 +15,7 @@ use url::Url;
 
 use super::{DateSeen, FailedReason, Kind, PlatformError, SetupError};
 use crate::clock::UnixSeconds;
-use crate::outbound::{self, NoAnswer, Unreachable};
+use crate::outbound::{self, NoAnswer, Outbound, SIMULATOR_HEADER, Unreachable};
 use crate::secret::Zeroizing;
 
 /// Real answers are below 1 KiB.
@@ -25,6 +25,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// A client of one platform. Sends what it is given once.
 pub(super) struct PlatformClient {
     http: reqwest::Client,
+    allows_simulator: bool,
     base_url: Url,
     /// Whether all hosts of the platform are `base_url`.
     is_redirected: bool,
@@ -62,13 +63,18 @@ pub(super) enum RequestBody<'a> {
 
 impl PlatformClient {
     /// Sets the client up for `base_url`, or for the hosts of `kind`; sends nothing.
-    pub(super) fn of(kind: &Kind, base_url: Option<Url>, timeout: Duration) -> Result<Self, SetupError> {
+    pub(super) fn of(
+        kind: &Kind,
+        base_url: Option<Url>,
+        timeout: Duration,
+        outbound: &Outbound,
+    ) -> Result<Self, SetupError> {
         let is_redirected = base_url.is_some();
         let base_url = base_url.map_or_else(|| Url::parse(kind.default_base_url), Ok);
-        Ok(Self { is_redirected, ..Self::new(base_url.map_err(|_| SetupError::BaseUrl)?, timeout)? })
+        Ok(Self { is_redirected, ..Self::new(base_url.map_err(|_| SetupError::BaseUrl)?, timeout, outbound)? })
     }
 
-    fn new(base_url: Url, timeout: Duration) -> Result<Self, SetupError> {
+    fn new(base_url: Url, timeout: Duration, outbound: &Outbound) -> Result<Self, SetupError> {
         let is_plain = matches!(base_url.scheme(), "http" | "https")
             && base_url.username().is_empty()
             && base_url.password().is_none()
@@ -77,13 +83,9 @@ impl PlatformClient {
         if !is_plain || base_url.cannot_be_a_base() {
             return Err(SetupError::BaseUrl);
         }
-        let http = outbound::client(&base_url).connect_timeout(timeout.min(CONNECT_TIMEOUT)).build();
-        Ok(Self {
-            http: http.map_err(|_| SetupError::Client)?,
-            base_url,
-            is_redirected: true,
-            date_seen: Mutex::default(),
-        })
+        let http = outbound.client(&base_url, timeout.min(CONNECT_TIMEOUT)).map_err(|_| SetupError::Client)?;
+        let allows_simulator = outbound.allows_simulator();
+        Ok(Self { http, allows_simulator, base_url, is_redirected: true, date_seen: Mutex::default() })
     }
 
     /// Sends `request`, and takes an answer of status 200 that is one JSON object, whatever its content type says.
@@ -107,6 +109,9 @@ impl PlatformClient {
         }
         let began = Instant::now();
         let response = outbound::send(builder).await?;
+        if response.headers().contains_key(SIMULATOR_HEADER) && !self.allows_simulator {
+            return Err(PlatformError::Simulated);
+        }
         self.see_date(&response, began);
         match response.status() {
             status if status == StatusCode::OK || Some(status.as_u16()) == request.also => {
@@ -203,7 +208,8 @@ mod tests {
             ("http://h/a/b", "http://h/a/b/wxa/x?a=%26&b=2"),
             ("http://h/a/b/", "http://h/a/b/wxa/x?a=%26&b=2"),
         ] {
-            let client = PlatformClient::new(Url::parse(base_url).unwrap(), CONNECT_TIMEOUT).unwrap();
+            let outbound = Outbound::default();
+            let client = PlatformClient::new(Url::parse(base_url).unwrap(), CONNECT_TIMEOUT, &outbound).unwrap();
             let query = vec![("a", "&"), ("b", "2")];
             let request = PlatformRequest { path: "wxa/x", query, ..PlatformRequest::default() };
             assert_eq!(client.url(&request).unwrap().as_str(), expected);
@@ -214,7 +220,8 @@ mod tests {
     fn a_base_url_stands_for_every_host_of_the_platform() {
         let url = |base_url: Option<&str>, host| {
             let base_url = base_url.map(|url| Url::parse(url).unwrap());
-            let client = PlatformClient::of(&crate::platform::weapp::KIND, base_url, CONNECT_TIMEOUT).unwrap();
+            let (kind, outbound) = (&crate::platform::weapp::KIND, Outbound::default());
+            let client = PlatformClient::of(kind, base_url, CONNECT_TIMEOUT, &outbound).unwrap();
             let request = PlatformRequest { path: "a/b/", host, ..PlatformRequest::default() };
             client.url(&request).unwrap().to_string()
         };

@@ -66,6 +66,9 @@ pub enum PlatformError {
         /// After how many seconds there is a chance.
         retry_after_s: u64,
     },
+    /// The answer is the simulator's, and this server takes none of it. 500 `server_misconfigured`.
+    #[error("the answer is not the platform's but the simulator's")]
+    Simulated,
     /// No connection, so the code is not spent. 502 `upstream_failed`, or 504 `upstream_timeout` where that took too long.
     #[error("the platform cannot be reached: {0}")]
     Unreachable(Unreachable),
@@ -175,6 +178,7 @@ impl PlatformError {
         match self {
             Self::Timeout => Some("timeout"),
             Self::NoSecret(_) => Some("no_secret"),
+            Self::Simulated => Some("simulator"),
             Self::Unreachable(why) => Some(why.as_str()),
             Self::Failed(reason) => reason.as_str(),
             _ => None,
@@ -196,6 +200,7 @@ impl PlatformError {
             | Self::Failed(_)
             | Self::Timeout
             | Self::Stopped { .. }
+            | Self::Simulated
             | Self::Unreachable(_) => None,
         }
     }

@@ -9,6 +9,7 @@ use url::Url;
 use super::settings::{AppSetting, AppSettings, Requirement};
 use super::{Capability, Platform, is_visible_ascii};
 use crate::clock::{Clock, SystemClock};
+use crate::outbound::Outbound;
 use crate::secret::SecretText;
 
 /// One kind of platform: what a configuration can name, and what documents say of it.
@@ -120,6 +121,8 @@ pub struct PlatformOptions {
     pub max_concurrent: usize,
     /// What the time is, where requests say it.
     pub clock: Arc<dyn Clock>,
+    /// The way out, which apps share.
+    pub outbound: Outbound,
 }
 
 /// Why there is no platform with these options. Never holds the secret or a URL.
@@ -158,7 +161,7 @@ impl PlatformOptions {
 
     const MAX_APPID_LEN: usize = 128;
 
-    /// An app of this id with a secret that no real platform knows: for simulators, and as a base for others.
+    /// An app of this id with a secret that no real platform knows: for simulators, whose answers count, and as a base for others.
     #[must_use]
     pub fn new(appid: impl Into<String>) -> Self {
         Self {
@@ -169,6 +172,7 @@ impl PlatformOptions {
             timeout: Duration::from_secs(5),
             max_concurrent: 64,
             clock: Arc::new(SystemClock),
+            outbound: Outbound::default().with_simulator(true),
         }
     }
 

@@ -8,8 +8,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::header::{ALLOW, CONTENT_TYPE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::header::{ALLOW, CONTENT_TYPE, ORIGIN};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, delete, get, post};
@@ -262,6 +262,17 @@ pub(super) async fn planted(State(control): State<Arc<Control>>, request: Reques
         Some(answer) => reply::respond(Reply::Json(Duration::ZERO, answer), "text/plain").await,
         None => next.run(request).await,
     }
+}
+
+/// Refuses what a web page sends to a route of the simulator's own: anybody's page could otherwise change what tests see.
+/// Browsers name the page's origin in every request but plain reads.
+pub(super) async fn from_no_page(request: Request, next: Next) -> Response {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    if is_read || !is_own(request.uri().path()) || !request.headers().contains_key(ORIGIN) {
+        return next.run(request).await;
+    }
+    let body = json!({ "error": "forbidden", "error_description": "the simulator is not controlled by web pages" });
+    answer(StatusCode::FORBIDDEN, &body)
 }
 
 fn respond(outcome: Result<impl Serialize, ControlError>) -> Response {

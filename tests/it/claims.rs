@@ -1,6 +1,7 @@
 //! The owner's user table: at a login and at each renewal his service is asked about the user, and what it says travels
 //! in the ticket.
 
+mod apps;
 mod often;
 mod owner;
 

@@ -97,6 +97,26 @@ async fn a_page_learns_when_to_come_back_and_that_a_route_is_not_there() {
     assert_eq!(foreign.is_error("not_found").header("access-control-allow-origin"), None);
 }
 
+/// Such a head is refused before anything in it is read.
+#[tokio::test]
+async fn a_page_can_read_that_its_head_has_too_many_fields() {
+    let many = |call: Call| (0..101).fold(call.header("origin", OWN), |call, n| call.header(&format!("x-{n}"), "1"));
+    let server = start(&[OWN]).await;
+    let mut connection = server.connect().await;
+    connection.send(many(Call::login("x")).to_bytes()).await;
+    let answer = connection.unchecked_answer().await.unwrap();
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (431, Some("*")), "{answer:?}");
+    let mut connection = server.connect().await;
+    connection.send(many(Call::get("/v1/verify")).to_bytes()).await;
+    let answer = connection.unchecked_answer().await.unwrap();
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (401, None), "{answer:?}");
+    let closed = TestServer::start().await;
+    let mut connection = closed.connect().await;
+    connection.send(many(Call::login("x")).to_bytes()).await;
+    let answer = connection.unchecked_answer().await.unwrap();
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (431, None), "{answer:?}");
+}
+
 #[tokio::test]
 async fn a_foreign_origin_gets_no_leave() {
     let server = start(&[OWN]).await;

@@ -22,7 +22,7 @@ const MAY_NAME: [(&str, &[&str]); 18] = [
     ("outbound", &["secret"]),
     ("platform", &["claims", "clock", "secret", "outbound"]),
     ("hook", &["claims", "outbound"]),
-    ("simulator", &["clock"]),
+    ("simulator", &["clock", "outbound"]),
     ("jwt", &["secret", "clock", "keyring"]),
     // Of `secret` the type alone: what is inside stays there.
     (
@@ -58,6 +58,7 @@ const ONLY_IN: [(&[&str], &[&str]); 13] = [
             "http/transport/connection/watchdog.rs",
             "rescan.rs",
             "tower/notice.rs",
+            "http/transport/delays.rs",
             "http/transport/rates.rs",
             "http/upstream.rs",
             "platform/app_client.rs",

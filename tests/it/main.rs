@@ -15,6 +15,7 @@
 #[path = "../support/support.rs"]
 mod support;
 
+mod apps;
 mod assertion;
 mod claims;
 mod clocks;

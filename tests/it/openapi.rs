@@ -14,13 +14,9 @@ const PAGE: &str = "https://h5.example.com";
 const SERVICE: (&str, &str) = ("orders", "c4n4ryServiceSecret");
 
 fn builder() -> Builder {
-    let audiences = |jwt: &mut auth_ticket::http::JwtSettings| {
-        jwt.audiences = vec!["orders".to_owned()];
-        jwt.public_audiences = vec!["orders".to_owned()];
-    };
     let with_everything = TestServer::builder().compat().handover(&[PAGE]).assertions("gateway");
     let with_everything = with_everything.service(SERVICE.0, SERVICE.1).may_sign();
-    with_everything.settings(|settings| audiences(&mut settings.jwt))
+    with_everything.audience_of("orders", &[APPID], true)
 }
 
 async fn description(server: &TestServer) -> Value {
@@ -242,6 +238,47 @@ async fn signatures_and_handovers_are_described() {
         let answer = server.call(call).await;
         assert_eq!(answer.status, status, "{id}: {answer:?}");
         is_described(&description, id, &answer);
+    }
+}
+
+/// All combinations of `values` for each of `names`; one that has no value is left out.
+fn combinations(names: &[&str], values: &[Option<Value>]) -> Vec<Value> {
+    names.iter().fold(vec![json!({})], |bodies, name| {
+        let with = |body: &Value, value: &Option<Value>| {
+            let mut body = body.clone();
+            if let Some(value) = value {
+                body[*name] = value.clone();
+            }
+            body
+        };
+        bodies.iter().flat_map(|body| values.iter().map(move |value| with(body, value))).collect()
+    })
+}
+
+#[tokio::test]
+async fn bodies_are_taken_if_they_are_described_and_no_others() {
+    let server = builder().start().await;
+    let description = description(&server).await;
+    let ticket = server.ticket_for("alice").await;
+    let data = "AAAAAAAAAAAAAAAAAAAAAA==";
+    for (schema, path, names, good) in [
+        ("PhoneRequest", "/v1/phone", &["code", "encryptedData", "iv"][..], data),
+        ("UserDataRequest", "/v1/userdata", &["encryptedData", "iv", "rawData", "signature"], data),
+        ("LoginRequest", "/v1/login", &["code", "appid"], APPID),
+    ] {
+        let values = [None, Some(Value::Null), Some(json!("")), Some(json!(good)), Some(json!(7))];
+        let schema =
+            json!({ "$ref": format!("#/components/schemas/{schema}"), "components": description["components"] });
+        let validator = jsonschema::options().build(&schema).unwrap();
+        let bodies = combinations(names, &values);
+        let mut taken = 0;
+        for body in &bodies {
+            let answer = server.call(Call::post(path).ticket(&ticket).json(body)).await;
+            let is_taken = answer.status != 400 || answer.text("error") != "invalid_request";
+            assert_eq!(is_taken, validator.is_valid(body), "{path} {body}: {answer:?}");
+            taken += usize::from(is_taken);
+        }
+        assert!(taken > 1 && taken < bodies.len(), "{path}: {taken}");
     }
 }
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 use auth_ticket::claims::WebOrigin;
 use auth_ticket::clock::FixedClock;
 use auth_ticket::hook::Hook;
-use auth_ticket::http::{self, App, AppState, ConnectionLimits, Service, Settings, Subject};
+use auth_ticket::http::{self, App, AppState, Audience, ConnectionLimits, Service, Settings, Subject};
 use auth_ticket::keyring::AppId;
 use auth_ticket::platform::weapp::Weapp;
-use auth_ticket::platform::{Platform, PlatformOptions};
+use auth_ticket::platform::{Outbound, Platform, PlatformOptions};
 use auth_ticket::secret::SecretText;
 use auth_ticket::simulator::Simulator;
 use axum::Router;
@@ -27,16 +27,18 @@ use super::{
 pub(crate) struct Builder {
     pub(super) apps: Vec<&'static str>,
     pub(super) subject: Subject,
-    pub(super) service: Option<(&'static str, &'static str)>,
-    pub(super) service_apps: Option<&'static [&'static str]>,
+    /// Id, secret, and whose tickets it may see; of all apps without a list.
+    pub(super) services: Vec<(&'static str, &'static str, Option<Vec<AppId>>)>,
     pub(super) may_sign: bool,
     pub(super) settings: Settings,
+    pub(super) assertion_audience: Option<String>,
     pub(super) limits: ConnectionLimits,
     pub(super) own_platform: Option<fn() -> Box<dyn Platform>>,
     pub(super) platform: Option<Router>,
     pub(super) base_url: Option<String>,
     pub(super) upstream_timeout: Duration,
     pub(super) max_concurrent: usize,
+    pub(super) allow_simulator: bool,
     pub(super) plan: Plan,
 }
 
@@ -53,7 +55,7 @@ impl Builder {
 
     /// Checks are signed for `audience`, by key number 101.
     pub(crate) fn assertions(mut self, audience: &str) -> Self {
-        self.settings.assertion_audience = Some(audience.to_owned());
+        self.assertion_audience = Some(audience.to_owned());
         self.signing()
     }
 
@@ -69,15 +71,43 @@ impl Builder {
         self
     }
 
+    /// JWTs for `name`, for tickets of all apps.
+    pub(crate) fn audience(self, name: &str) -> Self {
+        let apps = self.apps.clone();
+        self.audience_of(name, &apps, false)
+    }
+
+    /// The same for tickets of some apps; if `is_public`, the mini-program itself may ask.
+    pub(crate) fn audience_of(mut self, name: &str, apps: &[&str], is_public: bool) -> Self {
+        let mut audience = Audience::new(name, apps.iter().map(|appid| AppId::parse(appid).unwrap()));
+        audience.is_public = is_public;
+        self.settings.jwt.audiences.push(audience);
+        if self.settings.issuer.is_some() { self } else { self.signing() }
+    }
+
+    /// Of several apps the first one is the default.
+    pub(crate) fn default_app(mut self) -> Self {
+        self.settings.default_app = Some(AppId::parse(self.apps[0]).unwrap());
+        self
+    }
+
     /// A service with this id and secret, which may see tickets of all apps.
     pub(crate) fn service(mut self, id: &'static str, secret: &'static str) -> Self {
-        self.service = Some((id, secret));
+        self.services.push((id, secret, None));
+        self
+    }
+
+    /// The same for tickets of some apps.
+    pub(crate) fn service_of(mut self, id: &'static str, secret: &'static str, apps: &[&str]) -> Self {
+        let apps = apps.iter().map(|appid| AppId::parse(appid).unwrap()).collect();
+        self.services.push((id, secret, Some(apps)));
         self
     }
 
     /// The service may see tickets of these apps only.
     pub(crate) fn service_apps(mut self, apps: &'static [&'static str]) -> Self {
-        self.service_apps = Some(apps);
+        let apps: Vec<AppId> = apps.iter().map(|appid| AppId::parse(appid).unwrap()).collect();
+        self.services.iter_mut().for_each(|(_, _, its)| *its = Some(apps.clone()));
         self
     }
 
@@ -129,8 +159,7 @@ impl Builder {
     /// Asks `hook` about users; and there is a service `orders`, which may have JWTs.
     pub(crate) fn claims(mut self, hook: Hook) -> Self {
         self.settings.hook = Some(Arc::new(hook));
-        self.settings.jwt.audiences = vec!["orders".to_owned()];
-        self.signing().service("orders", "orders-secret")
+        self.audience("orders").service("orders", "orders-secret")
     }
 
     /// Phone numbers may be in JWTs.
@@ -177,6 +206,12 @@ impl Builder {
         self
     }
 
+    /// The platform has to be a real one.
+    pub(crate) fn refuse_simulator(mut self) -> Self {
+        self.allow_simulator = false;
+        self
+    }
+
     pub(crate) fn plan(mut self, plan: Plan) -> Self {
         self.plan = plan;
         self
@@ -192,12 +227,18 @@ impl Builder {
         let platform = TestPlatform::start(router, secrets.clone()).await;
         let base_url = self.base_url.unwrap_or_else(|| format!("http://{}", platform.address));
         let apps: Vec<AppId> = self.apps.iter().map(|appid| AppId::parse(appid).unwrap()).collect();
+        let outbound = Outbound::default().with_simulator(self.allow_simulator);
+        let mut settings = self.settings;
+        if let Some(audience) = self.assertion_audience {
+            settings.assertion_audiences.extend(apps.iter().map(|app| (app.clone(), audience.clone())));
+        }
         let weapp = |id: &AppId| -> Box<dyn Platform> {
             let options = PlatformOptions {
                 secret: Some(SecretText::new(APP_SECRET)),
                 base_url: Some(base_url.parse().unwrap()),
                 timeout: self.upstream_timeout,
                 max_concurrent: self.max_concurrent,
+                outbound: outbound.clone(),
                 ..PlatformOptions::new(id.as_str())
             };
             Box::new(Weapp::new(options).unwrap())
@@ -207,21 +248,16 @@ impl Builder {
             subject: self.subject,
             platform: self.own_platform.map_or_else(|| weapp(id), |make| make()),
         };
-        let make_service = |(id, secret): (&str, &str)| {
+        let make_service = |(id, secret, its): (&str, &str, Option<Vec<AppId>>)| {
             secrets.add(secret);
-            let is_seen = |app: &&AppId| self.service_apps.is_none_or(|seen| seen.contains(&app.as_str()));
-            Service {
-                id: id.to_owned(),
-                secret: SecretText::new(secret),
-                apps: apps.iter().filter(is_seen).cloned().collect(),
-                may_sign: self.may_sign,
-            }
+            let apps = its.unwrap_or_else(|| apps.clone());
+            Service { id: id.to_owned(), secret: SecretText::new(secret), apps, may_sign: self.may_sign }
         };
-        let services = self.service.into_iter().map(make_service).collect();
-        let has_cors = !self.settings.cors_origins.is_empty() || !self.settings.handover_origins.is_empty();
-        let rules = Rules { secrets, compat: self.settings.compat.enabled, cors: has_cors };
+        let services = self.services.into_iter().map(make_service).collect();
+        let has_cors = !settings.cors_origins.is_empty() || !settings.handover_origins.is_empty();
+        let rules = Rules { secrets, compat: settings.compat.enabled, cors: has_cors };
         let state = AppState::new(
-            self.settings,
+            settings,
             apps.iter().map(make_app).collect(),
             services,
             self.plan.ring(&apps),

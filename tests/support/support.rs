@@ -109,20 +109,21 @@ impl TestServer {
         Builder {
             apps: vec![APPID],
             subject: Subject::Openid,
-            service: None,
-            service_apps: None,
+            services: Vec::new(),
             may_sign: false,
             settings: Settings {
                 policy: Policy { ttl_s: TTL_S, max_session_s: MAX_SESSION_S },
                 body_timeout: Duration::from_secs(20),
                 ..Settings::default()
             },
+            assertion_audience: None,
             limits: LIMITS,
             own_platform: None,
             platform: None,
             base_url: None,
             upstream_timeout: Duration::from_secs(10),
             max_concurrent: 64,
+            allow_simulator: true,
             plan: Plan::one_key(),
         }
     }

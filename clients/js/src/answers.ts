@@ -93,6 +93,8 @@ export interface components {
             readonly token_type: "Bearer";
             /** @description Seconds from now. */
             readonly expires_in: number;
+            /** @description What was granted, if something was asked for. */
+            readonly scope?: string;
         };
         readonly HandoverObject: {
             readonly handover: string;

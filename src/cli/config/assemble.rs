@@ -3,10 +3,11 @@
 use std::cell::Cell;
 
 use auth_ticket::hook::HookOptions;
-use auth_ticket::http::{ClientLimits, CompatSettings, ConnectionLimits, JwtSettings, Service, Settings};
+use auth_ticket::http::{ClientLimits, CompatSettings, ConnectionLimits, Service, Settings};
 use auth_ticket::keyring::AppId;
-use auth_ticket::platform::PlatformOptions;
+use auth_ticket::platform::{Outbound, PlatformOptions};
 use auth_ticket::ticket::Policy;
+use url::Url;
 
 use super::mistake::{Mistake, Origin, quoted};
 use super::reader::{Item, values};
@@ -18,6 +19,10 @@ impl Tree {
     pub(super) fn config(&mut self, file: &str) -> Config {
         let (listen, admin_listen) = self.endpoints();
         self.text("secret_files", check::secret_files);
+        let is_local = listen.iter().all(Endpoint::is_local);
+        let allow_simulator = self.allow_simulator(is_local);
+        let any_app = self.boolean("verify.any_app");
+        let appids = self.appids();
         Config {
             listen,
             listen_mode: self.text("listen_mode", check::mode),
@@ -29,14 +34,16 @@ impl Tree {
             keys_poll: self.duration("keys_poll"),
             workers: self.integer("workers"),
             log_format: self.text("log.format", check::log_format),
-            apps: self.apps(),
-            services: self.services(),
+            apps: self.apps(&Outbound::default().with_simulator(is_local || allow_simulator)),
+            services: self.services(&appids),
             hook: self.hook(),
             settings: Settings {
                 policy: self.policy(),
-                any_app: self.boolean("verify.any_app"),
-                assertion_audience: self.assertion_audience(),
+                any_app,
+                default_app: self.default_app(),
+                assertion_audiences: self.assertion_audiences(&appids, any_app),
                 phone_check_origin: self.boolean("phone.check_origin"),
+                allow_simulator,
                 compat: CompatSettings {
                     enabled: self.boolean("compat.enabled"),
                     require_phone: self.boolean("compat.require_phone"),
@@ -51,7 +58,7 @@ impl Tree {
                     trusted_proxies: self.list("limits.trusted_proxies", check::trusted_proxy),
                 },
                 issuer: self.optional("public_url", check::public_url),
-                jwt: self.jwt(),
+                jwt: self.jwt(&appids),
                 hook: None,
             },
             connections: ConnectionLimits {
@@ -108,7 +115,19 @@ impl Tree {
         policy
     }
 
-    fn apps(&mut self) -> Vec<AppOptions> {
+    /// Whether answers of the simulator count for more clients than those on this machine.
+    fn allow_simulator(&mut self, is_local: bool) -> bool {
+        let path = "upstream.allow_simulator";
+        let allowed = self.boolean(path) && !is_local;
+        if allowed {
+            let what = "answers of a simulator count: where one is a platform, anybody who reaches this server can log in as \
+                        anybody";
+            self.warn(path, what);
+        }
+        allowed
+    }
+
+    fn apps(&mut self, outbound: &Outbound) -> Vec<AppOptions> {
         let count = self.count("app");
         if count == 0 && !self.refused.contains("app") {
             let message = "no mini-program is configured; write [[app]] and in the lines below appid, platform and \
@@ -131,8 +150,8 @@ impl Tree {
                 self.app_secret(index, kind, |text| doubt.set(kind.and_then(|kind| (kind.doubt_secret)(text))));
             let settings = self.app_settings(index, kind);
             let base_url = self.optional(&path("base_url"), check::base_url);
-            if base_url.as_ref().is_some_and(check::is_in_clear) {
-                self.warn(&path("base_url"), "http to a host that is not loopback: the app secret travels unencrypted");
+            if let Some(url) = &base_url {
+                self.warn_of_base_url(&path("base_url"), url);
             }
             // A simulator takes any secret, and speaks no TLS.
             let is_real = base_url.as_ref().is_none_or(|url| url.scheme() == "https");
@@ -147,11 +166,38 @@ impl Tree {
                 base_url,
                 timeout,
                 max_concurrent,
+                outbound: outbound.clone(),
                 ..PlatformOptions::new(id.as_str())
             };
             Some(AppOptions { id, kind, subject, platform })
         };
         (0..count).filter_map(app).collect()
+    }
+
+    /// The app that is meant where none is named; of one app, that one is.
+    fn default_app(&mut self) -> Option<AppId> {
+        let mut defaults = Vec::new();
+        for index in 0..self.count("app") {
+            let path = format!("app[{index}].default");
+            if self.boolean(&path) {
+                if let Some(first) = defaults.first() {
+                    self.report_at(&path, format!("app[{first}] is the default already; one of the two can be it"));
+                }
+                defaults.push(index);
+            }
+        }
+        let appid = self.shown_text(&format!("app[{}].appid", defaults.first()?))?;
+        AppId::parse(&appid).ok()
+    }
+
+    /// Forgotten in production, it lets anybody in as anybody.
+    fn warn_of_base_url(&mut self, path: &str, url: &Url) {
+        let host = url.host_str().unwrap_or_default();
+        let mut what = format!("the app's platform is {host}, which decides who users are; remove it in production");
+        if check::is_in_clear(url) {
+            what += "; http to a host that is not loopback: the app secret travels unencrypted";
+        }
+        self.warn(path, &what);
     }
 
     /// A ticket's header names its app by four bytes, so neither appids nor these may be equal.
@@ -167,10 +213,12 @@ impl Tree {
         seen.push((index, appid.clone()));
     }
 
-    fn services(&mut self) -> Vec<Service> {
-        // As written, for comparison only; faulty ones are reported elsewhere.
-        let appids = (0..self.count("app")).filter_map(|index| self.shown_text(&format!("app[{index}].appid")));
-        let appids: Vec<String> = appids.collect();
+    /// As written, for comparison only; faulty ones are reported elsewhere.
+    fn appids(&self) -> Vec<String> {
+        (0..self.count("app")).filter_map(|index| self.shown_text(&format!("app[{index}].appid"))).collect()
+    }
+
+    fn services(&mut self, appids: &[String]) -> Vec<Service> {
         let mut ids = Vec::new();
         let count = self.count("service");
         let service = |index| {
@@ -186,56 +234,11 @@ impl Tree {
                 ids.push(id.clone());
             }
             let secret = self.secret(("service", index), check::service_secret);
-            let apps = self.apps_of_service(index, &appids);
+            let apps = self.apps_of(&format!("service[{index}].apps"), &self.table_origin("service", index), appids);
             let may_sign = self.boolean(&format!("service[{index}].may_sign"));
             Some(Service { id: id?, secret: secret?, apps, may_sign })
         };
         (0..count).filter_map(service).collect()
-    }
-
-    /// `appids` are those of the file, right or not: a mistake in one of them hides none here, and is none of the service's.
-    fn apps_of_service(&mut self, index: usize, appids: &[String]) -> Vec<AppId> {
-        let path = format!("service[{index}].apps");
-        // An app whose appid is missing, or no text, may be any.
-        let all_are_known = appids.len() == self.count("app");
-        let parsed = |appids: &[String]| appids.iter().filter_map(|appid| AppId::parse(appid).ok()).collect();
-        if self.origin(&path).is_none() {
-            if all_are_known
-                && appids.iter().any(|appid| Some(appid) != appids.first())
-                && !self.refused.contains(&format!("service[{index}]"))
-            {
-                let list = appids.join("\", \"");
-                let message = format!("is missing; several apps are configured, so write apps = [\"{list}\"] or some");
-                self.report(self.table_origin("service", index), path, message);
-            }
-            return parsed(appids);
-        }
-        let items = self.items(&path, |text| Ok(text.to_owned()));
-        if items.is_empty() && !self.is_wrong(&path) {
-            self.report_at(&path, "is empty; name at least one appid, or remove the service");
-        }
-        if all_are_known && !appids.is_empty() {
-            return parsed(&self.all_of(items, appids, "is not the appid of a configured app"));
-        }
-        for item in items {
-            if let Err(message) = check::appid(&item.value) {
-                self.report(item.origin, item.key, message);
-            }
-        }
-        Vec::new()
-    }
-
-    fn jwt(&mut self) -> JwtSettings {
-        let ttl_s = self.seconds("jwt.ttl");
-        let audiences = self.list("jwt.audiences", check::audience);
-        let public = self.items("jwt.public_audiences", check::audience);
-        // By what stands in the file, so that a mistake in one audience hides none in the others.
-        let written = self.shown_list("jwt.audiences");
-        if !written.is_empty() {
-            self.check_issuer("jwt.audiences", "JWTs");
-        }
-        let public_audiences = self.all_of(public, &written, "is not one of jwt.audiences");
-        JwtSettings { ttl_s, audiences, public_audiences, phone: self.boolean("jwt.phone") }
     }
 
     fn hook(&mut self) -> Option<HookOptions> {
@@ -253,32 +256,22 @@ impl Tree {
             self.warn(path, what);
         }
         let audience = audience.or_else(|| self.shown_text(path)).unwrap_or_default();
+        self.check_question_audience(&audience);
         Some(HookOptions { url, audience, timeout, max_concurrent })
     }
 
-    fn assertion_audience(&mut self) -> Option<String> {
-        let path = "verify.assertion_audience";
-        let audience = self.optional(path, check::audience);
-        if self.origin(path).is_some() {
-            self.check_issuer(path, "assertions");
-        }
-        let audience = audience?;
-        if self.shown_list("jwt.audiences").contains(&audience) {
-            let message = "is one of jwt.audiences, too: who asks for such a JWT could pass it off as an assertion; \
-                           write a name of its own";
-            self.report_at(path, message);
-        }
-        Some(audience)
+    /// `what` names its issuer, so where `path` is given, there has to be one.
+    pub(super) fn check_issuer(&mut self, path: &str, what: &str) {
+        self.check_issuer_at(self.given_or_file(path), path, what);
     }
 
-    /// `what` names its issuer, so where `path` is given, there has to be one.
-    fn check_issuer(&mut self, path: &str, what: &str) {
+    pub(super) fn check_issuer_at(&mut self, origin: Origin, path: &str, what: &str) {
         if self.origin("public_url").is_none() {
             let message = format!(
                 "is missing, and {path} needs it: {what} name their issuer; write for example public_url = \
                  \"https://login.example.com\""
             );
-            self.report(self.given_or_file(path), "public_url", message);
+            self.report(origin, "public_url", message);
         }
     }
 
@@ -294,10 +287,10 @@ impl Tree {
     }
 
     /// The items that are in `known`; of the others it is reported that each `wrong`.
-    fn all_of(&mut self, items: Vec<Item<String>>, known: &[String], wrong: &str) -> Vec<String> {
+    pub(super) fn all_of(&mut self, items: Vec<Item<String>>, known: &[String], wrong: &str) -> Vec<String> {
         for Item { origin, key, value } in items.iter().filter(|item| !known.contains(&item.value)) {
-            let list = known.join("\", \"");
-            let hint = if known.is_empty() { "there is none".to_owned() } else { format!("write one of \"{list}\"") };
+            let list = check::shown(known);
+            let hint = if known.is_empty() { "there is none".to_owned() } else { format!("write one of {list}") };
             self.report(origin.clone(), key.clone(), format!("{} {wrong}; {hint}", quoted(value)));
         }
         values(items)

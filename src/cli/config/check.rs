@@ -140,7 +140,13 @@ pub(super) fn service_id(text: &str) -> Result<String, String> {
 
 /// A service's secret; the message does not show it.
 pub(super) fn service_secret(text: &str) -> Result<(), String> {
-    if is_credential(text) { Ok(()) } else { Err(format!("the secret there does not do; {CREDENTIAL_HINT}")) }
+    // Whoever tries short ones out would come through in the end.
+    const LEAST_LEN: usize = 16;
+    if text.len() >= LEAST_LEN && is_credential(text) {
+        return Ok(());
+    }
+    let hint = "use 16 to 128 visible ASCII characters without % + :, such as openssl rand -hex 32 prints";
+    Err(format!("the secret there does not do; {hint}"))
 }
 
 const CREDENTIAL_HINT: &str = "use 1 to 128 visible ASCII characters without % + :";
@@ -173,6 +179,27 @@ pub(super) fn subject_id(text: &str) -> Result<SubjectId, String> {
         "user_id" => Ok(SubjectId::UserId),
         _ => Err(format!("{} is not one of two; write \"open_id\" or \"user_id\"", quoted(text))),
     }
+}
+
+/// A scope of JWTs (RFC 6749 section 3.3).
+pub(super) fn scope(text: &str) -> Result<String, String> {
+    if (1..=128).contains(&text.len()) && is_visible_without(text, br#""\"#) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(r#"{} is not a scope; write 1 to 128 visible ASCII characters without " \"#, quoted(text)))
+}
+
+/// Some of `names`, for a message: `"a", "b"`.
+pub(super) fn shown(names: &[String]) -> String {
+    const MOST: usize = 10;
+    let some: Vec<String> = names.iter().take(MOST).map(|name| quoted(name)).collect();
+    let more = if names.len() > MOST { format!(", and {} more", names.len() - MOST) } else { String::new() };
+    some.join(", ") + &more
+}
+
+/// `names` as a list in TOML; of many, the first ones.
+pub(super) fn shown_list(names: &[String]) -> String {
+    format!("[{}]", shown(names))
 }
 
 /// A platform that this version serves.

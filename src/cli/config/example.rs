@@ -32,13 +32,14 @@ pub(crate) fn example() -> String {
             Repeats::Never => writeln!(file, "[{name}]"),
             Repeats::AtLeastOnce => writeln!(file, "[[{name}]]"),
             Repeats::AnyTimes => writeln!(file, "#[[{name}]]"),
+            Repeats::Named => writeln!(file, "#[{name}.NAME]"),
         };
         for setting in table.settings {
             // What the one app of the example cannot do without.
             let is_needed =
                 table.repeats == Repeats::AtLeastOnce && ["appid", "platform", "secret_env"].contains(&setting.name);
             // A table that may be left out is commented out as a whole.
-            let may_be_out = table.repeats == Repeats::AnyTimes;
+            let may_be_out = matches!(table.repeats, Repeats::AnyTimes | Repeats::Named);
             let is_of_some = table.name == "app" && is_of_some_platforms(setting.name);
             let is_on = setting.default.is_some() && !may_be_out && !is_of_some;
             let off = if is_on || is_needed { "" } else { "#" };

@@ -17,6 +17,15 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
+    /// The file, variables, flags: the later wins.
+    pub(super) const fn layer(&self) -> u8 {
+        match self {
+            Self::File { .. } => 0,
+            Self::Variable(_) => 1,
+            Self::Flag(_) => 2,
+        }
+    }
+
     /// `login.toml:7`, `AUTH_TICKET_LISTEN` or `--listen`.
     fn shown(&self, file: &str) -> String {
         match self {

@@ -46,6 +46,17 @@ impl Tree {
         self.origin(path).unwrap_or(Origin::File { line: 0 })
     }
 
+    /// Of two keys that exclude each other, forgets the one of the lower layer: whoever sets a variable means that one,
+    /// whatever the file says.
+    pub(super) fn keep_upper(&mut self, one: &str, other: &str) {
+        let layer = |path: &str| self.leaves.get(path).map(|leaf| leaf.origin.layer());
+        match (layer(one), layer(other)) {
+            (Some(first), Some(second)) if first > second => drop(self.leaves.remove(other)),
+            (Some(first), Some(second)) if first < second => drop(self.leaves.remove(one)),
+            _ => {}
+        }
+    }
+
     /// The text at `path`, whatever its checks say.
     pub(super) fn shown_text(&self, path: &str) -> Option<String> {
         self.leaves.get(path)?.value.text().map(str::to_owned)
@@ -62,6 +73,19 @@ impl Tree {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// The same with where each stands.
+    pub(super) fn shown_items(&self, path: &str) -> Vec<Item<String>> {
+        let of_leaves: &[Leaf] = match self.leaves.get(path).map(|leaf| &leaf.value) {
+            Some(Value::List(leaves)) => leaves.as_slice(),
+            _ => &[],
+        };
+        let item = |(index, value): (usize, String)| {
+            let origin = of_leaves.get(index).map_or_else(|| self.given_or_file(path), |leaf| leaf.origin.clone());
+            Item { origin, key: format!("{path}[{index}]"), value }
+        };
+        self.shown_list(path).into_iter().enumerate().map(item).collect()
     }
 
     /// Where the table at `path`, such as `app[1]`, begins.

@@ -13,14 +13,16 @@ pub(super) fn table(name: &str) -> Option<&'static Table> {
 /// The setting at `path`, which the program reads.
 pub(super) fn at(path: &str) -> &'static Setting {
     let (table, name) = path.rsplit_once('.').unwrap_or(("", path));
+    // `app[0]`, `jwt.audience[https://orders.example]`
     let table = table.split('[').next().and_then(self::table).unwrap_or(&TOP);
     table.setting(name).expect("all that is read stands in the table")
 }
 
 /// What may stand below `table`; at the top level that is the tables, too.
 pub(super) fn names(table: &Table) -> impl Iterator<Item = &'static str> + use<> {
-    let tables = if table.name.is_empty() { TABLES } else { &[] };
-    table.settings.iter().map(|setting| setting.name).chain(tables.iter().map(|table| table.name))
+    let prefix = if table.name.is_empty() { String::new() } else { format!("{}.", table.name) };
+    let below = TABLES.iter().filter_map(move |other| other.name.strip_prefix(&prefix));
+    table.settings.iter().map(|setting| setting.name).chain(below.filter(|name| !name.contains('.')))
 }
 
 /// All settings with their paths; `index` is the number of each repeated table.
@@ -29,6 +31,15 @@ pub(super) fn all(index: &str) -> impl Iterator<Item = (String, &'static Setting
         table.settings.iter().map(move |setting| (table.path(index, setting.name), setting))
     };
     iter::once(&TOP).chain(TABLES).flat_map(of)
+}
+
+/// The variables of all settings that have one; `index` is the number of each repeated table.
+pub(super) fn variables(index: &str) -> impl Iterator<Item = String> {
+    let is_settable = |table: &&'static Table| !table.is_named();
+    let of = move |table: &'static Table| {
+        table.settings.iter().map(move |setting| variable_name(&table.path(index, setting.name)))
+    };
+    iter::once(&TOP).chain(TABLES).filter(is_settable).flat_map(of)
 }
 
 /// How the setting at `path` is written in the file: `ttl = "2h"`.

@@ -47,6 +47,7 @@ impl Tree {
     ) -> Option<T> {
         let table = format!("{name}[{index}]");
         let [by_env, by_file] = keys.map(|key| join(&table, key));
+        self.keep_upper(&by_env, &by_file);
         let variable = self.optional(&by_env, |text| Ok(text.to_owned()));
         let file = self.optional(&by_file, |text| Ok(text.to_owned()));
         if self.is_wrong(&by_env) || self.is_wrong(&by_file) {

@@ -39,6 +39,8 @@ pub(super) enum Repeats {
     Never,
     AtLeastOnce,
     AnyTimes,
+    /// `[name.NAME]`, any number of them, with names of the owner's own. No variable sets what stands there.
+    Named,
 }
 
 impl Setting {
@@ -68,7 +70,11 @@ impl Setting {
 
 impl Table {
     pub(super) fn is_repeated(&self) -> bool {
-        self.repeats != Repeats::Never
+        matches!(self.repeats, Repeats::AtLeastOnce | Repeats::AnyTimes)
+    }
+
+    pub(super) fn is_named(&self) -> bool {
+        self.repeats == Repeats::Named
     }
 
     pub(super) fn setting(&self, name: &str) -> Option<&'static Setting> {
@@ -77,7 +83,11 @@ impl Table {
 
     /// Where its setting `name` stands: `app[0].appid`, `ticket.ttl`, `listen`.
     pub(super) fn path(&self, index: &str, name: &str) -> String {
-        let table = if self.is_repeated() { format!("{}[{index}]", self.name) } else { self.name.to_owned() };
+        let table = match self.repeats {
+            Repeats::Never => self.name.to_owned(),
+            Repeats::AtLeastOnce | Repeats::AnyTimes => format!("{}[{index}]", self.name),
+            Repeats::Named => format!("{}.NAME", self.name),
+        };
         join(&table, name)
     }
 

@@ -4,7 +4,7 @@
 //! Everything else follows from the row: unknown keys and what was probably meant, the environment variable, the default and
 //! the bounds, the example in messages, `serve --print-example-config` and the manual page.
 
-use super::setting::Repeats::{AnyTimes, AtLeastOnce, Never};
+use super::setting::Repeats::{AnyTimes, AtLeastOnce, Named, Never};
 use super::setting::ValueType::{Boolean, Duration, Integer, List, Text};
 use super::setting::{Setting, Table, ValueType};
 
@@ -65,12 +65,17 @@ pub(super) const TABLES: &[Table] = &[
         bare("appid", Text, "wx0123456789abcdef", "The app's id at the platform. Required."),
         bare("platform", Text, "weapp", "\"weapp\" is WeChat; auth-ticket platforms lists all of them. Required."),
         with("subject", Text, "openid", "The \"sub\" of JWTs: \"openid\" or \"unionid\"."),
+        with("default", Boolean, "false",
+            "Of several apps the one that is meant by logins and checks that name none. At most one."),
+        bare("assertion_audience", Text, "shop-gateway",
+            "As that of [verify], for checks of this app's tickets; with several apps, each needs its own."),
         bare("secret_env", Text, "WX_SECRET",
             "Name of the environment variable that holds the app's secret; either this or secret_file. The secret itself \
              does not belong here."),
         bare("secret_file", Text, "/run/secrets/wx", "File that holds the secret, not readable by every user."),
         bare("base_url", Text, "http://127.0.0.1:9999",
-            "Another host of the platform's API: a simulator, or a regional one. Default: the platform's own."),
+            "Another host of the platform's API: a simulator, or a regional one. Whoever answers there decides who users \
+             are, so that it is warned of. Default: the platform's own."),
         bare("corp_id", Text, "ding0123456789abcdef", "The organisation whose users log in."),
         bare("private_key_file", Text, "/run/secrets/alipay-app.pem",
             "PEM file with the RSA key that signs the app's requests, not readable by every user."),
@@ -103,7 +108,7 @@ pub(super) const TABLES: &[Table] = &[
         about: "One table for each back-end service that may introspect tickets or exchange them for JWTs. Default: none.",
         settings: &[
         bare("id", Text, "orders",
-            "1 to 128 visible ASCII characters without % + : (the secret, too). No appid. Required."),
+            "1 to 128 visible ASCII characters without % + : (the secret: 16 to 128). No appid. Required."),
         bare("secret_env", Text, "ORDERS_SECRET", "As for an app: either this or secret_file."),
         bare("secret_file", Text, "/run/secrets/orders", "File that holds the secret, not readable by every user."),
         bare("apps", List, r#"["wx0123456789abcdef"]"#,
@@ -113,11 +118,21 @@ pub(super) const TABLES: &[Table] = &[
     ] },
     Table { name: "jwt", repeats: Never, about: "", settings: &[
         with("ttl", Duration("1s", "1d"), "5m", "Lifetime of a JWT, in whole seconds."),
-        with("audiences", List, "[]", "Audiences that JWTs may be issued for. Needs public_url.").such_as(r#"["orders"]"#),
+        with("audiences", List, "[]",
+            "Audiences that JWTs may be issued for. With several apps, each needs a table [jwt.audience.NAME]. Needs public_url.")
+            .such_as(r#"["orders"]"#),
         with("public_audiences", List, "[]",
             "The audiences that a mini-program itself may request, without a service's secret.")
             .such_as(r#"["orders"]"#),
         with("phone", Boolean, "false", "Include the phone number, if the ticket has one, in JWTs."),
+    ] },
+    Table { name: "jwt.audience", repeats: Named,
+        about: "More about the audience NAME, which need not be in audiences then. No variable sets it.",
+        settings: &[
+        bare("apps", List, r#"["wx0123456789abcdef"]"#,
+            "The appids whose tickets are exchanged for its JWTs. Optional if there is only one app."),
+        with("public", Boolean, "false", "As if it were in public_audiences."),
+        with("scopes", List, "[]", "The scopes that a request may ask for; they are then in the JWT.").such_as(r#"["read"]"#),
     ] },
     Table { name: "claims", repeats: Never,
         about: "Claims of your own: at every login and renewal, the server asks a service of yours about the user.",
@@ -127,11 +142,14 @@ pub(super) const TABLES: &[Table] = &[
              jwt key."),
         bare("audience", Text, "users", "The audience (\"aud\") of that JWT. Default: the url, byte for byte."),
         with("timeout", Duration("100ms", "30s"), "2s", "Deadline for its answer, time in the queue included."),
-        with("max_concurrent", Integer(1, 10_000), "64", "Concurrent requests to it."),
+        with("max_concurrent", Integer(1, 10_000), "64", "Concurrent requests to it, for each app."),
     ] },
     Table { name: "upstream", repeats: Never, about: "", settings: &[
         with("timeout", Duration("100ms", "60s"), "5s", "Deadline for a call to the platform, time in the queue included."),
         with("max_concurrent", Integer(1, 10_000), "64", "Concurrent calls for each app."),
+        with("allow_simulator", Boolean, "false",
+            "Accept the answers of auth-ticket simulator although listen is more than loopback. Anybody who reaches this \
+             server can then log in as anybody: for test systems only."),
     ] },
     Table { name: "log", repeats: Never, about: "", settings: &[
         with("format", Text, "text",
@@ -143,8 +161,8 @@ pub(super) const TABLES: &[Table] = &[
             "Let /v1/verify without an appid accept tickets of every app, if several are configured."),
         bare("assertion_audience", Text, "gateway",
             "Sign the answers of checks, for services that must not trust the network: the \"aud\" of the JWT in \
-             X-Auth-Assertion. Must not be one of [jwt] audiences. Needs public_url. Default: no JWT, the header is \
-             empty."),
+             X-Auth-Assertion. Must not be an audience of [jwt] or [claims]. With several apps, only beside any_app. Needs \
+             public_url. Default: no JWT, the header is empty."),
     ] },
     Table { name: "phone", repeats: Never, about: "", settings: &[
         with("check_origin", Boolean, "true",
@@ -175,7 +193,7 @@ pub(super) const TABLES: &[Table] = &[
              except checks.")
             .such_as("100"),
         with("login_rate_per_address", Text, "",
-            "Logins of one address, such as \"10/m\": a burst of ten, then ten a minute, evenly spaced. 1 to 1000000, a \
+            "Logins of one address at one app, such as \"10/m\": a burst of ten, then ten a minute, evenly spaced. 1 to 1000000, a \
              slash, and s, m, h or a time from \"1s\" to \"1d\", as in \"5/15m\"; \"\" for no limit. Further logins get \
              429 with Retry-After, and their codes remain valid. Each process counts for itself. 64 bits of IPv6 count as \
              one address.")

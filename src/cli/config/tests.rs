@@ -1,6 +1,7 @@
 //! What the manual says about configuration.
 
 mod apps;
+mod audiences;
 mod claims;
 mod file;
 mod keys;

@@ -45,12 +45,21 @@ pub(super) struct Leaf {
     pub(super) value: Value,
 }
 
+/// `[jwt.audience.orders]`: its last name, and where it begins. What stands in it is at `jwt.audience[orders]`.
+#[derive(Clone)]
+pub(super) struct NamedTable {
+    pub(super) origin: Origin,
+    pub(super) name: String,
+}
+
 /// All settings, and all mistakes found so far.
 #[derive(Default)]
 pub(super) struct Tree {
     pub(super) leaves: BTreeMap<String, Leaf>,
     /// Where each table of a repeated table begins.
     pub(super) tables: BTreeMap<&'static str, Vec<Origin>>,
+    /// The tables whose names are the owner's, by what stands before the name.
+    pub(super) named: BTreeMap<&'static str, Vec<NamedTable>>,
     /// Paths about which a mistake is reported already, so that nobody calls them missing.
     pub(super) refused: BTreeSet<String>,
     pub(super) mistakes: Vec<Mistake>,
@@ -66,7 +75,7 @@ impl Tree {
     /// The text is not TOML. A key that stands twice is a mistake like any other and hides none of the others.
     pub(super) fn parse(source: &str, env: Environment) -> Result<Self, Vec<Mistake>> {
         let (table, errors) = DeTable::parse_recoverable(source);
-        let lines = Lines(source);
+        let lines = Lines::new(source);
         let mut only_twice = true;
         let mut mistakes = Vec::new();
         for error in errors {
@@ -96,7 +105,7 @@ impl Tree {
             if let Some(setting) = table.setting(name.get_ref()) {
                 let leaf = lines.leaf(origin, value.get_ref());
                 self.leaves.insert(join(prefix, setting.name), leaf);
-            } else if let Some(inner) = schema::table(name.get_ref()).filter(|_| prefix.is_empty()) {
+            } else if let Some(inner) = schema::table(&join(prefix, name.get_ref())) {
                 self.flatten_table(lines, origin, inner, value.get_ref());
             } else {
                 self.refuse_unknown(origin, prefix, name.get_ref(), table);
@@ -106,6 +115,9 @@ impl Tree {
 
     fn flatten_table(&mut self, lines: &Lines<'_>, origin: Origin, table: &'static Table, value: &DeValue<'_>) {
         let name = table.name;
+        if table.is_named() {
+            return self.flatten_named(lines, origin, table, value);
+        }
         match (table.is_repeated(), value) {
             (false, DeValue::Table(values)) => self.flatten(lines, name, table, values),
             (false, other) => {
@@ -135,6 +147,25 @@ impl Tree {
                 self.flatten(lines, &format!("{name}[0]"), table, values);
             }
             (true, other) => self.refuse_table(origin, name.to_owned(), name, article(other)),
+        }
+    }
+
+    fn flatten_named(&mut self, lines: &Lines<'_>, origin: Origin, table: &'static Table, value: &DeValue<'_>) {
+        let DeValue::Table(tables) = value else {
+            let message = format!("is {}; write [{}.NAME] and its keys in the lines below", article(value), table.name);
+            return self.mistakes.push(Mistake::new(origin, table.name, message));
+        };
+        for (name, value) in tables {
+            let origin = lines.origin(name);
+            let name = name.get_ref().clone().into_owned();
+            if let DeValue::Table(values) = value.get_ref() {
+                self.flatten(lines, &format!("{}[{name}]", table.name), table, values);
+                self.named.entry(table.name).or_default().push(NamedTable { origin, name });
+            } else {
+                let what = article(value.get_ref());
+                let message = format!("is {what}; write [{}.NAME] and its keys in the lines below", table.name);
+                self.mistakes.push(Mistake::new(origin, join(table.name, &quoted(&name)), message));
+            }
         }
     }
 
@@ -180,7 +211,7 @@ impl Tree {
             match name.to_str().map(schema::variable) {
                 None => self.mistakes.push(Mistake::new(origin, "", "the name is not UTF-8; unset this variable")),
                 Some(None) => {
-                    let message = unknown_variable(&name.to_string_lossy());
+                    let message = unknown_variable(&name.to_string_lossy(), &value);
                     self.mistakes.push(Mistake::new(origin, "", message));
                 }
                 Some(Some(Variable::Plain(path))) => {
@@ -243,14 +274,19 @@ impl Tree {
 const SYNTAX_HINT: &str =
     r#"write one setting on each line: text = "in quotes", number = 64, switch = true, list = ["a", "b"]"#;
 
-fn unknown_variable(name: &str) -> String {
+fn unknown_variable(name: &str, value: &Value) -> String {
     let word = name.strip_prefix(schema::PREFIX).unwrap_or(name);
-    let number = word.split("__").nth(1).filter(|part| part.parse::<usize>().is_ok());
-    let all = schema::all(number.unwrap_or("0")).map(|(path, _)| schema::variable_name(&path));
-    let all: Vec<String> = all.chain([schema::CONFIG_VARIABLE.to_owned()]).collect();
+    let number = word.split("__").nth(1).and_then(|part| part.parse::<usize>().ok()).unwrap_or_default();
+    let number = number.to_string();
+    let all: Vec<String> = schema::variables(&number).chain([schema::CONFIG_VARIABLE.to_owned()]).collect();
     let words = all.iter().filter_map(|known| known.strip_prefix(schema::PREFIX));
     let below = format!("{word}__");
-    let hint = if let Some(near) = nearest(word, words.clone()) {
+    let hint = if is_service_link(name, value.text().unwrap_or_default()) {
+        "Kubernetes sets it for a Service of this name; write enableServiceLinks: false in the spec of the pod"
+            .to_owned()
+    } else if word.starts_with("JWT__AUDIENCE__") {
+        "no variable sets what [jwt.audience.NAME] says; write it in the file".to_owned()
+    } else if let Some(near) = nearest(word, words.clone()) {
         format!("did you mean {}{near}?", schema::PREFIX)
     } else if let Some(first) = words.clone().find(|known| known.starts_with(&below)) {
         format!("this is a table; a key of it is set by, for example, {}{first}", schema::PREFIX)
@@ -258,6 +294,17 @@ fn unknown_variable(name: &str) -> String {
         "unset it, or give it another name".to_owned()
     };
     format!("no key has this name, and no secret_env points to it; {hint}")
+}
+
+/// Whether it is one of the variables in which Kubernetes tells a pod where the Services of its namespace are.
+fn is_service_link(name: &str, value: &str) -> bool {
+    let is_address = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
+    let is_of_port = name.split_once("_PORT_").is_some_and(|(_, rest)| {
+        let protocol = rest.split('_').nth(1).unwrap_or_default();
+        rest.starts_with(|first: char| first.is_ascii_digit()) && ["TCP", "UDP", "SCTP"].contains(&protocol)
+    });
+    let is_port = name.ends_with("_PORT") && is_address;
+    name.ends_with("_SERVICE_HOST") || name.contains("_SERVICE_PORT") || is_of_port || is_port
 }
 
 fn article(value: &DeValue<'_>) -> &'static str {
@@ -276,16 +323,24 @@ fn is_bare(name: &str) -> bool {
     (1..=60).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
-/// The file's text, to turn byte offsets into lines.
-struct Lines<'a>(&'a str);
+/// The file's text, and where its lines begin, to turn byte offsets into lines.
+struct Lines<'a> {
+    text: &'a str,
+    starts: Vec<usize>,
+}
 
-impl Lines<'_> {
+impl<'a> Lines<'a> {
+    fn new(text: &'a str) -> Self {
+        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(newline, _)| newline + 1)).collect();
+        Self { text, starts }
+    }
+
     /// Line and column, both from 1, the column in characters.
     fn position(&self, offset: usize) -> (usize, usize) {
-        let before = self.0.get(..offset).unwrap_or(self.0);
-        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let column = before.get(start..).unwrap_or_default().chars().count() + 1;
-        (before.matches('\n').count() + 1, column)
+        let line = self.starts.partition_point(|start| *start <= offset);
+        let start = line.checked_sub(1).and_then(|line| self.starts.get(line)).copied().unwrap_or_default();
+        let column = self.text.get(start..offset).unwrap_or_default().chars().count() + 1;
+        (line, column)
     }
 
     fn origin<T>(&self, spanned: &Spanned<T>) -> Origin {

@@ -86,7 +86,7 @@ impl Revoke {
             return Ok(());
         }
         changes.revoked(name);
-        changes.say(&format!("revoked {name}: whatever it sealed is refused as soon as a replica sees the file"));
+        changes.say(&format!("revoked {name}: {}", effect(name.key_use)));
         match successor {
             None => Ok(()),
             Some(Ok(successor)) => {
@@ -144,6 +144,17 @@ impl Revoke {
     }
 }
 
+/// What a revocation means for what the key has made.
+fn effect(key_use: KeyUse) -> &'static str {
+    match key_use {
+        KeyUse::Ticket => "whatever it sealed is refused as soon as a replica sees the file",
+        KeyUse::Jwt => {
+            "replicas sign nothing with it and publish it no more as soon as they see the file; a service that keeps its \
+             public half (for 300 s, as the answer allows) accepts its tokens until it fetches the keys again, or they expire"
+        }
+    }
+}
+
 /// A successor that is to be added.
 enum Need {
     Key { newest: Option<auth_ticket::keyring::KeySpec>, now: UnixSeconds, seal_from: UnixSeconds },
@@ -187,7 +198,12 @@ fn follow(
     let (name, at) = (key.name(), key.spec().seal_from);
     match directory.load(SystemClock.now()) {
         Ok(_) => {
-            let until_then = "a replica that has not loaded it yet refuses its tickets until it does";
+            let until_then = match name.key_use {
+                KeyUse::Ticket => "a replica that has not loaded it yet refuses its tickets until it does",
+                KeyUse::Jwt => {
+                    "a service that has fetched the keys before then refuses its tokens until it fetches them again"
+                }
+            };
             changes.say(&format!("{name} takes over at {at}; {until_then}"));
             Ok(())
         }

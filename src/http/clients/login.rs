@@ -44,14 +44,13 @@ pub(crate) async fn login(State(state): State<Arc<AppState>>, request: Request) 
 /// The app that a login is for.
 ///
 /// # Errors
-/// 403 for an app that is not configured, and for none where there are several.
+/// 403 for an app that is not configured, and for none (or an empty one) where there are several and none is the default.
 pub(crate) fn chosen_app<'a>(state: &'a AppState, appid: Option<&str>) -> Result<&'a App, ApiError> {
-    match appid {
-        Some(appid) => {
-            state.app(appid).ok_or(ApiError::new(ErrorCode::Refused(Refusal::WrongApp), "this server has no such app"))
-        }
-        None => state.only_app().ok_or(ApiError::new(ErrorCode::AppRequired, "say which app: appid is missing")),
-    }
+    let Some(appid) = appid.filter(|appid| !appid.is_empty()) else {
+        let missing = ApiError::new(ErrorCode::AppRequired, "say which app: appid is missing");
+        return state.default_app().map(|served| &served.app).ok_or(missing);
+    };
+    state.app(appid).ok_or(ApiError::new(ErrorCode::Refused(Refusal::WrongApp), "this server has no such app"))
 }
 
 /// Who wants to log in, as far as it is known before.
@@ -129,7 +128,7 @@ fn spend(
     async move {
         let failed = || PlatformError::Failed(FailedReason::Malformed);
         let app = state.app(app.as_str()).ok_or_else(failed)?;
-        let turn = if asks_the_owner { Some(AskPermit::take(&state, HookEvent::Login).await?) } else { None };
+        let turn = if asks_the_owner { Some(AskPermit::take(&state, &app.id, HookEvent::Login).await?) } else { None };
         let identity = state.upstream.call(app, Interface::Exchange, app.platform.exchange(&code)).await?;
         let login_id = LoginId::generate().map_err(|_| failed())?;
         let session = session_of(identity, login_id, state.now());

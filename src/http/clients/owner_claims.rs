@@ -10,7 +10,7 @@ use crate::http::identity::{IdentityFields, subject};
 use crate::http::labels::HookEvent;
 use crate::http::settings::App;
 use crate::http::state::AppState;
-use crate::keyring::LoginId;
+use crate::keyring::{AppId, LoginId};
 use crate::ticket::Session;
 
 /// `typ` of a question, so that it is taken for nothing else (RFC 8725 section 3.11).
@@ -48,12 +48,13 @@ struct Question<'a> {
 pub(crate) struct AskPermit(Option<(Arc<Hook>, HookPermit)>);
 
 impl AskPermit {
-    /// To be had before anything is spent for the question.
+    /// To be had before anything is spent for the question about a user of `app`.
     ///
     /// # Errors
     /// There is no key to sign it with, the owner's service is left alone for the moment, or no permit came free in time.
-    pub(crate) async fn take(state: &AppState, event: HookEvent) -> Result<Self, ApiError> {
-        let Some(hook) = &state.settings.hook else { return Ok(Self(None)) };
+    pub(crate) async fn take(state: &AppState, app: &AppId, event: HookEvent) -> Result<Self, ApiError> {
+        let served = state.served(app.as_str());
+        let Some(hook) = served.and_then(|served| served.hook.as_ref()) else { return Ok(Self(None)) };
         {
             let live = state.ring();
             live.signing(state.now())?;
@@ -120,7 +121,7 @@ pub(crate) async fn refresh(
     if state.settings.hook.is_some() {
         state.quotas.claims.admit(&app.id, session.login_id)?;
     }
-    AskPermit::take(state, event).await?.ask(state, app, session, event).await
+    AskPermit::take(state, &app.id, event).await?.ask(state, app, session, event).await
 }
 
 fn question(

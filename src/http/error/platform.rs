@@ -60,7 +60,9 @@ impl ApiError {
             }
             E::Busy { .. } => (ErrorCode::UpstreamBusy, "the platform is busy"),
             E::Stopped { .. } => (ErrorCode::UpstreamBusy, "the platform has not answered for a while"),
-            E::Misconfigured { .. } | E::NoSecret(_) => (MISCONFIGURED, "the server is not set up for this app"),
+            E::Misconfigured { .. } | E::NoSecret(_) | E::Simulated => {
+                (MISCONFIGURED, "the server is not set up for this app")
+            }
             E::Unreachable(Unreachable::Timeout) => (ErrorCode::UpstreamTimeout, "the platform cannot be reached"),
             E::Unreachable(_) => (ErrorCode::UpstreamFailed, "the platform cannot be reached"),
             E::Timeout => (ErrorCode::UpstreamTimeout, "the platform did not answer in time"),
@@ -73,7 +75,8 @@ impl ApiError {
             | E::UserRefused(_)
             | E::RateLimited(_)
             | E::Misconfigured { .. }
-            | E::NoSecret(_) => Cow::Borrowed(description),
+            | E::NoSecret(_)
+            | E::Simulated => Cow::Borrowed(description),
             _ if is_unspent(error) && stake != Stake::Nothing => {
                 Cow::Owned(format!("{description}; the code is still good, try again with it"))
             }

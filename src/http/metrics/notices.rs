@@ -29,15 +29,15 @@ pub(crate) struct Notices {
 }
 
 impl Notices {
-    /// The platform refuses this server, or does so no longer.
-    pub(crate) fn refusal(&self, appid: &str, call: &'static str, why: Option<String>) {
+    /// The platform refuses this server, or does so no longer. True if that is news.
+    pub(crate) fn refusal(&self, appid: &str, call: &'static str, why: Option<String>) -> bool {
         let mut refusals = locked(&self.refusals);
         match why {
-            Some(why) => refusals.insert((appid.to_owned(), call), why),
+            Some(why) => refusals.insert((appid.to_owned(), call), why.clone()) != Some(why),
             // So it is nearly always.
-            None if refusals.is_empty() => None,
-            None => refusals.remove(&(appid.to_owned(), call)),
-        };
+            None if refusals.is_empty() => false,
+            None => refusals.remove(&(appid.to_owned(), call)).is_some(),
+        }
     }
 
     /// An interface is left alone for a while because of its last failure, or used again.

@@ -21,6 +21,8 @@ struct AccessTokenClaims<'a> {
     iat: u64,
     jti: String,
     client_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a str>,
     #[serde(flatten)]
     identity: IdentityFields<'a>,
 }
@@ -36,6 +38,8 @@ pub(crate) struct AccessTokenRequest<'a> {
     pub(crate) audience: &'a str,
     /// On whose behalf it is asked for.
     pub(crate) client_id: &'a str,
+    /// What it is good for, names with spaces between them.
+    pub(crate) scope: Option<&'a str>,
 }
 
 /// A signed access token.
@@ -54,7 +58,7 @@ impl AccessToken {
         live: &Live,
         settings: &Settings,
         now: UnixSeconds,
-        AccessTokenRequest { ticket, app, audience, client_id }: AccessTokenRequest<'_>,
+        AccessTokenRequest { ticket, app, audience, client_id, scope }: AccessTokenRequest<'_>,
     ) -> Result<Self, ApiError> {
         let signing = live.signing(now)?;
         let exp = now.plus(settings.jwt.ttl_s.min(signing.max_ttl_s)).min(ticket.session_expires_at());
@@ -68,6 +72,7 @@ impl AccessToken {
             iat: now.as_u64(),
             jti: LoginId::generate().map_err(|_| overloaded())?.to_string(),
             client_id,
+            scope,
             identity: IdentityFields::new(ticket, app).for_jwt(&settings.jwt),
         };
         Ok(Self { text: signing.sign(ACCESS_TOKEN_TYPE, &claims)?, expires_in: exp.since(now) })

@@ -36,15 +36,14 @@ pub(crate) fn caller<'a>(
         if secret.is_some() || id.is_some_and(|id| id != credentials.0) {
             return Err(ApiError::invalid_request("the client authenticates in two ways at once"));
         }
-        let refused = || ApiError::new(ErrorCode::InvalidClient, WRONG).after_basic();
-        return service(state, &credentials.0, &credentials.1).map(TokenClient::Service).ok_or_else(refused);
+        let service = service(state, &credentials.0, &credentials.1).map_err(ApiError::after_basic)?;
+        return Ok(TokenClient::Service(service));
     }
-    let refused = ApiError::new(ErrorCode::InvalidClient, WRONG);
     match (id, secret) {
-        (Some(id), Some(secret)) => service(state, id, secret).map(TokenClient::Service).ok_or(refused),
+        (Some(id), Some(secret)) => service(state, id, secret).map(TokenClient::Service),
         // A service that leaves its secret out is not taken for a mini-program.
         (Some(id), None) if state.services().iter().all(|service| service.id != id) => Ok(TokenClient::Public(id)),
-        _ => Err(refused),
+        _ => Err(ApiError::new(ErrorCode::InvalidClient, WRONG)),
     }
 }
 
@@ -53,17 +52,22 @@ pub(crate) fn caller<'a>(
 /// # Errors
 /// 401 for an unknown service, a wrong secret, and none.
 pub(crate) fn service_by_basic<'a>(state: &'a AppState, headers: &HeaderMap) -> Result<&'a Service, ApiError> {
-    let shown = basic(headers)?;
-    let found = shown.and_then(|(id, secret)| service(state, &id, &secret));
-    found.ok_or_else(|| ApiError::new(ErrorCode::InvalidClient, WRONG).after_basic())
+    let refused = || ApiError::new(ErrorCode::InvalidClient, WRONG).after_basic();
+    let (id, secret) = basic(headers)?.ok_or_else(refused)?;
+    service(state, &id, &secret).map_err(ApiError::after_basic)
 }
 
-/// The service of this id, if `secret` is its. An unknown id costs the same comparison.
-fn service<'a>(state: &'a AppState, id: &str, secret: &str) -> Option<&'a Service> {
+/// The service of this id, if `secret` is its. An unknown id costs the same comparison, and has the same answer; the log
+/// says whose secret was tried.
+fn service<'a>(state: &'a AppState, id: &str, secret: &str) -> Result<&'a Service, ApiError> {
+    const REFUSED: ApiError = ApiError::new(ErrorCode::InvalidClient, WRONG);
     let found = state.services().iter().find(|service| service.id == id);
-    let compared = found.or_else(|| state.services().first())?;
-    let same = compared.secret.is(secret);
-    found.filter(|_| same)
+    let compared = found.or_else(|| state.services().first()).ok_or(REFUSED)?;
+    match (compared.secret.is(secret), found) {
+        (true, Some(service)) => Ok(service),
+        (false, Some(service)) => Err(REFUSED.because(&format_args!("a wrong secret for service {}", service.id))),
+        (_, None) => Err(REFUSED.because(&"no such service")),
+    }
 }
 
 /// Id and secret of a `Basic` header, each form-decoded after base64.

@@ -1,6 +1,7 @@
 //! What services and tools read by themselves: the public keys (RFC 7517), where everything is (RFC 8414), and the
 //! description of all routes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -24,7 +25,7 @@ pub(crate) async fn metadata(State(state): State<Arc<AppState>>, headers: Header
     let Some(issuer) = &state.settings.issuer else {
         return Err(ApiError::new(ErrorCode::NotFound, "there is no such route unless public_url is configured"));
     };
-    let metadata = json!({
+    let mut metadata = json!({
         "issuer": issuer,
         "token_endpoint": format!("{issuer}/v1/token"),
         "introspection_endpoint": format!("{issuer}/v1/introspect"),
@@ -35,6 +36,10 @@ pub(crate) async fn metadata(State(state): State<Arc<AppState>>, headers: Header
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
         "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
     });
+    let scopes: BTreeSet<&String> = state.settings.jwt.audiences.iter().flat_map(|audience| &audience.scopes).collect();
+    if !scopes.is_empty() {
+        metadata["scopes_supported"] = json!(scopes);
+    }
     Ok(PublicJson::new(&metadata).answer(&headers))
 }
 

@@ -11,7 +11,7 @@ use crate::http::error::{ApiError, ErrorCode};
 use crate::http::services::access_token::{AccessToken, AccessTokenRequest};
 use crate::http::services::client_auth::{TokenClient, caller};
 use crate::http::services::form::Form;
-use crate::http::settings::Service;
+use crate::http::settings::{Audience, Service};
 use crate::http::state::AppState;
 use crate::keyring::Purpose;
 use crate::ticket::{Ticket, UnverifiedTicket};
@@ -28,6 +28,8 @@ struct TokenObject {
     issued_token_type: &'static str,
     token_type: &'static str,
     expires_in: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
 }
 
 /// Form of RFC 8693 -> an access token.
@@ -47,11 +49,26 @@ pub(crate) async fn exchange(State(state): State<Arc<AppState>>, request: Reques
     refuse_more_than_is_given(&form)?;
     let ticket = live_ticket(&state, form.required("subject_token")?).await.ok_or(NO_LIVE_TICKET)?;
     let audience = audience(&state, &caller, &ticket, target(&form)?)?;
+    let scope = scope(&form, audience)?;
     let client_id = match caller {
         TokenClient::Service(service) => &service.id,
         TokenClient::Public(appid) => appid,
     };
-    Ok(json_answer(&token(&state, &ticket, audience, client_id)?))
+    let request = AccessTokenRequest {
+        ticket: &ticket,
+        app: state.app(ticket.app().as_str()).ok_or(NO_LIVE_TICKET)?,
+        audience: &audience.name,
+        client_id,
+        scope: scope.as_deref(),
+    };
+    let token = AccessToken::sign(&state.ring(), &state.settings, state.now(), request)?;
+    Ok(json_answer(&TokenObject {
+        access_token: token.text,
+        issued_token_type: ACCESS_TOKEN_URN,
+        token_type: "Bearer",
+        expires_in: token.expires_in,
+        scope,
+    }))
 }
 
 /// Refuses what no token here has: one without it would be taken for one that has it.
@@ -60,9 +77,6 @@ fn refuse_more_than_is_given(form: &Form) -> Result<(), ApiError> {
         if form.one(name)?.is_some() {
             return Err(ApiError::invalid_request("no delegation is made; leave actor_token and actor_token_type out"));
         }
-    }
-    if form.one("scope")?.is_some() {
-        return Err(ApiError::new(ErrorCode::InvalidScope, "tokens have no scopes here; leave scope out"));
     }
     Ok(())
 }
@@ -86,45 +100,49 @@ pub(crate) async fn live_ticket(state: &AppState, text: &str) -> Option<Ticket> 
     (state.now() < ticket.expires_at()).then_some(ticket)
 }
 
-/// Whom the token is for, if this caller may ask for that.
+/// Whom the token is for, if this caller may ask for that with a ticket of this app.
 fn audience<'a>(
     state: &'a AppState,
     caller: &TokenClient<'_>,
     ticket: &Ticket,
     asked: Option<&str>,
-) -> Result<&'a str, ApiError> {
-    let jwt = &state.settings.jwt;
-    let allowed = match caller {
-        TokenClient::Service(service) if service.sees(ticket) => &jwt.audiences,
-        TokenClient::Public(appid) if *appid == ticket.app().as_str() => &jwt.public_audiences,
+) -> Result<&'a Audience, ApiError> {
+    let is_public = match caller {
+        TokenClient::Service(service) if service.sees(ticket) => false,
+        TokenClient::Public(appid) if *appid == ticket.app().as_str() => true,
         _ => return Err(NO_LIVE_TICKET),
     };
-    match (asked, allowed.as_slice()) {
-        (None, [only]) => Ok(only),
-        (None, []) => Err(ApiError::new(ErrorCode::InvalidTarget, "this client may ask for no audience")),
-        (None, _) => Err(ApiError::invalid_request("audience is missing")),
-        (Some(asked), allowed) => {
-            let found = allowed.iter().find(|audience| *audience == asked);
-            let refused = ApiError::new(ErrorCode::InvalidTarget, "this client may not ask for this audience");
-            found.map(String::as_str).ok_or(refused)
-        }
-    }
+    let is_allowed = |audience: &&Audience| audience.apps.contains(ticket.app()) && (audience.is_public || !is_public);
+    let mut allowed = state.settings.jwt.audiences.iter().filter(is_allowed);
+    let Some(asked) = asked else {
+        return match (allowed.next(), allowed.next()) {
+            (Some(only), None) => Ok(only),
+            (None, _) => Err(ApiError::new(ErrorCode::InvalidTarget, "this client may ask for no audience")),
+            (Some(_), Some(_)) => Err(ApiError::invalid_request("audience is missing")),
+        };
+    };
+    let refused = "this client may not ask for this audience with a ticket of this app";
+    allowed.find(|audience| audience.name == asked).ok_or(ApiError::new(ErrorCode::InvalidTarget, refused))
 }
 
-fn token(state: &AppState, ticket: &Ticket, audience: &str, client_id: &str) -> Result<TokenObject, ApiError> {
-    let app = state.app(ticket.app().as_str()).ok_or(NO_LIVE_TICKET)?;
-    let token = AccessToken::sign(
-        &state.ring(),
-        &state.settings,
-        state.now(),
-        AccessTokenRequest { ticket, app, audience, client_id },
-    )?;
-    Ok(TokenObject {
-        access_token: token.text,
-        issued_token_type: ACCESS_TOKEN_URN,
-        token_type: "Bearer",
-        expires_in: token.expires_in,
-    })
+/// The scopes that the client asks for, if `audience` has all of them; each once, in the order asked for.
+fn scope(form: &Form, audience: &Audience) -> Result<Option<String>, ApiError> {
+    let Some(asked) = form.one("scope")? else { return Ok(None) };
+    let mut scopes = Vec::new();
+    for scope in asked.split(' ') {
+        if !audience.scopes.iter().any(|known| known == scope) {
+            let none = "tokens have no scopes here; leave scope out";
+            let unknown = "this audience has no such scope";
+            return Err(ApiError::new(
+                ErrorCode::InvalidScope,
+                if audience.scopes.is_empty() { none } else { unknown },
+            ));
+        }
+        if !scopes.contains(&scope) {
+            scopes.push(scope);
+        }
+    }
+    Ok(Some(scopes.join(" ")))
 }
 
 impl Service {

@@ -107,7 +107,7 @@ async fn run(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Option<IpAddr>, 
     let Server { routes, limits, count, .. } = server;
     let mut stop = server.stop.clone();
     let watchdog = &Watchdog::new(*limits);
-    let io = TokioIo::new(WatchedIo::new(stream, watchdog, count));
+    let io = TokioIo::new(WatchedIo::new(stream, watchdog, count, routes.are_for_pages()));
     let service = service_fn(async |request: Request<Incoming>| {
         watchdog.now_doing(Doing::Answering);
         let has_body = !request.body().is_end_stream();

@@ -15,6 +15,7 @@ use crate::http::error::{ApiError, ErrorCode};
 use crate::http::labels::Limit;
 use crate::http::settings::ClientLimits;
 use crate::http::transport::admission::{Admission, Slot, Slots};
+use crate::http::transport::delays::Delays;
 use crate::http::transport::peer::{ClientAddress, Peer, TrustedProxies, X_FORWARDED_FOR};
 use crate::http::transport::rates::Rates;
 use crate::keyring::AppId;
@@ -26,8 +27,9 @@ pub(crate) struct Limits {
     /// By address; none is limited without it.
     connections: Option<Slots>,
     requests: Option<Slots>,
-    logins_by_address: Option<Rates<ClientAddress>>,
+    logins_by_address: Option<Rates<(ClientAddress, AppId)>>,
     logins_by_app: Option<Rates<AppId>>,
+    wrong_secrets: Delays<Option<ClientAddress>>,
     told_of_proxy: Once,
 }
 
@@ -41,6 +43,7 @@ impl Limits {
             proxies: Arc::new(proxies),
             logins_by_address: settings.login_rate_per_address.map(Rates::new),
             logins_by_app: settings.login_rate_per_app.map(Rates::new),
+            wrong_secrets: Delays::default(),
             told_of_proxy: Once::new(),
         }
     }
@@ -99,12 +102,17 @@ impl Limits {
                 .at(Limit::LoginRatePerApp);
         // In this order, so that one address cannot use up the budget that all share.
         if let (Some(rates), Some(address)) = (&self.logins_by_address, address) {
-            rates.admit(&address).map_err(|wait_s| BY_ADDRESS.after_s(wait_s))?;
+            rates.admit(&(address, app.clone())).map_err(|wait_s| BY_ADDRESS.after_s(wait_s))?;
         }
         if let Some(rates) = &self.logins_by_app {
             rates.admit(app).map_err(|wait_s| BY_APP.after_s(wait_s))?;
         }
         Ok(())
+    }
+
+    /// Waits until the answer to a wrong secret from `client` is due. All without an address count as one.
+    pub(crate) async fn delay_refusal(&self, client: Option<IpAddr>) {
+        self.wrong_secrets.wait(client.map(ClientAddress::from)).await;
     }
 
     /// A slot among the requests in flight, for a request that a trusted proxy has sent on; `None` needs none.

@@ -83,6 +83,19 @@ async fn an_app_has_so_many_logins_wherever_they_come_from() {
 }
 
 #[tokio::test]
+async fn what_an_address_has_used_up_at_one_app_it_has_at_another() {
+    let server = builder(by_address(1)).two_apps().start().await;
+    let log_in = async |appid: &str| {
+        let call = Call::post("/v1/login").json(&json!({ "code": server.code_for("alice"), "appid": appid }));
+        server.connect_from(ALICE).await.call(&call).await
+    };
+    log_in(APPID).await.is_ok();
+    is_to_wait(&log_in(APPID).await, 1);
+    log_in(OTHER_APPID).await.is_ok();
+    is_to_wait(&log_in(OTHER_APPID).await, 1);
+}
+
+#[tokio::test]
 async fn one_address_does_not_use_up_what_its_app_has() {
     let server = builder(ClientLimits { login_rate_per_app: Some(rate(3)), ..by_address(1) }).start().await;
     for index in 0..5 {

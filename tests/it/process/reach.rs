@@ -32,6 +32,30 @@ fn a_revocation_in_a_directory_that_the_group_can_write_to_is_in_force() {
 }
 
 #[test]
+fn a_directory_that_is_gone_or_is_none_is_in_the_log_with_the_cause_and_what_to_do() {
+    let replica = Replica::start("100ms");
+    let path = replica.keys().path();
+    let away = path.with_extension("away");
+    fs::rename(&path, &away).unwrap();
+    let told = |what: &[&str]| {
+        let text = replica.server.stderr();
+        text.lines().any(|line| {
+            (line.contains("WARN") || line.contains("ERROR")) && what.iter().all(|part| line.contains(part))
+        })
+    };
+    let shown = path.display().to_string();
+    until("its absence is told", || told(&["cannot list", &shown, "No such file", "on a replica, copy them there"]));
+    fs::write(&path, "no directory").unwrap();
+    until("it is told what is there", || told(&[&shown, "is not a directory", "give the directory that holds"]));
+    fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink(&path, &path).unwrap();
+    until("other trouble is told, too", || told(&["cannot list", &shown, "symbolic links", "ls -la"]));
+    fs::remove_file(&path).unwrap();
+    fs::rename(&away, &path).unwrap();
+    until("all is well again", || replica.get("/readyz").json()["status"] == "ok");
+}
+
+#[test]
 fn a_cut_off_in_a_list_with_another_mode_and_a_strange_entry_is_in_force() {
     let replica = Replica::start("100ms");
     let ticket = replica.server.ticket("demo-alice-1");

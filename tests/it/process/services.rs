@@ -29,9 +29,12 @@ id = "mails"
 secret_env = "MAILS_SECRET"
 apps = ["wxfedcba9876543210"]
 
-[jwt]
-audiences = ["orders", "mails"]
-public_audiences = ["orders"]
+[jwt.audience.orders]
+apps = ["wx0123456789abcdef", "wxfedcba9876543210"]
+public = true
+
+[jwt.audience.mails]
+apps = ["wx0123456789abcdef", "wxfedcba9876543210"]
 "#;
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 
@@ -47,7 +50,7 @@ impl Services {
         let tables = TABLES.replace("UPSTREAM", &format!("http://{}", platform.address));
         let site = Site::new(platform.address, &tables);
         let mut command = site.command();
-        command.env("ORDERS_SECRET", "orders secret&=".replace(' ', "_")).env("MAILS_SECRET", "mails-secret");
+        command.env("ORDERS_SECRET", "orders long secret&=".replace(' ', "_")).env("MAILS_SECRET", "a-secret-of-mails");
         command.env("AUTH_TICKET_PUBLIC_URL", ISSUER).env("AUTH_TICKET_KEYS_POLL", "10m");
         Self { server: Server::start(&mut command), site, _platform: platform }
     }
@@ -68,7 +71,7 @@ impl Services {
             "grant_type=urn:ietf:params:oauth:grant-type:token-exchange\
              &subject_token_type=urn:auth-ticket:params:oauth:token-type:auth-ticket&subject_token={ticket}{change}"
         );
-        self.server.post("/v1/token", &[FORM, ("Authorization", &basic("orders", "orders_secret%26%3D"))], &form)
+        self.server.post("/v1/token", &[FORM, ("Authorization", &basic("orders", "orders_long_secret%26%3D"))], &form)
     }
 
     fn introspect(&self, id: &str, secret: &str, token: &str) -> Answer {
@@ -187,7 +190,7 @@ fn an_exchange_that_is_not_right_is_refused_by_its_name() {
         let answer = services.exchange(bad, "&audience=orders");
         assert_eq!((answer.status, &answer.json()["error"]), (400, &json!("invalid_request")), "{bad}");
     }
-    let headers = [FORM, ("Authorization", &*basic("orders", "orders_secret%26%3D"))];
+    let headers = [FORM, ("Authorization", &*basic("orders", "orders_long_secret%26%3D"))];
     let password = services.server.post("/v1/token", &headers, "grant_type=password&username=a&password=b");
     assert_eq!((password.status, &password.json()["error"]), (400, &json!("unsupported_grant_type")));
     let json = services.server.post("/v1/token", &[("Content-Type", "application/json"), headers[1]], "{}");
@@ -208,19 +211,19 @@ fn a_client_proves_who_it_is_in_one_way() {
     let post = |headers: &[(&str, &str)], more: &str| {
         services.server.post("/v1/token", &[&[FORM], headers].concat(), &form(more))
     };
-    assert_eq!(post(&[], "&client_id=orders&client_secret=orders_secret%26%3D").status, 200);
+    assert_eq!(post(&[], "&client_id=orders&client_secret=orders_long_secret%26%3D").status, 200);
     for (authorization, more) in [
         (Some(basic("orders", "wrong")), ""),
         (Some(basic("orders", "")), ""),
-        (Some(basic("orders", "orders_secret%26%3D&more")), ""),
-        (Some(basic("orders", "orders_secret%26%3D=more")), ""),
-        (Some(basic("orders&more", "orders_secret%26%3D")), ""),
-        (Some(basic("nobody", "orders_secret%26%3D")), ""),
+        (Some(basic("orders", "orders_long_secret%26%3D&more")), ""),
+        (Some(basic("orders", "orders_long_secret%26%3D=more")), ""),
+        (Some(basic("orders&more", "orders_long_secret%26%3D")), ""),
+        (Some(basic("nobody", "orders_long_secret%26%3D")), ""),
         (Some("Basic !".to_owned()), ""),
         (Some("Basic b3JkZXJz".to_owned()), ""),
         (None, "&client_id=orders&client_secret=wrong"),
         (None, "&client_id=orders"),
-        (None, "&client_secret=orders_secret%26%3D"),
+        (None, "&client_secret=orders_long_secret%26%3D"),
         (None, ""),
     ] {
         let headers: Vec<(&str, &str)> = authorization.iter().map(|value| ("Authorization", value.as_str())).collect();
@@ -233,7 +236,7 @@ fn a_client_proves_who_it_is_in_one_way() {
         let challenge = if authorization.is_some() { "Basic realm=\"auth-ticket\"" } else { "Bearer" };
         assert_eq!(answer.header("www-authenticate"), Some(challenge), "{authorization:?} {more}");
     }
-    let right = basic("orders", "orders_secret%26%3D");
+    let right = basic("orders", "orders_long_secret%26%3D");
     let twice = [("Authorization", &*right), ("Authorization", &*right)];
     assert_eq!(post(&twice, "").json()["error"], "invalid_client");
     assert_eq!(post(&twice[..1], "").status, 200);
@@ -268,7 +271,7 @@ fn introspection_tells_of_live_tickets_of_the_services_own_apps_and_of_nothing_e
     let services = Services::start();
     let ticket = services.ticket(APPID, "demo-alice-1");
     let session = services.server.get("/v1/session", &[("weixinauth", &ticket)]).json();
-    let told = services.introspect("orders", "orders_secret%26%3D", &ticket).json();
+    let told = services.introspect("orders", "orders_long_secret%26%3D", &ticket).json();
     assert_eq!(
         (&told["active"], &told["token_type"], &told["iss"]),
         (&json!(true), &json!("AuthTicket"), &json!(ISSUER))
@@ -282,9 +285,9 @@ fn introspection_tells_of_live_tickets_of_the_services_own_apps_and_of_nothing_e
     let inactive = |answer: Answer| {
         assert_eq!((answer.status, &*answer.body_text()), (200, "{\"active\":false}"), "{answer:?}");
     };
-    inactive(services.introspect("mails", "mails-secret", &ticket));
+    inactive(services.introspect("mails", "a-secret-of-mails", &ticket));
     for bad in ["x", &ticket[1..], &"A".repeat(2000), "%ff%00"] {
-        let answer = services.introspect("orders", "orders_secret%26%3D", bad);
+        let answer = services.introspect("orders", "orders_long_secret%26%3D", bad);
         if answer.status == 400 {
             continue;
         }
@@ -294,11 +297,11 @@ fn introspection_tells_of_live_tickets_of_the_services_own_apps_and_of_nothing_e
     services.server.signal(Signal::HUP);
     until("the ticket is dead", || services.server.verify(&ticket).status != 200);
     until("the key is dead", || {
-        services.introspect("orders", "orders_secret%26%3D", &ticket).body_text() == "{\"active\":false}"
+        services.introspect("orders", "orders_long_secret%26%3D", &ticket).body_text() == "{\"active\":false}"
     });
     let public = services.server.post("/v1/introspect", &[FORM], &format!("client_id={APPID}&token={ticket}"));
     assert_eq!((public.status, &public.json()["error"]), (401, &json!("invalid_client")));
-    let missing = services.introspect("orders", "orders_secret%26%3D", "");
+    let missing = services.introspect("orders", "orders_long_secret%26%3D", "");
     assert_eq!((missing.status, &missing.json()["error"]), (400, &json!("invalid_request")));
 }
 

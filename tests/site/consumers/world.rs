@@ -26,14 +26,14 @@ id = "orders"
 secret_env = "SERVICE_SECRET"
 apps = ["wx0123456789abcdef"]
 
-[jwt]
-audiences = ["orders"]
+[jwt.audience.orders]
+apps = ["wx0123456789abcdef"]
 
 [compat]
 enabled = true
 "#;
 /// Every client here is the service `orders`.
-pub(super) const SECRET: &str = "orders-secret";
+pub(super) const SECRET: &str = "a-secret-of-orders";
 
 #[derive(Debug)]
 pub(super) struct World {

@@ -57,7 +57,7 @@ impl Stage {
         let ms = |duration: Duration| format!("\"{}ms\"", duration.as_millis());
         let tables = format!(
             "\n[[app]]\nappid = \"{OTHER_APPID}\"\nplatform = \"weapp\"\nsecret_env = \"WX_SECRET\"\nbase_url = \
-             \"http://{}\"\n\n[verify]\nany_app = true\n\n[compat]\nenabled = true\n\n[jwt]\naudiences = [\"orders\"]\npublic_audiences = [\"orders\"]\n\n[upstream]\ntimeout = {}\n\n[limits]\ntrusted_proxies = \
+             \"http://{}\"\n\n[verify]\nany_app = true\n\n[compat]\nenabled = true\n\n[jwt.audience.orders]\napps = [\"{APPID}\", \"{OTHER_APPID}\"]\npublic = true\n\n[upstream]\ntimeout = {}\n\n[limits]\ntrusted_proxies = \
              [\"127.0.0.1\"]\nlogin_rate_per_address = \"10/m\"\nheader_timeout = \
              {}\nbody_timeout = {}\nidle_timeout = {}\n",
             road.address,

@@ -83,7 +83,7 @@ fn a_service_names_its_apps_when_there_are_several() {
             "",
             "10: service[0].apps: is missing; several apps are configured, so write apps = [\"wx1\", \"wx2\"] or some",
         ),
-        ("apps = []", "13: service[0].apps: is empty; name at least one appid, or remove the service"),
+        ("apps = []", "13: service[0].apps: is empty; name at least one appid, or remove the table"),
         ("apps = \"wx1\"", "13: service[0].apps: is text; write a list, for example apps = [\"wx0123456789abcdef\"]"),
         (
             "apps = [\"wx1\",\n\"wx3\"]",
@@ -116,9 +116,11 @@ fn mistakes_of_apps_services_and_audiences_are_told_in_one_round() {
         "login.toml:13: service[1].apps: is missing; several apps are configured",
         "login.toml:17: public_url: is missing, and jwt.audiences needs it",
         "login.toml:17: jwt.audiences[0]: ",
+        "login.toml:17: jwt.audiences[1]: several apps are configured",
         "login.toml:18: jwt.public_audiences[0]: \"order\" is not one of jwt.audiences; write one of \"\", \"orders\"",
         "login.toml:20: public_url: is missing, and verify.assertion_audience needs it",
         "login.toml:20: verify.assertion_audience: is one of jwt.audiences, too",
+        "login.toml:20: verify.assertion_audience: several apps are configured",
         "login.toml:22: public_url: is missing, and claims.url needs it",
         "login.toml:23: claims.timeout: ",
     ];
@@ -157,19 +159,44 @@ fn a_service_has_an_id_of_its_own() {
 }
 
 #[test]
-fn http_to_a_host_elsewhere_is_worth_a_warning() {
-    for (url, warned) in [
-        ("http://127.0.0.1:9999", false),
-        ("http://[::1]", false),
-        ("http://localhost", false),
-        ("https://api.example.com", false),
-        ("http://10.0.0.1", true),
-        ("http://localhost.example.com", true),
+fn another_host_than_the_platforms_is_worth_a_warning_and_http_to_it_another() {
+    for (url, host, in_clear) in [
+        ("http://127.0.0.1:9999", "127.0.0.1", false),
+        ("http://[::1]", "[::1]", false),
+        ("http://localhost", "localhost", false),
+        ("https://api.example.com", "api.example.com", false),
+        ("https://api.weixin.qq.com", "api.weixin.qq.com", false),
+        ("http://10.0.0.1", "10.0.0.1", true),
+        ("http://localhost.example.com", "localhost.example.com", true),
     ] {
         let warnings = good(&format!("{APP}base_url = \"{url}\"")).warnings;
-        let expected = "login.toml:5: app[0].base_url: http to a host that is not loopback: the app secret travels \
-                        unencrypted";
-        assert_eq!(warnings, if warned { vec![expected] } else { vec![] }, "{url}");
+        let more =
+            if in_clear { "; http to a host that is not loopback: the app secret travels unencrypted" } else { "" };
+        let expected = format!(
+            "login.toml:5: app[0].base_url: the app's platform is {host}, which decides who users are; remove it in \
+             production{more}"
+        );
+        assert_eq!(warnings, [expected], "{url}");
+    }
+}
+
+#[test]
+fn a_simulator_is_allowed_beyond_loopback_only_where_the_file_says_so() {
+    let allow = "[upstream]\nallow_simulator = true\n";
+    for (listen, more, allowed, warned) in [
+        ("127.0.0.1:8080", "", true, false),
+        ("localhost:8080", allow, true, false),
+        ("unix:/run/auth-ticket/http.sock", "", true, false),
+        ("systemd:http", "", false, false),
+        ("[::]:8080", "", false, false),
+        ("10.0.0.7:8080", allow, true, true),
+    ] {
+        let config = good(&format!("listen = \"{listen}\"\n{APP}{more}"));
+        let outbound = format!("{:?}", config.apps[0].platform.outbound);
+        assert!(outbound.contains(&format!("allows_simulator: {allowed}")), "{listen}{more}: {outbound}");
+        assert_eq!(config.settings.allow_simulator, warned, "{listen}{more}");
+        let warnings = config.warnings.iter().filter(|warning| warning.contains("upstream.allow_simulator: ")).count();
+        assert_eq!(warnings, usize::from(warned), "{:?}", config.warnings);
     }
 }
 

@@ -24,10 +24,10 @@ fn everything_but_one_app_may_be_left_out() {
     assert_eq!(app.platform.base_url, None);
     assert!(config.services.is_empty());
     assert_eq!((config.settings.jwt.ttl_s, config.settings.jwt.phone), (300, false));
-    assert!(config.settings.jwt.audiences.is_empty() && config.settings.jwt.public_audiences.is_empty());
+    assert!(config.settings.jwt.audiences.is_empty() && config.settings.assertion_audiences.is_empty());
     assert_eq!((config.apps[0].platform.timeout, config.apps[0].platform.max_concurrent), (Duration::from_secs(5), 64));
     assert!(!config.settings.any_app && !config.settings.compat.enabled && config.settings.cors_origins.is_empty());
-    assert_eq!(config.settings.assertion_audience, None);
+    assert_eq!(config.settings.default_app, None);
     let limits = config.connections;
     assert_eq!(limits.max_connections, 10_000);
     let timeouts = [limits.header_timeout, config.settings.body_timeout, limits.shutdown_grace];
@@ -92,8 +92,10 @@ fn every_key_can_be_set() {
     let [service] = config.services.as_slice() else { panic!("one service") };
     assert_eq!((service.id.as_str(), service.apps[0].as_str(), service.apps.len()), ("orders", "wx1", 1));
     assert!(service.may_sign);
-    assert_eq!(config.settings.jwt.public_audiences, ["orders"]);
-    assert_eq!(config.settings.assertion_audience.as_deref(), Some("gateway"));
+    let audiences = &config.settings.jwt.audiences;
+    assert_eq!(audiences.iter().map(|audience| audience.is_public).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(audiences[1].name, "https://stock.example.com");
+    assert_eq!(config.settings.assertion_audiences[&config.apps[0].id], "gateway");
     assert_eq!(config.settings.cors_origins, ["https://h5.example.com", "http://127.0.0.1:10086"]);
     assert_eq!(config.settings.handover_origins[0].as_str(), "https://page.example.com");
     assert_eq!(config.settings.body_timeout, Duration::from_millis(1500));

@@ -45,7 +45,8 @@ fn numbers_switches_and_lists_are_read_from_variables() {
     assert_eq!(config.apps[0].platform.max_concurrent, 7);
     assert!(config.settings.compat.enabled);
     assert_eq!(config.settings.cors_origins, ["https://a.example", "https://b.example"]);
-    assert_eq!((config.settings.jwt.audiences.len(), config.settings.jwt.public_audiences.len()), (1, 0));
+    let [audience] = config.settings.jwt.audiences.as_slice() else { panic!("{:?}", config.settings.jwt) };
+    assert_eq!((audience.name.as_str(), audience.is_public), ("orders", false));
     assert_eq!(config.settings.limits.login_rate_per_app, None);
     assert_eq!(config.settings.limits.trusted_proxies.len(), 2);
 }
@@ -113,7 +114,11 @@ fn a_mistake_in_a_variable_is_told_by_its_name() {
             "no key has this name, and no secret_env points to it; this is a table; a key of it is set by, for \
           example, AUTH_TICKET_APP__0__APPID",
         ),
-        ("APP__00__APPID", "wx1", "no key has this name, and no secret_env points to it; "),
+        (
+            "APP__00__APPID",
+            "wx1",
+            "no key has this name, and no secret_env points to it; did you mean AUTH_TICKET_APP__0__APPID?",
+        ),
         (
             "APP__3__APPIT",
             "wx1",
@@ -128,6 +133,43 @@ fn a_mistake_in_a_variable_is_told_by_its_name() {
         let found = mistakes_with(APP, &[(&name, value)]);
         assert!(found.first().is_some_and(|line| line.starts_with(&format!("{name}: {expected}"))), "{found:#?}");
     }
+}
+
+/// Kubernetes tells pods where the Services of their namespace are, in variables that begin with the Service's name.
+#[test]
+fn variables_that_kubernetes_sets_are_told_with_how_to_turn_them_off() {
+    for (name, value) in [
+        ("SERVICE_HOST", "10.96.0.7"),
+        ("SERVICE_PORT", "8080"),
+        ("SERVICE_PORT_HTTP", "8080"),
+        ("PORT", "tcp://10.96.0.7:8080"),
+        ("PORT_8080_TCP", "tcp://10.96.0.7:8080"),
+        ("PORT_8080_TCP_PROTO", "tcp"),
+        ("PORT_8080_TCP_PORT", "8080"),
+        ("PORT_8080_TCP_ADDR", "10.96.0.7"),
+        ("ADMIN_SERVICE_HOST", "10.96.0.8"),
+        ("ADMIN_PORT_9090_UDP_ADDR", "10.96.0.8"),
+    ] {
+        let name = format!("AUTH_TICKET_{name}");
+        let found = mistakes_with(APP, &[(&name, value)]);
+        assert!(found[0].contains("Kubernetes") && found[0].contains("enableServiceLinks: false"), "{found:#?}");
+    }
+    let found = mistakes_with(APP, &[("AUTH_TICKET_PORT", "8080")]);
+    assert!(!found[0].contains("Kubernetes"), "{found:#?}");
+}
+
+#[test]
+fn of_two_keys_that_exclude_each_other_the_variables_wins() {
+    let file = APP.replace("secret_env = \"WX_SECRET\"", "secret_file = \"/nowhere\"");
+    let config = parse(&file, &[("AUTH_TICKET_APP__0__SECRET_ENV", "WX_SECRET")]).unwrap();
+    assert_eq!(config.apps.len(), 1);
+    let found = mistakes_with(APP, &[("AUTH_TICKET_APP__0__SECRET_FILE", "/nowhere")]);
+    let expected = "AUTH_TICKET_APP__0__SECRET_FILE: app[0].secret_file: the file cannot be opened";
+    assert!(found.len() == 1 && found[0].starts_with(expected), "{found:#?}");
+    // In one layer nobody knows which is meant.
+    let both = [("AUTH_TICKET_APP__0__SECRET_ENV", "WX_SECRET"), ("AUTH_TICKET_APP__0__SECRET_FILE", "/nowhere")];
+    let found = mistakes_with(&APP.replace("secret_env = \"WX_SECRET\"\n", ""), &both);
+    assert!(found[0].ends_with("app[0].secret_file: secret_env is given, too; keep one of the two"), "{found:#?}");
 }
 
 #[test]

@@ -34,7 +34,9 @@ fn everything() -> Config {
             AppSetting::ALL.iter().flat_map(|setting| setting.names()).filter(|name| **name != "secret_env");
         !names.any(|name| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(" = ")))
     };
-    let text: Vec<&str> = example.lines().map(uncommented).filter(of_some).collect();
+    // This one excludes another.
+    let is_left = |line: &&str| of_some(line) && *line != "assertion_audience = \"shop-gateway\"";
+    let text: Vec<&str> = example.lines().map(uncommented).filter(is_left).collect();
     good(&text.join("\n"))
 }
 
@@ -47,6 +49,9 @@ fn uncommented(line: &str) -> &str {
 fn every_setting_of_the_table_is_read() {
     for (path, _) in schema::all("0") {
         let name = variable_name(&path);
+        if path.contains("NAME") {
+            continue; // no variable sets it
+        }
         let mut env = with_secrets(&[]);
         env.push((name.clone().into(), OsString::from_vec(b"no setting takes \xff".to_vec())));
         let report = Config::parse("login.toml", &example(), env, &[]).expect_err(&path).to_string();

@@ -35,6 +35,8 @@ pub(crate) struct WatchedIo<'a, S> {
     /// The last write took a part, so the next one goes on in the middle of an answer.
     is_amid_answer: bool,
     refusal: Option<RefusedHead>,
+    /// Pages may call: then they may read a refusal, too, whichever they are.
+    for_pages: bool,
     /// After the last answer: how many bytes are still read, so that the client ends first.
     left_to_drain: usize,
 }
@@ -46,7 +48,7 @@ struct RefusedHead {
 }
 
 impl<'a, S> WatchedIo<'a, S> {
-    pub(crate) const fn new(inner: S, watchdog: &'a Watchdog, count: &'a ConnectionCount) -> Self {
+    pub(crate) const fn new(inner: S, watchdog: &'a Watchdog, count: &'a ConnectionCount, for_pages: bool) -> Self {
         Self {
             inner,
             watchdog,
@@ -55,6 +57,7 @@ impl<'a, S> WatchedIo<'a, S> {
             is_check: false,
             is_amid_answer: false,
             refusal: None,
+            for_pages,
             left_to_drain: 0,
         }
     }
@@ -89,7 +92,12 @@ impl<'a, S> WatchedIo<'a, S> {
             self.count.limit_reached(Limit::HeaderSize);
         }
         tracing::debug!(%request_id, error = error.code().as_str(), is_too_large, "a head was refused");
-        let challenge = if self.is_check { "www-authenticate: Bearer\r\n" } else { "" };
+        let more = match (self.is_check, self.for_pages) {
+            (true, _) => "www-authenticate: Bearer\r\n",
+            // The origin has not been read, and there is nothing to hide.
+            (false, true) => "access-control-allow-origin: *\r\n",
+            (false, false) => "",
+        };
         let body = format!(
             r#"{{"error":"{}","error_description":"{}","request_id":"{request_id}"}}"#,
             error.code().as_str(),
@@ -97,7 +105,7 @@ impl<'a, S> WatchedIo<'a, S> {
         );
         let (status, len) = (error.code().status(), body.len());
         let text = format!(
-            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncache-control: no-store\r\n{challenge}\
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncache-control: no-store\r\n{more}\
              connection: close\r\ncontent-length: {len}\r\n\r\n{body}"
         );
         RefusedHead { text: text.into_bytes(), written: 0 }
@@ -198,7 +206,7 @@ mod tests {
         watchdog.now_doing(doing);
         let room = (first.len() - REFUSAL.len()).max(1);
         let (ours, mut theirs) = duplex(room);
-        let mut io = WatchedIo::new(ours, &watchdog, &count);
+        let mut io = WatchedIo::new(ours, &watchdog, &count, false);
         let writing = async {
             io.write_all(first).await.unwrap();
             drop(io);
