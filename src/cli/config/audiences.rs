@@ -44,7 +44,7 @@ impl Tree {
             (audience.is_public, audience.scopes) = (is_public, scopes);
             audiences.push(audience);
         }
-        if self.has_several(appids) {
+        if are_several(appids) {
             self.report_listed(&audiences, appids);
         }
         for name in listed {
@@ -82,7 +82,7 @@ impl Tree {
     /// Whom the assertions about users of each app are for.
     pub(super) fn assertion_audiences(&mut self, appids: &[String], any_app: bool) -> BTreeMap<AppId, String> {
         let for_all = self.assertion_audience(VERIFY);
-        if for_all.is_some() && self.has_several(appids) && !any_app {
+        if for_all.is_some() && are_several(appids) && !any_app {
             let message = "several apps are configured, and a service must not take one's users for another's; write \
                            assertion_audience in each [[app]], or any_app = true for services that look at the appid";
             self.report_at(VERIFY, message);
@@ -145,7 +145,7 @@ impl Tree {
         // An app whose appid is missing, or no text, may be any.
         let all_are_known = appids.len() == self.count("app");
         if self.origin(path).is_none() {
-            if all_are_known && self.has_several(appids) {
+            if all_are_known && are_several(appids) {
                 let list = check::shown_list(appids);
                 let message = format!("is missing; several apps are configured, so write apps = {list} or some");
                 self.report(table.clone(), path, message);
@@ -166,10 +166,10 @@ impl Tree {
         }
         Vec::new()
     }
+}
 
-    fn has_several(&self, appids: &[String]) -> bool {
-        appids.iter().any(|appid| Some(appid) != appids.first())
-    }
+fn are_several(appids: &[String]) -> bool {
+    appids.iter().any(|appid| Some(appid) != appids.first())
 }
 
 fn parsed(appids: &[String]) -> Vec<AppId> {

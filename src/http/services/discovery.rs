@@ -37,8 +37,8 @@ pub(crate) async fn metadata(State(state): State<Arc<AppState>>, headers: Header
         "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
     });
     let scopes: BTreeSet<&String> = state.settings.jwt.audiences.iter().flat_map(|audience| &audience.scopes).collect();
-    if !scopes.is_empty() {
-        metadata["scopes_supported"] = json!(scopes);
+    if let Some(metadata) = metadata.as_object_mut().filter(|_| !scopes.is_empty()) {
+        metadata.insert("scopes_supported".to_owned(), json!(scopes));
     }
     Ok(PublicJson::new(&metadata).answer(&headers))
 }

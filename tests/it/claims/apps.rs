@@ -21,9 +21,12 @@ fn is_of_first(question: &Question) -> bool {
 
 #[tokio::test]
 async fn a_service_that_fails_for_one_app_is_asked_for_the_others() {
-    let answer = |question: &Question| match is_of_first(question) {
-        true => Reply::Http("503 Service Unavailable", String::new()),
-        false => Reply::claims("uid=1"),
+    let answer = |question: &Question| {
+        if is_of_first(question) {
+            Reply::Http("503 Service Unavailable", String::new())
+        } else {
+            Reply::claims("uid=1")
+        }
     };
     let owner = Owner::start(answer).await;
     let server =
@@ -43,9 +46,12 @@ async fn a_service_that_fails_for_one_app_is_asked_for_the_others() {
 async fn a_service_that_is_slow_for_one_app_has_permits_for_the_others() {
     let allowed = Arc::new(Notify::new());
     let waits_for = Arc::clone(&allowed);
-    let owner = Owner::start(move |question: &Question| match is_of_first(question) {
-        true => Reply::After(Arc::clone(&waits_for), r#"{"claims":"uid=2"}"#),
-        false => Reply::claims("uid=1"),
+    let owner = Owner::start(move |question: &Question| {
+        if is_of_first(question) {
+            Reply::After(Arc::clone(&waits_for), r#"{"claims":"uid=2"}"#)
+        } else {
+            Reply::claims("uid=1")
+        }
     });
     let owner = owner.await;
     let server =

@@ -24,6 +24,7 @@ const MAX_DRAINED_LEN: usize = 2 << 20;
 /// What the paths of checks begin with.
 const CHECKS: [&[u8]; 2] = [b"/v1/verify", b"/v1/ext-authz"];
 
+#[expect(clippy::struct_excessive_bools, reason = "each says something else about one connection")]
 pub(crate) struct WatchedIo<'a, S> {
     inner: S,
     watchdog: &'a Watchdog,
