@@ -9,7 +9,7 @@ use std::{env, fs};
 fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where the package is"));
     // The log of HEAD grows with every commit and every change of branch. Without a repository, neither is there.
-    for file in [".git/HEAD", ".git/logs/HEAD"] {
+    for file in [".git/HEAD", ".git/logs/HEAD", ".cargo_vcs_info.json"] {
         if root.join(file).exists() {
             println!("cargo::rerun-if-changed={file}");
         }

@@ -8,11 +8,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use auth_ticket::clock::{Clock, SystemClock};
-use auth_ticket::http::{self, App, AppState, CompatSettings, ConnectionCount, Settings, Subject};
+use auth_ticket::http::{self, AppState, CompatSettings, ConnectionCount, Settings};
 use auth_ticket::keyring::{AppId, KeySpec, KeyUse};
 use auth_ticket::keystore::{Directory, Reloader};
-use auth_ticket::platform::PlatformOptions;
-use auth_ticket::platform::weapp::Weapp;
 use auth_ticket::simulator::Simulator;
 use clap::Args;
 use nix::sys::signal::Signal;
@@ -22,8 +20,10 @@ use super::address::Address;
 use super::log::Format;
 use super::reload::ReloadTask;
 use super::{config, log, output, process, report, servers, simulator};
+use apps::Console;
 
-const APPID: &str = "wx0123456789abcdef";
+mod apps;
+
 /// A closed terminal ends it, too, and with it the keys.
 const STOP_SIGNALS: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 /// Quick, for somebody who rotates the key and looks.
@@ -65,17 +65,20 @@ impl Demo {
         let platform_url = format!("http://{}", platform.address()?);
 
         let now = SystemClock.now();
-        let id = AppId::parse(APPID).context("the demo's appid")?;
-        let (reloader, ring, _) = Reloader::start(directory, vec![id.clone()], now).map_err(report::load_failed)?;
-        let base_url = Some(platform_url.parse().context("the simulator's address")?);
-        let weapp = Weapp::new(PlatformOptions { base_url, ..PlatformOptions::new(APPID) })?;
-        let settings =
-            Settings { compat: CompatSettings { enabled: true, require_phone: false }, ..Settings::default() };
-        let apps = vec![App { id, platform: Box::new(weapp), subject: Subject::Openid }];
+        let simulated = Simulator::for_devtools(Arc::new(SystemClock)).router();
+        let base_url = platform_url.parse().context("the simulator's address")?;
+        let apps = apps::all(Console(&simulated), &base_url).await?;
+        let ids: Vec<AppId> = apps.iter().map(|app| app.id.clone()).collect();
+        let settings = Settings {
+            compat: CompatSettings { enabled: true, require_phone: false },
+            // The first: WeChat's.
+            default_app: ids.first().cloned(),
+            ..Settings::default()
+        };
+        let (reloader, ring, _) = Reloader::start(directory, ids, now).map_err(report::load_failed)?;
         let state = AppState::new(settings, apps, Vec::new(), ring, Arc::new(SystemClock))?;
 
         let welcome = welcome(listener.address()?, admin.address()?, &platform_url, keys.path());
-        let simulated = Simulator::for_devtools(Arc::new(SystemClock)).router();
         running.add(limits, platform, &simulated.into(), &ConnectionCount::default());
         tokio::spawn(ReloadTask::new(Arc::clone(&state), reloader, KEYS_POLL)?.run());
         let operators = http::admin_routes(Arc::clone(&state), Vec::new());
@@ -138,6 +141,7 @@ fn for_others(own: SocketAddr) -> String {
 }
 
 fn welcome(own: SocketAddr, admin: SocketAddr, platform_url: &str, keys: &Path) -> String {
+    let apps = apps::APPIDS.map(|(platform, appid)| format!("\n{platform:10}  {appid}")).concat();
     let others = for_others(own);
     // A wildcard is no address to connect to.
     let own = if own.ip().is_unspecified() { SocketAddr::new(Ipv4Addr::LOCALHOST.into(), own.port()) } else { own };
@@ -154,7 +158,10 @@ curl -i -X POST http://{own}/v1/renew -H "weixinauth: $TICKET"
 
 Rotate the key; the ticket goes on working:
 
-{program} keys rotate --now --keys {keys}"#,
+{program} keys rotate --now --keys {keys}
+
+A login without "appid" is for weapp; with one of these, it is for another platform, and checked at /v1/verify/APPID:
+{apps}"#,
         program = config::program(),
         keys = keys.display(),
     )

@@ -5,10 +5,10 @@
 
 use std::fmt;
 
-use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{KeyPair, Pkcs1PrivateDecryptingKey, PrivateDecryptingKey};
-use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256};
+use aws_lc_rs::rsa::{KeyPair, KeySize, Pkcs1PrivateDecryptingKey, PrivateDecryptingKey};
+use aws_lc_rs::signature::{KeyPair as _, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls_pki_types::pem::PemObject as _;
@@ -89,7 +89,21 @@ impl RsaPrivateKey {
             PrivateKeyDer::Pkcs8(der) => KeyPair::from_pkcs8(der.secret_pkcs8_der()),
             _ => return Err(RsaKeyError::NotRsa),
         };
-        let signing = signing.map_err(|_| RsaKeyError::NotRsa)?;
+        Self::of(signing.map_err(|_| RsaKeyError::NotRsa)?)
+    }
+
+    /// A new key of 2,048 bits, and the public half as PEM, which a platform's console takes. `None` if it cannot be made.
+    #[must_use]
+    pub fn generate() -> Option<(Self, String)> {
+        let signing = KeyPair::generate(KeySize::Rsa2048).ok()?;
+        let public: PublicKeyX509Der<'_> = signing.public_key().as_der().ok()?;
+        let base64 = STANDARD.encode(public.as_ref());
+        let pem = format!("-----BEGIN {PUBLIC}-----\n{base64}\n-----END {PUBLIC}-----\n");
+        drop(public);
+        Some((Self::of(signing).ok()?, pem))
+    }
+
+    fn of(signing: KeyPair) -> Result<Self, RsaKeyError> {
         let pkcs8: Pkcs8V1Der<'_> = signing.as_der().map_err(|_| RsaKeyError::NotRsa)?;
         let decrypting = PrivateDecryptingKey::from_pkcs8(pkcs8.as_ref()).map_err(|_| RsaKeyError::NotRsa)?;
         let decrypting = Pkcs1PrivateDecryptingKey::new(decrypting).map_err(|_| RsaKeyError::NotRsa)?;

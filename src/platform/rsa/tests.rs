@@ -96,3 +96,11 @@ fn debug_output_and_errors_show_nothing_of_a_key() {
     let error = RsaPrivateKey::from_pem("5ecretcanary").unwrap_err();
     assert!(!format!("{error} {error:?}").contains("5ecretcanary"));
 }
+
+#[test]
+fn a_new_key_signs_and_its_public_half_is_pem() {
+    let (private, public) = RsaPrivateKey::generate().unwrap();
+    let public = RsaPublicKey::from_pem(&public).unwrap();
+    let signature = private.sign(b"message");
+    assert!(public.verifies(b"message", &signature) && !public.verifies(b"massage", &signature));
+}

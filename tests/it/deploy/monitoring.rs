@@ -50,7 +50,7 @@ async fn exported() -> String {
     loop {
         let text = client.get(format!("{operators}/metrics")).send().await.unwrap().text().await.unwrap();
         if text.contains("auth_ticket_ring_reloads_total") {
-            return text + &of_the_owners_service().await + &of_signatures().await;
+            return text + &of_the_owners_service().await + &of_signatures().await + &of_a_paused_platform().await;
         }
         // The demo looks at its keys every second.
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -64,6 +64,15 @@ async fn of_the_owners_service() -> String {
         HookOptions { url: nobody, audience: "users".to_owned(), timeout: Duration::from_secs(20), max_concurrent: 1 };
     let server = TestServer::builder().claims(Hook::new(options).unwrap()).start().await;
     server.call(Call::login(&server.code_for("alice"))).await.is_error("upstream_busy");
+    server.metrics().await
+}
+
+/// A platform that does not answer ten times in a row is left alone.
+async fn of_a_paused_platform() -> String {
+    let server = TestServer::builder().upstream_timeout(Duration::from_millis(50)).start().await;
+    for _ in 0..10 {
+        server.call(Call::login("hang")).await.is_error("upstream_timeout");
+    }
     server.metrics().await
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth_ticket::clock::SystemClock;
+use auth_ticket::platform::kind;
 use auth_ticket::simulator::Simulator;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -41,6 +42,26 @@ fn the_demo_serves_the_older_routes_too() {
     let body = format!("openid={handle}&unionid=&phoneNo=");
     let check = server.post("/miniLogin/loginCheck.ajax", &form, &body).json();
     assert_eq!(server.verify(check["data"]["AUTH_TICKET"].as_str().unwrap()).status, 200);
+}
+
+#[test]
+fn the_demo_has_an_app_of_each_platform_and_weapps_is_the_default_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(&mut demo(directory.path()));
+    let last = kind::ALL.last().unwrap().name;
+    until("it has told all appids", || server.stdout().contains(&format!("\n{last} ")));
+    let told = server.stdout();
+    for (number, kind) in kind::ALL.iter().enumerate() {
+        let line = told.lines().find_map(|line| line.strip_prefix(&format!("{} ", kind.name)));
+        let appid = line.unwrap_or_else(|| panic!("no app of {}: {told}", kind.name)).trim();
+        let body = format!(r#"{{"code":"demo-alice-{number}","appid":"{appid}"}}"#);
+        let answer = server.post("/v1/login", &[("Content-Type", "application/json")], &body).json();
+        let ticket = answer["ticket"].as_str().unwrap_or_else(|| panic!("{}: {answer}", kind.name));
+        let check = server.get(&format!("/v1/verify/{appid}"), &[("weixinauth", ticket)]);
+        assert_eq!((check.status, check.header("x-auth-platform")), (200, Some(kind.name)), "{check:?}");
+        assert_eq!(server.verify(ticket).status, if kind.name == "weapp" { 200 } else { 403 }, "{}", kind.name);
+    }
+    assert_eq!(server.verify(&server.ticket("demo-bob-1")).header("x-auth-platform"), Some("weapp"));
 }
 
 /// With WeChat's developer tools: their codes are real, so the simulator has never heard of them.

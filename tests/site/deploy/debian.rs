@@ -67,7 +67,10 @@ fn the_steps_for_a_machine_lead_to_one_that_is_in_order() {
 
     let readme = read(&shipped("deploy/README.md"));
     let unit = read(&shipped("deploy/systemd/auth-ticket.service"));
-    let mut script = vec![format!("export AUTH_TICKET_APP__0__BASE_URL={}", url(&lines[0]))];
+    let mut script = vec![format!(
+        "export AUTH_TICKET_UPSTREAM__ALLOW_SIMULATOR=true AUTH_TICKET_APP__0__BASE_URL={}",
+        url(&lines[0])
+    )];
     for line in steps(&readme, "\n## systemd\n") {
         if line.starts_with("systemctl ") {
             continue;
