@@ -9,11 +9,11 @@ include deploy/checks.mk tests/drill.mk tests/consumers.mk tests/soak.mk benches
 # The features of the library, each alone: they only add to one another.
 FEATURES_ALONE := "" keystore tower axum,test-util
 CARGO_PUBLIC_API_VERSION := 0.52.0
-# Of rustdoc's JSON, which that version of cargo-public-api reads.
+# Of rustdoc's JSON, which that version of cargo-public-api reads. Only rustdoc gets RUSTC_BOOTSTRAP: with it in the
+# environment, build scripts and everything that depends on them would be built again.
 RUSTDOC_FORMAT := 57
 API := docs/public-api.txt
-# Its own, since RUSTC_BOOTSTRAP has build scripts run anew, and whatever comes after them.
-API_TARGET := $(or $(CARGO_TARGET_DIR),target)/api
+API_TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))/api
 MSRV_TARGET := $(or $(CARGO_TARGET_DIR),target)/msrv
 
 .PHONY: help run build test lint lint-features lint-api lint-msrv accept-api deny
@@ -41,22 +41,23 @@ lint: ## Check format, lints and documentation, then the dependencies
 	@$(MAKE) --no-print-directory lint-msrv
 	@$(MAKE) --no-print-directory deny
 
-lint-features: ## Check, document and test the library with each of its features alone
+lint-features: ## Check and document the library with each of its features alone, and test it with none
 	@for features in $(FEATURES_ALONE); do \
 	    echo "features: $${features:-none}" && \
 	    $(CARGO) clippy -q --lib --no-default-features --features "$$features" --locked -- -D warnings && \
-	    RUSTDOCFLAGS="-D warnings" $(CARGO) doc -q --lib --no-deps --no-default-features --features "$$features" --locked && \
-	    $(CARGO) test -q --lib --no-default-features --features "$$features" --locked && \
-	    $(CARGO) test -q --doc --no-default-features --features "$$features" --locked || exit 1; \
+	    RUSTDOCFLAGS="-D warnings" $(CARGO) doc -q --lib --no-deps --no-default-features --features "$$features" --locked || exit 1; \
 	done
+	@$(CARGO) test -q --lib --no-default-features --locked
+	@$(CARGO) test -q --doc --no-default-features --locked
 
 lint-api: ## Compare the library's public API with docs/public-api.txt; `make accept-api` writes that file
-	@command -v cargo-public-api >/dev/null || $(CARGO) install --locked cargo-public-api --version $(CARGO_PUBLIC_API_VERSION)
-	@CARGO_TARGET_DIR=$(API_TARGET) RUSTC_BOOTSTRAP=1 $(CARGO) rustdoc -q --lib --no-default-features --features axum,test-util --locked -- \
+	@command -v cargo-public-api >/dev/null || $(CARGO) install --locked --debug cargo-public-api --version $(CARGO_PUBLIC_API_VERSION)
+	@mkdir -p $(API_TARGET) && printf '#!/bin/sh\nRUSTC_BOOTSTRAP=1 exec rustdoc "$$@"\n' >$(API_TARGET)/rustdoc && chmod +x $(API_TARGET)/rustdoc
+	@RUSTDOC=$(API_TARGET)/rustdoc $(CARGO) rustdoc -q --lib --no-default-features --features axum,test-util --locked -- \
 	    -Z unstable-options --output-format json --cap-lints allow
-	@if grep -qF '"format_version":$(RUSTDOC_FORMAT),' $(API_TARGET)/doc/auth_ticket.json || \
-	    grep -qF '"format_version":$(RUSTDOC_FORMAT)}' $(API_TARGET)/doc/auth_ticket.json; then \
-	    cargo-public-api public-api -ss --rustdoc-json $(API_TARGET)/doc/auth_ticket.json >$(API_TARGET)/public-api.txt && \
+	@mv $(API_TARGET)/../doc/auth_ticket.json $(API_TARGET)/
+	@if grep -qE '"format_version":$(RUSTDOC_FORMAT)[,}]' $(API_TARGET)/auth_ticket.json; then \
+	    cargo-public-api public-api -ss --rustdoc-json $(API_TARGET)/auth_ticket.json >$(API_TARGET)/public-api.txt && \
 	    diff -u $(API) $(API_TARGET)/public-api.txt || \
 	        { echo "error: the public API is not that of $(API); if it should be, make accept-api" >&2; exit 1; }; \
 	else \
@@ -75,7 +76,7 @@ accept-api:
 	@$(MAKE) --no-print-directory lint-api >/dev/null || cp $(API_TARGET)/public-api.txt $(API)
 
 deny: ## Check licences, bans, sources and advisories of the dependencies
-	@command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny --version $(CARGO_DENY_VERSION)
+	@command -v cargo-deny >/dev/null || $(CARGO) install --locked --debug cargo-deny --version $(CARGO_DENY_VERSION)
 	$(CARGO) deny --locked check licenses bans sources
 	@if GIT_TERMINAL_PROMPT=0 timeout 20 git ls-remote --exit-code $(ADVISORIES) HEAD >/dev/null 2>&1; then \
 		$(CARGO) deny --locked check advisories; \
