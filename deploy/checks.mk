@@ -53,7 +53,7 @@ deploy-tools: ## Install what the tests of deploy/ need: web servers, systemd, s
 	        $(KUBERNETES_VALIDATE) $(ENVOY) $(TRAEFIK) $(WEBSOCKETS) && touch "$$stamp"; \
 	fi
 
-check-deploy: check-kubernetes check-systemd check-prometheus check-image check-openapi ## Validate what deploy/ holds (part of `make test`)
+check-deploy: check-kubernetes check-systemd check-prometheus check-image check-openapi check-dist ## Validate what deploy/ holds (part of `make test`)
 
 # In a venv of its own: the two validators need not agree on their libraries.
 check-openapi: deploy-tools
@@ -95,6 +95,6 @@ check-prometheus: deploy-tools
 # The files that the image is built from are enough to build the program.
 check-image:
 	@rm -rf $(DEPLOY_TOOLS)/image && mkdir -p $(DEPLOY_TOOLS)/image
-	@cp -r $$(sed -n 's/^COPY \([^-].*\) [^ ]*$$/\1/p' deploy/Containerfile) $(DEPLOY_TOOLS)/image
+	@cp -r $$(sed -n '/ AS build$$/,/^FROM .* AS dist/s/^COPY \([^-].*\) [^ ]*$$/\1/p' deploy/Containerfile) $(DEPLOY_TOOLS)/image
 	@cd $(DEPLOY_TOOLS)/image && AUTH_TICKET_COMMIT=check CARGO_TARGET_DIR=$(abspath $(DEPLOY_TARGET)) \
 	    cargo check -q --locked --bin auth-ticket

