@@ -220,7 +220,7 @@ fn the_package_for_arm64_holds_the_same_files() {
 #[ignore = "make dist-test"]
 fn lintian_finds_no_error_in_the_packages() {
     // A static binary is the point of it; whose address it is says who packs.
-    let accepted = "statically-linked-binary,bogus-mail-host";
+    let accepted = "statically-linked-binary,bogus-mail-host,bogus-mail-host-in-debian-changelog";
     for arch in ["amd64", "arm64"] {
         let package = made(&format!("auth-ticket_{VERSION}_{arch}.deb"));
         let mut lintian = Command::new(needed("lintian"));
