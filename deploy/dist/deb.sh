@@ -26,7 +26,7 @@ for unit in auth-ticket.service auth-ticket-rotate.service auth-ticket-rotate.ti
 done
 grep -v '^# Install as' "$common/deploy/systemd/sysusers.conf" | install -D -m 644 /dev/stdin "$root/usr/lib/sysusers.d/auth-ticket.conf"
 grep -v '^# Install as' "$common/deploy/systemd/tmpfiles.conf" | install -D -m 644 /dev/stdin "$root/usr/lib/tmpfiles.d/auth-ticket.conf"
-sed 's/^# Install as [^ ]* //' "$common/deploy/systemd/auth-ticket.toml" >"$root/etc/auth-ticket/auth-ticket.toml"
+sed 's/^# Install as [^ ]* /# /' "$common/deploy/systemd/auth-ticket.toml" >"$root/etc/auth-ticket/auth-ticket.toml"
 install -D -m 644 "$common/completions/auth-ticket.bash" "$root/usr/share/bash-completion/completions/auth-ticket"
 install -D -m 644 "$common/completions/_auth-ticket" "$root/usr/share/zsh/vendor-completions/_auth-ticket"
 install -D -m 644 "$common/completions/auth-ticket.fish" "$root/usr/share/fish/vendor_completions.d/auth-ticket.fish"

@@ -14,9 +14,11 @@ mod upgrade;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::support::{Outcome, Server};
+use crate::support::system::succeed;
+use crate::support::{Outcome, Server, until};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const X86_64: &str = "x86_64-unknown-linux-musl";
@@ -43,7 +45,7 @@ fn archive_name(target: &str) -> String {
 /// Unpacks the archive for `target` into `root`; returns the path of the binary within it.
 fn unpack(target: &str, root: &Path) -> PathBuf {
     let archive = made(&format!("{}.tar.gz", archive_name(target)));
-    crate::support::system::succeed(Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(root));
+    succeed(Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(root));
     Path::new("/").join(archive_name(target)).join("auth-ticket")
 }
 
@@ -58,18 +60,18 @@ fn logs_in_checks_and_rotates(demo: &Server, rotate: impl FnOnce(&str) -> Comman
     let other = if &ticket[middle..=middle] == "A" { "B" } else { "A" };
     assert_eq!(demo.verify(&format!("{}{other}{}", &ticket[..middle], &ticket[middle + 1..])).status, 401);
 
-    crate::support::until("the demo says how to rotate", || demo.stdout().contains(" keys rotate --now --keys "));
+    until("the demo says how to rotate", || demo.stdout().contains(" keys rotate --now --keys "));
     let told = demo.stdout();
     let (_, keys) = told.split_once(" keys rotate --now --keys ").unwrap();
-    let added = Outcome::of(&mut rotate(keys.lines().next().unwrap())).done();
-    assert!(added.contains("added ticket-"), "{added}");
+    let added = Outcome::of(&mut rotate(keys.lines().next().unwrap()));
+    assert!(added.code == Some(0) && added.stdout.contains("added ticket-"), "{added:#?}");
     let kid = |ticket: &str| ticket[..8].to_owned();
-    crate::support::until("the new key seals", || kid(&demo.ticket(&format!("demo-bob-{}", fresh()))) != kid(&ticket));
+    until("the new key seals", || kid(&demo.ticket(&format!("demo-bob-{}", fresh()))) != kid(&ticket));
     assert_eq!(demo.verify(&ticket).status, 200, "a ticket of the older key");
 }
 
 /// Another number each time, for codes that work once.
 fn fresh() -> u64 {
-    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-    NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }

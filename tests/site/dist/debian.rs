@@ -73,8 +73,10 @@ impl Debian {
     /// Starts the server as the installed unit says, with the platform at `upstream`.
     fn serve(&self, upstream: &str) -> Server {
         let unit = read(&self.path("/usr/lib/systemd/system/auth-ticket.service"));
-        let said = |name: &str| unit.lines().find_map(|line| line.strip_prefix(&format!("{name}="))).unwrap().to_owned();
-        let (credential, file) = said("LoadCredential").split_once(':').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        let said =
+            |name: &str| unit.lines().find_map(|line| line.strip_prefix(&format!("{name}="))).unwrap().to_owned();
+        let (credential, file) =
+            said("LoadCredential").split_once(':').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
         let (user, directory) = (said("User"), "/run/credentials/auth-ticket.service");
         let script = format!(
             "install -d -m 700 -o {user} {directory}; install -m 400 -o {user} {file} {directory}/{credential}\n\
@@ -142,13 +144,16 @@ fn the_package_serves_keeps_keys_through_an_upgrade_and_leaves_them_when_purged(
     assert_eq!(server.verify(&ticket).status, 200);
 
     // What an administrator changed and made, before and after.
-    let kept = || debian.run(&format!("sha256sum /etc/auth-ticket/* {KEYS}/*.key; stat -c '%U %a %n' {KEYS} {KEYS}/*.key"));
+    let kept = || {
+        debian.run(&format!("cd /etc/auth-ticket; sha256sum auth-ticket.toml wx-secret {KEYS}/*.key; stat -c '%U %a %n' {KEYS} {KEYS}/*.key"))
+    };
     let before = kept();
     let place = tempfile::tempdir().unwrap();
     let next = debian.put(&next_package(place.path()));
     debian.install(&next);
     assert_eq!(debian.run("dpkg-query -f '${Version}' -W auth-ticket"), "99.0.0");
     assert_eq!(kept(), before);
+    debian.run("test -e /etc/auth-ticket/auth-ticket.toml.dpkg-dist");
     server.stop();
     let mut server = debian.serve(&upstream);
     assert_eq!(server.verify(&ticket).status, 200, "a ticket from before the upgrade");
@@ -158,9 +163,14 @@ fn the_package_serves_keeps_keys_through_an_upgrade_and_leaves_them_when_purged(
     assert_eq!(kept(), before, "removed, not purged");
     let shown = debian.run("dpkg -P auth-ticket");
     assert!(shown.contains("what is in /var/lib/auth-ticket stays, and so does its user"), "{shown}");
-    let left = debian.run("find / -xdev -name '*auth-ticket*' ! -path '/packages/*' ! -path '/run/*'; getent passwd auth-ticket");
-    assert_eq!(left.lines().next(), Some("/var/lib/auth-ticket"), "{left}");
-    assert!(left.lines().nth(1).is_some_and(|line| line.starts_with("auth-ticket:")), "{left}");
+    let left = debian.run(
+        "find / -xdev -name '*auth-ticket*' ! -path '/packages/*' ! -path '/run/*' | sort; getent passwd auth-ticket",
+    );
+    // The secret was put there by the administrator.
+    let left: Vec<&str> = left.lines().collect();
+    assert_eq!(left[..left.len() - 1], ["/etc/auth-ticket", "/var/lib/auth-ticket"]);
+    assert!(left[left.len() - 1].starts_with("auth-ticket:"), "{left:?}");
+    assert_eq!(debian.run("ls /etc/auth-ticket"), "wx-secret\n");
     let keys = |text: &str| text.lines().filter(|line| line.contains(".key")).map(str::to_owned).collect::<Vec<_>>();
     let after = debian.run(&format!("sha256sum {KEYS}/*.key; stat -c '%U %a %n' {KEYS} {KEYS}/*.key"));
     assert_eq!(keys(&after), keys(&before));
@@ -206,10 +216,15 @@ fn the_package_for_arm64_holds_the_same_files() {
     let amd64 = files("amd64");
     assert_eq!(files("arm64"), amd64);
     for file in [
-        "./usr/bin/auth-ticket", "./usr/lib/systemd/system/auth-ticket.service", "./usr/lib/sysusers.d/auth-ticket.conf",
-        "./usr/lib/tmpfiles.d/auth-ticket.conf", "./usr/share/man/man1/auth-ticket.1.gz",
-        "./usr/share/bash-completion/completions/auth-ticket", "./etc/auth-ticket/auth-ticket.toml",
-        "./usr/lib/systemd/system/auth-ticket-rotate.timer", "./usr/lib/systemd/system/auth-ticket.socket",
+        "./usr/bin/auth-ticket",
+        "./usr/lib/systemd/system/auth-ticket.service",
+        "./usr/lib/sysusers.d/auth-ticket.conf",
+        "./usr/lib/tmpfiles.d/auth-ticket.conf",
+        "./usr/share/man/man1/auth-ticket.1.gz",
+        "./usr/share/bash-completion/completions/auth-ticket",
+        "./etc/auth-ticket/auth-ticket.toml",
+        "./usr/lib/systemd/system/auth-ticket-rotate.timer",
+        "./usr/lib/systemd/system/auth-ticket.socket",
         "./usr/share/doc/auth-ticket/copyright",
     ] {
         assert!(amd64.iter().any(|found| found == file), "{file} is not in the package: {amd64:#?}");

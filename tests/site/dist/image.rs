@@ -78,7 +78,11 @@ fn what_is_in_the_image_serves_as_its_user_on_a_root_that_cannot_be_written() {
         let program: Vec<String> = serde_json::from_value(program.clone()).unwrap();
         let mut command = Command::new(needed("nsenter"));
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("WX_SECRET", "app-secret");
-        command.env("AUTH_TICKET_CONFIG", "/volume/auth-ticket.toml").arg("-m").arg("-t").arg(keeper.0.id().to_string());
+        command
+            .env("AUTH_TICKET_CONFIG", "/volume/auth-ticket.toml")
+            .arg("-m")
+            .arg("-t")
+            .arg(keeper.0.id().to_string());
         command.arg("chroot").arg(format!("--userspec={user}")).arg(&root).args(program);
         command
     };

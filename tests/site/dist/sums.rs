@@ -43,7 +43,11 @@ fn sums_cover_all_files_and_a_signature_covers_the_sums() {
     let lines = typed("\n### Verifying a download\n").join("\n").replace("PUBLIC-KEY", &public);
     let verify = || Command::new("sh").args(["-euc", &lines]).current_dir(&copy).output().unwrap();
     let output = verify();
-    assert!(output.status.success() && told(&output).contains("Signature and comment signature verified"), "{}", told(&output));
+    assert!(
+        output.status.success() && told(&output).contains("Signature and comment signature verified"),
+        "{}",
+        told(&output)
+    );
     assert!(told(&output).contains(&format!("auth-ticket-{VERSION}-{X86_64}.tar.gz: OK")), "{}", told(&output));
 
     let archive = copy.join(format!("auth-ticket-{VERSION}-{X86_64}.tar.gz"));

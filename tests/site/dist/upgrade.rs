@@ -68,7 +68,10 @@ fn both_versions_work_side_by_side_and_going_back_loses_nothing() {
     let version = |binary: &Path| Outcome::of(Command::new(binary).arg("--version")).done();
     let (this_version, next_version) = (version(Path::new(BINARY)), version(&next));
     assert!(this_version.starts_with(&format!("auth-ticket {VERSION}")), "{this_version}");
-    assert!(!next_version.starts_with(&format!("auth-ticket {VERSION}")), "the drill takes two versions: {next_version}");
+    assert!(
+        !next_version.starts_with(&format!("auth-ticket {VERSION}")),
+        "the drill takes two versions: {next_version}"
+    );
 
     let platform = simulator();
     let site = Site::new(platform.address, "");
