@@ -11,7 +11,7 @@ DIST_VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 ZIGBUILD := ziglang==0.17.1 cargo-zigbuild==0.24.1
 CARGO_AUDITABLE_VERSION := 0.7.7
 # What the tests of downloads need besides: a program, and its Debian package.
-DIST_PACKAGES := qemu-aarch64:qemu-user debootstrap:debootstrap minisign:minisign skopeo:skopeo lintian:lintian
+DIST_PACKAGES := qemu-aarch64:qemu-user debootstrap:debootstrap minisign:minisign skopeo:skopeo buildah:buildah lintian:lintian
 DIST_SCHEMA := cyclonedx-python-lib[json-validation]==11.12.0
 DIST_DEBIAN := $(DIST_TOOLS)/debian
 # The same sources with a higher number, for the drill of an upgrade.

@@ -16,6 +16,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -103,6 +104,12 @@ def main(binary: str, machine: str, version: str, out: str) -> None:
             entry("usr/local/bin/auth-ticket", 0o755, pathlib.Path(binary).read_bytes()),
         ]
     )
+    # The same files for engines: `deploy/Containerfile` copies them.
+    root = pathlib.Path(out) / f"root-{architecture}"
+    shutil.rmtree(root, ignore_errors=True)
+    with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
+        tar.extraction_filter = lambda member, _: member  # modes as they are; older versions of Python know no other way
+        tar.extractall(root)
     blobs: dict[str, bytes] = {}
 
     def stored(media_type: str, content: bytes) -> dict:

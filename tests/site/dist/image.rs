@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::{AARCH64, VERSION, X86_64, said, unpack};
-use crate::support::system::{needed, start, succeed};
+use crate::support::system::{needed, shipped, start, succeed};
 use crate::support::{APPID, Outcome, Server, bare, simulator};
 
 const LARGEST: u64 = 15 * 1024 * 1024;
@@ -137,5 +137,41 @@ fn images_are_small_say_what_they_are_and_hold_nothing_else() {
             let read: Value = serde_json::from_str(&read).unwrap();
             assert_eq!(read["config"]["User"], "65532:65532", "{transport}: {read}");
         }
+    }
+}
+
+/// An engine makes of `deploy/Containerfile` what `make image` makes without one.
+#[test]
+#[ignore = "make dist-test"]
+fn the_containerfile_makes_the_same_image() {
+    let place = tempfile::tempdir().unwrap();
+    let ours = unpacked("amd64", place.path());
+    let buildah = || {
+        let mut command = Command::new(needed("buildah"));
+        command.args(["--storage-driver", "vfs", "--root"]).arg(place.path().join("storage"));
+        command.arg("--runroot").arg(place.path().join("run"));
+        command
+    };
+    let mut build = buildah();
+    build.args(["bud", "--isolation", "chroot", "--format", "docker", "-f", "deploy/Containerfile", "-t", "image"]);
+    build.args(["--build-arg", "BINARY=dist", "--build-arg", "TARGETARCH=amd64"]);
+    let version = format!("VERSION={VERSION}");
+    let labels = &ours["config"]["Labels"];
+    let commit = format!("COMMIT={}", labels["org.opencontainers.image.revision"].as_str().unwrap());
+    // The context, as far as these stages take it.
+    let context = place.path().join("context");
+    fs::create_dir_all(context.join("target/image")).unwrap();
+    succeed(Command::new("cp").arg("-a").arg(said("DIST_IMAGE").join("root-amd64")).arg(context.join("target/image")));
+    succeed(Command::new("cp").arg("--parents").arg("deploy/Containerfile").arg(&context).current_dir(shipped(".")));
+    succeed(build.args(["--build-arg", &version, "--build-arg", &commit, "."]).current_dir(&context));
+    let told = succeed(buildah().args(["inspect", "--type", "image", "image"]));
+    let theirs: Value = serde_json::from_str(&told).unwrap();
+    let theirs = &theirs["Docker"]["config"];
+    for key in ["User", "Entrypoint", "Cmd", "ExposedPorts", "StopSignal", "Healthcheck"] {
+        let ours = &ours["config"][key];
+        assert!(!ours.is_null() && theirs[key] == *ours, "{key}: {} with buildah, {ours} without", theirs[key]);
+    }
+    for (label, value) in labels.as_object().unwrap() {
+        assert_eq!(&theirs["Labels"][label], value, "{label}");
     }
 }
