@@ -16,10 +16,10 @@ DIST_SCHEMA := cyclonedx-python-lib[json-validation]==11.12.0
 DIST_DEBIAN := $(DIST_TOOLS)/debian
 # The same sources with a higher number, for the drill of an upgrade.
 DIST_NEXT := $(DIST_TARGET)/dist-next
-# Of everything in the archives: when the commit was made. Packagers may say another time, and the commit where no
-# repository is.
-SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
-export SOURCE_DATE_EPOCH
+# Of everything in the archives: when the commit was made. Packagers may say another time, and the commit (AUTH_TICKET_COMMIT)
+# where no repository is.
+DIST_EPOCH := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),0)
+dist dist-verify image dist-test: export SOURCE_DATE_EPOCH := $(DIST_EPOCH)
 
 .PHONY: dist dist-binaries dist-tools dist-verify dist-sign image dist-next dist-test dist-test-tools check-dist
 
@@ -60,7 +60,9 @@ dist-sign: ## Sign target/dist/SHA256SUMS (KEY=minisign.key, which is never in t
 	@cd $(DIST) && sha256sum --check --quiet --strict SHA256SUMS
 	@minisign -S -s $(KEY) -m $(DIST)/SHA256SUMS -t "auth-ticket $(DIST_VERSION)"
 
-image: $(if $(wildcard $(DIST_WORK)/bin/auth-ticket-x86_64-unknown-linux-musl),,dist-binaries) ## Make OCI archives in target/image/ from the binaries of `make dist`; no engine is needed
+# Those that are there are taken as they are.
+DIST_BINARIES := $(DIST_TARGETS:%=$(DIST_WORK)/bin/auth-ticket-%)
+image: $(if $(filter-out $(wildcard $(DIST_BINARIES)),$(DIST_BINARIES)),dist-binaries) ## Make OCI archives in target/image/ from the binaries of `make dist`; no engine is needed
 	@mkdir -p $(DIST_IMAGE)
 	@for target in $(DIST_TARGETS); do \
 	    /usr/bin/python3 deploy/dist/image.py $(DIST_WORK)/bin/auth-ticket-$$target $${target%%-*} $(DIST_VERSION) $(DIST_IMAGE) || exit 1; \
