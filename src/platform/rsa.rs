@@ -4,6 +4,7 @@
 //! SHA-256 (RFC 8017 section 8.2).
 
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
@@ -16,10 +17,11 @@ use rustls_pki_types::{PrivateKeyDer, SubjectPublicKeyInfoDer};
 
 use crate::secret::Zeroizing;
 
-/// An RSA private key of 2,048 to 8,192 bits. `Debug` hides it.
+/// An RSA private key of 2,048 to 8,192 bits. `Debug` hides it. Clones are the same key in memory.
+#[derive(Clone)]
 pub struct RsaPrivateKey {
-    signing: KeyPair,
-    decrypting: Pkcs1PrivateDecryptingKey,
+    signing: Arc<KeyPair>,
+    decrypting: Arc<Pkcs1PrivateDecryptingKey>,
 }
 
 /// An RSA public key of 2,048 to 8,192 bits.
@@ -107,7 +109,7 @@ impl RsaPrivateKey {
         let pkcs8: Pkcs8V1Der<'_> = signing.as_der().map_err(|_| RsaKeyError::NotRsa)?;
         let decrypting = PrivateDecryptingKey::from_pkcs8(pkcs8.as_ref()).map_err(|_| RsaKeyError::NotRsa)?;
         let decrypting = Pkcs1PrivateDecryptingKey::new(decrypting).map_err(|_| RsaKeyError::NotRsa)?;
-        Ok(Self { signing, decrypting })
+        Ok(Self { signing: Arc::new(signing), decrypting: Arc::new(decrypting) })
     }
 
     /// The `RSA2` signature of `message`, in base64. The same message always has the same one.
