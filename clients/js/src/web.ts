@@ -28,7 +28,7 @@ const inMiniProgram = (): boolean =>
 /** For pages. */
 export function webAdapter({ login, allowOutside }: WebOptions = {}): Adapter {
   let handover = takeHandover()
-  let stored = ''
+  let stored = '{}'
   if (!allowOutside && !inMiniProgram()) handover = ''
 
   const exchange = async (request: Outgoing, method: string, body?: BodyInit, read: 'text' | 'blob' = 'text') => {

@@ -156,6 +156,12 @@ describe('a hand-over', () => {
     assert.equal(typeof (await openid(page)), 'string')
   })
 
+  test('is redeemed where storage is switched off', async () => {
+    await context.addInitScript(`Object.defineProperty(window, 'localStorage', { get() { throw new Error('denied') } })`)
+    const page = await open({ adapter: inside, path: `/#handover=${await handoverFor('alice')}` })
+    assert.equal(typeof (await openid(page)), 'string')
+  })
+
   test('of the same user is taken', async () => {
     await openid(await open())
     const page = await open({ adapter: inside, path: `/#handover=${await handoverFor('alice')}` })
