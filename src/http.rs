@@ -26,6 +26,7 @@ pub use settings::{
 pub use state::AppState;
 pub use transport::admission::ConnectionCount;
 pub use transport::connection::{ConnectionLimits, serve};
+pub use transport::host::AllowedHosts;
 pub use transport::listener::Listener;
 pub use transport::peer::{TrustedProxy, TrustedProxyError};
 

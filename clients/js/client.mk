@@ -5,7 +5,7 @@ CLIENT := clients/js
 CLIENT_OUT := $(or $(CARGO_TARGET_DIR),target)/client
 CLIENT_PROGRAM = $(abspath $(or $(CARGO_TARGET_DIR),target))/debug/auth-ticket
 
-.PHONY: client client-tools client-build client-test
+.PHONY: client client-tools client-build client-page client-test
 
 client-tools: consumers-tools
 	@if ! cmp -s $(CLIENT)/package-lock.json $(CLIENT)/node_modules/.installed; then \
@@ -21,6 +21,9 @@ client-tools: consumers-tools
 
 client-build: client-tools
 	@cd $(CLIENT) && npm run --silent types && npm run --silent build && npm run --silent size
+
+client-page: client-tools ## Bundle the scripts of the demo's page, which the program contains
+	@cd $(CLIENT) && npm run --silent page
 
 client-test: client-build ## Build and test the npm package
 	@$(CARGO) build --locked

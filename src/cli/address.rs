@@ -48,6 +48,14 @@ impl Address {
         }
     }
 
+    /// The same host, on a free port.
+    pub(crate) const fn with_free_port(self) -> Self {
+        match self {
+            Self::Ip(address) => Self::Ip(SocketAddr::new(address.ip(), 0)),
+            Self::Localhost(_) => Self::Localhost(0),
+        }
+    }
+
     fn ips(self) -> Vec<IpAddr> {
         match self {
             Self::Ip(address) => vec![address.ip()],

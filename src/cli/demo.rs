@@ -4,13 +4,13 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
+use auth_ticket::claims::WebOrigin;
 use auth_ticket::clock::{Clock, SystemClock};
-use auth_ticket::http::{self, AppState, CompatSettings, ConnectionCount, Settings};
-use auth_ticket::keyring::{AppId, KeySpec, KeyUse};
-use auth_ticket::keystore::{Directory, Reloader};
+use auth_ticket::http::ConnectionCount;
+use auth_ticket::keyring::{KeySpec, KeyUse};
+use auth_ticket::keystore::Directory;
 use auth_ticket::simulator::Simulator;
 use clap::Args;
 use nix::sys::signal::Signal;
@@ -18,24 +18,31 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::address::Address;
 use super::log::Format;
-use super::reload::ReloadTask;
-use super::{config, log, output, process, report, servers, simulator};
+use super::servers::{self, Bound, Servers};
+use super::{config, log, output, process, report, simulator};
 use apps::Console;
+use page::Page;
+use server::{DemoServer, reachable};
 
+mod actions;
 mod apps;
+mod page;
+mod server;
 
 /// A closed terminal ends it, too, and with it the keys.
 const STOP_SIGNALS: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
-/// Quick, for somebody who rotates the key and looks.
-const KEYS_POLL: Duration = Duration::from_secs(1);
+/// How many servers share the keys: enough to see that none of them is special.
+const REPLICAS: usize = 3;
 const FREE_PORT: Address = Address::Ip(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
 
 /// Try it out: a server with a simulated platform and throw-away keys
 ///
-/// Needs no configuration and keeps nothing. The server is the same as that of serve; only the platform is simulated.
+/// Needs no configuration and keeps nothing. Three servers like that of serve share the keys; only the platform is simulated. A page
+/// at / shows what tickets and keys do: log in, look into the ticket, change it, rotate the key, log a user out.
 #[derive(Args, Debug)]
 pub(crate) struct Demo {
-    /// Address, IP:PORT or localhost:PORT; port 0 picks a free one, 0.0.0.0:8080 admits phones in the same network
+    /// Address, IP:PORT or localhost:PORT; port 0 picks a free one, 0.0.0.0:8080 admits phones in the same network. The other servers
+    /// have free ports of the same host
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: Address,
 }
@@ -52,39 +59,42 @@ impl Demo {
     async fn serve(self) -> anyhow::Result<()> {
         // Before there are keys, so that a signal cannot end the process and leave them behind.
         let limits = process::fit(simulator::LIMITS)?;
-        let mut running = servers::Servers::new(&STOP_SIGNALS)?;
+        let mut running = Servers::new(&STOP_SIGNALS)?;
         // Deletes the keys when the demo ends.
         let keys =
             tempfile::Builder::new().prefix("auth-ticket-demo-").tempdir().context("cannot make throw-away keys")?;
         let directory = Directory::new(keys.path());
         make_key(&directory)?;
 
-        let listener = servers::bind(self.listen, "--listen")?;
-        let admin = servers::bind(FREE_PORT, "--listen")?;
+        let sockets: Vec<(Bound, Bound)> = (0..REPLICAS)
+            .map(|number| {
+                let address = if number == 0 { self.listen } else { self.listen.with_free_port() };
+                Ok((servers::bind(address, "--listen")?, servers::bind(FREE_PORT, "--listen")?))
+            })
+            .collect::<anyhow::Result<_>>()?;
         let platform = servers::bind(FREE_PORT, "--listen")?;
         let platform_url = format!("http://{}", platform.address()?);
+        let addresses: Vec<SocketAddr> =
+            sockets.iter().map(|(listener, _)| listener.address()).collect::<anyhow::Result<_>>()?;
+        let admin = sockets.first().map(|(_, admin)| admin.address()).context("there is a server")??;
 
-        let now = SystemClock.now();
         let simulated = Simulator::for_devtools(Arc::new(SystemClock)).router();
         let base_url = platform_url.parse().context("the simulator's address")?;
-        let apps = apps::all(Console(&simulated), &base_url).await?;
-        let ids: Vec<AppId> = apps.iter().map(|app| app.id.clone()).collect();
-        let settings = Settings {
-            compat: CompatSettings { enabled: true, require_phone: false },
-            // The first: WeChat's.
-            default_app: ids.first().cloned(),
-            ..Settings::default()
-        };
-        let (reloader, ring, _) = Reloader::start(directory, ids, now).map_err(report::load_failed)?;
-        let state = AppState::new(settings, apps, Vec::new(), ring, Arc::new(SystemClock))?;
+        let apps = apps::all(Console(&simulated), &base_url, REPLICAS).await?;
+        // The second server is where the page lives that a mini-program opens.
+        let origins = addresses.get(1).map(|address| origins(*address)).unwrap_or_default();
+        let replicas: Vec<DemoServer> = sockets
+            .into_iter()
+            .zip(apps)
+            .map(|(sockets, apps)| DemoServer::start(directory.clone(), apps, &origins, sockets))
+            .collect::<anyhow::Result<_>>()?;
+        let page = Page::new(directory, apps::described()?, &replicas);
 
-        let welcome = welcome(listener.address()?, admin.address()?, &platform_url, keys.path());
+        let welcome = welcome(&addresses, admin, &platform_url, keys.path());
         running.add(limits, platform, &simulated.into(), &ConnectionCount::default());
-        tokio::spawn(ReloadTask::new(Arc::clone(&state), reloader, KEYS_POLL)?.run());
-        let operators = http::admin_routes(Arc::clone(&state), Vec::new());
-        running.add(limits, admin, &operators, &state.connection_count("operators"));
-        let count = state.client_connections();
-        running.add(limits, listener, &http::routes(state), &count);
+        for (replica, routes) in replicas.into_iter().zip(page.routes()) {
+            replica.listen(&mut running, limits, routes);
+        }
         output::say(&welcome);
         running.run().await;
         Ok(())
@@ -104,6 +114,13 @@ fn make_key(directory: &Directory) -> anyhow::Result<()> {
     };
     directory.lock().and_then(|lock| lock.add_key(spec)).map_err(report::write_failed)?;
     Ok(())
+}
+
+/// What browsers may call a page on `own`.
+fn origins(own: SocketAddr) -> Vec<WebOrigin> {
+    let loopback = ["127.0.0.1", "[::1]", "localhost"].map(|host| format!("http://{host}:{}", own.port()));
+    let outside = from_outside(own).map(|outside| format!("http://{outside}"));
+    loopback.into_iter().chain(outside).filter_map(|origin| WebOrigin::parse(&origin).ok()).collect()
 }
 
 /// Where others in the network of this machine reach what listens on `own`; `None` if that is loopback, or no network is there.
@@ -131,7 +148,7 @@ fn for_others(own: SocketAddr) -> String {
     match from_outside(own) {
         Some(outside) => format!(
             "\nDeveloper tools and phones in the same network: http://{outside}, with the check of domains off.\nTheir codes \
-             log in as devtools. Everybody in that network can log in as anybody here.\n"
+             log in as devtools. Everybody in that network can log in as anybody here, and rotate the key on the page.\n"
         ),
         None if own.ip().is_unspecified() => {
             "\nThis machine is in no network that a phone could reach it by.\n".to_owned()
@@ -140,21 +157,25 @@ fn for_others(own: SocketAddr) -> String {
     }
 }
 
-fn welcome(own: SocketAddr, admin: SocketAddr, platform_url: &str, keys: &Path) -> String {
+fn welcome(addresses: &[SocketAddr], admin: SocketAddr, platform_url: &str, keys: &Path) -> String {
     let apps = apps::APPIDS.map(|(platform, appid)| format!("\n{platform:10}  {appid}")).concat();
-    let others = for_others(own);
-    // A wildcard is no address to connect to.
-    let own = if own.ip().is_unspecified() { SocketAddr::new(Ipv4Addr::LOCALHOST.into(), own.port()) } else { own };
+    let others = addresses.first().map(|own| for_others(*own)).unwrap_or_default();
+    let mut urls = addresses.iter().map(|address| format!("http://{}", reachable(*address)));
+    let own = urls.next().unwrap_or_default();
+    let replicas = urls.collect::<Vec<_>>().join(" and ");
     format!(
-        r#"auth-ticket demo on http://{own}
+        r#"auth-ticket demo on {own}
 simulated platform on {platform_url}, operators on http://{admin}
+replicas with the same keys on {replicas}
 Keys, users and codes are gone when it ends (Ctrl-C).
 {others}
-Log in as alice, check the ticket, renew it:
+Open {own} in a browser: log in, look into the ticket, rotate the key, log a user out.
 
-TICKET=$(curl -s http://{own}/v1/login -H 'Content-Type: application/json' -d '{{"code":"demo-alice-'$(date +%s)'"}}' | sed 's/.*"ticket":"\([^"]*\)".*/\1/'); echo "$TICKET"
-curl -i http://{own}/v1/verify -H "weixinauth: $TICKET"
-curl -i -X POST http://{own}/v1/renew -H "weixinauth: $TICKET"
+Or type it. Log in as alice, check the ticket, renew it:
+
+TICKET=$(curl -s {own}/v1/login -H 'Content-Type: application/json' -d '{{"code":"demo-alice-'$(date +%s)'"}}' | sed 's/.*"ticket":"\([^"]*\)".*/\1/'); echo "$TICKET"
+curl -i {own}/v1/verify -H "weixinauth: $TICKET"
+curl -i -X POST {own}/v1/renew -H "weixinauth: $TICKET"
 
 Rotate the key; the ticket goes on working:
 

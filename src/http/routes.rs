@@ -45,6 +45,12 @@ pub struct Routes {
 }
 
 impl Routes {
+    /// The same, with `more` in front of what the router has.
+    #[must_use]
+    pub fn with(self, more: Router) -> Self {
+        Self { router: more.fallback_service(self.router), ..self }
+    }
+
     /// Whether web pages may call some of them.
     pub(crate) fn are_for_pages(&self) -> bool {
         let settings = self.checks.as_ref().map(|state| &state.settings);

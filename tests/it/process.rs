@@ -11,6 +11,7 @@ mod commands;
 mod crash;
 mod cutoffs;
 mod demo;
+mod demo_page;
 mod healthcheck;
 mod keys;
 mod many_apps;

@@ -240,12 +240,12 @@ impl Rotate {
     }
 }
 
-pub(super) fn newest_of(ring: &KeyRing, key_use: KeyUse) -> Option<KeySpec> {
+pub(crate) fn newest_of(ring: &KeyRing, key_use: KeyUse) -> Option<KeySpec> {
     ring.keys_of(key_use).map(|ring_key| *ring_key.key().spec()).max_by_key(|spec| (spec.created, spec.seal_from))
 }
 
 /// Adds a key that inherits algorithm, life and longest ttl from `newest`.
-pub(super) fn add_successor(
+pub(crate) fn add_successor(
     lock: &WriteLock,
     key_use: KeyUse,
     newest: Option<KeySpec>,

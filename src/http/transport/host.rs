@@ -17,15 +17,17 @@ use crate::http::transport::peer::Peer;
 
 /// Names that are allowed beside every IP address and `localhost`, in lower case.
 #[derive(Clone, Debug)]
-pub(crate) struct AllowedHosts(Arc<[String]>);
+pub struct AllowedHosts(Arc<[String]>);
 
 impl AllowedHosts {
-    pub(crate) fn new(names: Vec<String>) -> Self {
+    /// These names, in lower case, every IP address, and `localhost`.
+    #[must_use]
+    pub fn new(names: Vec<String>) -> Self {
         Self(names.into())
     }
 
-    /// No browser leaves `Host` out, or sends more than one.
-    fn allow<B>(&self, request: &hyper::Request<B>) -> bool {
+    /// Whether `request` was sent to one of them, or to nobody in particular: no browser leaves `Host` out, or sends more than one.
+    pub fn allow<B>(&self, request: &hyper::Request<B>) -> bool {
         let in_headers = request.headers().get_all(HOST).iter().map(HeaderValue::as_bytes);
         let in_uri = request.uri().authority().map(|authority| authority.as_str().as_bytes());
         in_headers.chain(in_uri).all(|host| self.allows(host))

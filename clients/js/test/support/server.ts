@@ -16,8 +16,8 @@ export const APPID = 'wx0123456789abcdef'
 const children: ChildProcess[] = []
 const directories: string[] = []
 
-/** Starts `auth-ticket ...` and resolves to the first URL that it prints. */
-const start = (args: string[], env: Record<string, string> = {}): Promise<string> =>
+/** Starts `auth-ticket ...`, ended by `stopAll`, and resolves to the first URL that it prints. */
+export const start = (args: string[], env: Record<string, string> = {}): Promise<string> =>
   new Promise((resolve, reject) => {
     const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
     children.push(child)
