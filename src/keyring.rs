@@ -157,6 +157,36 @@ impl fmt::Display for KeyState {
     }
 }
 
+/// When a key lives, with what its successors make of its dates.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyLife {
+    pub(crate) seal_from: UnixSeconds,
+    /// First second in which it may not seal.
+    pub(crate) end: UnixSeconds,
+    pub(crate) max_ttl_s: u64,
+    pub(crate) revoked: bool,
+}
+
+impl KeyLife {
+    const fn dead_at(self) -> UnixSeconds {
+        self.end.plus(self.max_ttl_s).plus(LEEWAY_S)
+    }
+
+    pub(crate) fn state(self, now: UnixSeconds) -> KeyState {
+        if self.revoked {
+            KeyState::Revoked
+        } else if now < self.seal_from {
+            KeyState::Pending
+        } else if now < self.end {
+            KeyState::Active
+        } else if now < self.dead_at() {
+            KeyState::Retiring
+        } else {
+            KeyState::Dead
+        }
+    }
+}
+
 /// A key in its ring: with what its successors make of it.
 #[derive(Debug)]
 pub struct RingKey {
@@ -182,7 +212,12 @@ impl RingKey {
     /// First second in which the key does not open any more.
     #[must_use]
     pub fn dead_at(&self) -> UnixSeconds {
-        self.end.plus(self.key.spec().max_ttl_s).plus(LEEWAY_S)
+        self.life().dead_at()
+    }
+
+    fn life(&self) -> KeyLife {
+        let spec = self.key.spec();
+        KeyLife { seal_from: spec.seal_from, end: self.end, max_ttl_s: spec.max_ttl_s, revoked: self.revoked }
     }
 
     /// Whether somebody revoked it.
@@ -194,17 +229,7 @@ impl RingKey {
     /// Where it stands at `now`.
     #[must_use]
     pub fn state(&self, now: UnixSeconds) -> KeyState {
-        if self.revoked {
-            KeyState::Revoked
-        } else if now < self.key.spec().seal_from {
-            KeyState::Pending
-        } else if now < self.end {
-            KeyState::Active
-        } else if now < self.dead_at() {
-            KeyState::Retiring
-        } else {
-            KeyState::Dead
-        }
+        self.life().state(now)
     }
 }
 
@@ -256,6 +281,46 @@ pub(crate) enum NoOpeningKey {
     UnknownKey,
     UnknownApp,
     DeadKey,
+}
+
+/// What tickets are opened with: a ring, or the content of a verifier file.
+pub(crate) trait OpeningKeys {
+    fn to_open(
+        &self,
+        kid: KeyId,
+        app: AppTag,
+        purpose: Purpose,
+        now: UnixSeconds,
+    ) -> Result<ChosenKey<'_>, NoOpeningKey>;
+
+    fn cutoffs(&self) -> &Cutoffs;
+}
+
+impl OpeningKeys for KeyRing {
+    fn to_open(
+        &self,
+        kid: KeyId,
+        app: AppTag,
+        purpose: Purpose,
+        now: UnixSeconds,
+    ) -> Result<ChosenKey<'_>, NoOpeningKey> {
+        let chosen =
+            self.subkeys.get(&SubkeyName::new(kid, app)).and_then(|found| Some((found, self.chosen(found, purpose)?)));
+        let Some((found, chosen)) = chosen else {
+            let known = self.keys_of(KeyUse::Ticket).find(|ring_key| ring_key.key.kid() == kid);
+            return Err(match known {
+                None => NoOpeningKey::UnknownKey,
+                Some(key) if key.revoked => NoOpeningKey::DeadKey,
+                Some(_) => NoOpeningKey::UnknownApp,
+            });
+        };
+        let opens = self.keys.get(found.key_index).is_some_and(|ring_key| ring_key.state(now).opens());
+        if opens { Ok(chosen) } else { Err(NoOpeningKey::DeadKey) }
+    }
+
+    fn cutoffs(&self) -> &Cutoffs {
+        &self.cutoffs
+    }
 }
 
 impl KeyRing {
@@ -336,27 +401,6 @@ impl KeyRing {
     pub(crate) fn to_seal(&self, app: &AppId, purpose: Purpose, now: UnixSeconds) -> Option<ChosenKey<'_>> {
         let key = &self.sealing_key(KeyUse::Ticket, now)?.key;
         self.chosen(self.subkeys.get(&SubkeyName::new(key.kid(), app.tag()))?, purpose)
-    }
-
-    pub(crate) fn to_open(
-        &self,
-        kid: KeyId,
-        app: AppTag,
-        purpose: Purpose,
-        now: UnixSeconds,
-    ) -> Result<ChosenKey<'_>, NoOpeningKey> {
-        let chosen =
-            self.subkeys.get(&SubkeyName::new(kid, app)).and_then(|found| Some((found, self.chosen(found, purpose)?)));
-        let Some((found, chosen)) = chosen else {
-            let known = self.keys_of(KeyUse::Ticket).find(|ring_key| ring_key.key.kid() == kid);
-            return Err(match known {
-                None => NoOpeningKey::UnknownKey,
-                Some(key) if key.revoked => NoOpeningKey::DeadKey,
-                Some(_) => NoOpeningKey::UnknownApp,
-            });
-        };
-        let opens = self.keys.get(found.key_index).is_some_and(|ring_key| ring_key.state(now).opens());
-        if opens { Ok(chosen) } else { Err(NoOpeningKey::DeadKey) }
     }
 
     fn chosen<'ring>(&'ring self, subkeys: &'ring Subkeys, purpose: Purpose) -> Option<ChosenKey<'ring>> {

@@ -131,6 +131,7 @@ pub mod secret;
 pub mod ticket;
 #[cfg(feature = "tower")]
 pub mod tower;
+pub mod verifier;
 
 // What the program is made of. Public for it, for tests and for benches, which are crates of their own.
 #[cfg(feature = "server")]

@@ -44,7 +44,7 @@ pub use session::Session;
 
 use crate::claims::WebOrigin;
 use crate::clock::{LEEWAY_S, UnixSeconds};
-use crate::keyring::{AppId, AppTag, KeyId, KeyRing, NoOpeningKey, Purpose};
+use crate::keyring::{AppId, AppTag, Cutoffs, KeyId, KeyRing, NoOpeningKey, OpeningKeys, Purpose};
 use crate::seal::{self, NONCE_LEN, TAG_LEN};
 use buffer::Buffer;
 use format::{HEADER_LEN, MIN_BYTES, aad};
@@ -176,14 +176,25 @@ impl UnverifiedTicket {
     /// # Errors
     /// [`OpenError`], the first that holds.
     pub fn open(
-        mut self,
+        self,
         ring: &KeyRing,
         purpose: Purpose,
         now: UnixSeconds,
         policy: &Policy,
     ) -> Result<Ticket, OpenError> {
-        self.unseal(ring, purpose, now, policy, |app, claims, session_end| {
-            claims.check_life(ring, app, now, session_end)
+        self.open_with(ring, purpose, now, policy)
+    }
+
+    /// The same with whatever holds keys.
+    pub(crate) fn open_with(
+        mut self,
+        keys: &impl OpeningKeys,
+        purpose: Purpose,
+        now: UnixSeconds,
+        policy: &Policy,
+    ) -> Result<Ticket, OpenError> {
+        self.unseal(keys, purpose, now, policy, |app, claims, session_end| {
+            claims.check_life(keys.cutoffs(), app, now, session_end)
         })
     }
 
@@ -202,14 +213,14 @@ impl UnverifiedTicket {
             if claims.origin.as_ref() != Some(origin) {
                 return Err(OpenError::OtherOrigin);
             }
-            claims.check_life(ring, app, now, session_end)
+            claims.check_life(ring.cutoffs(), app, now, session_end)
         })
     }
 
     /// Proves authenticity and form, then lets `check` decide about what may be expired or cut off.
     fn unseal(
         &mut self,
-        ring: &KeyRing,
+        keys: &impl OpeningKeys,
         purpose: Purpose,
         now: UnixSeconds,
         policy: &Policy,
@@ -217,7 +228,7 @@ impl UnverifiedTicket {
     ) -> Result<Ticket, OpenError> {
         let (kid, app_tag) = (self.unverified_kid(), self.unverified_app_tag());
         // The key is looked up before the AEAD runs, so a ticket under an unknown key costs no decryption.
-        let key = ring.to_open(kid, app_tag, purpose, now).map_err(|why| no_key(why, kid, app_tag))?;
+        let key = keys.to_open(kid, app_tag, purpose, now).map_err(|why| no_key(why, kid, app_tag))?;
         let Parts { header, nonce, sealed, tag } = self.parts().ok_or(OpenError::NotATicket("too short"))?;
         key.seal_key.open(nonce, &aad(header), sealed, tag).map_err(|seal::Unauthentic| OpenError::Unauthentic)?;
         let mut claims = Claims::none();
@@ -265,13 +276,13 @@ impl Claims {
 
     fn check_life(
         &self,
-        ring: &KeyRing,
+        cutoffs: &Cutoffs,
         app: &AppId,
         now: UnixSeconds,
         session_end: UnixSeconds,
     ) -> Result<(), OpenError> {
         self.check_time(now, session_end)?;
-        if self.session.is_cut_off(ring, app) { Err(OpenError::Revoked) } else { Ok(()) }
+        if self.session.is_among(cutoffs, app) { Err(OpenError::Revoked) } else { Ok(()) }
     }
 
     fn check_time(&self, now: UnixSeconds, session_end: UnixSeconds) -> Result<(), OpenError> {

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::{AppId, LoginId};
 use crate::clock::{LEEWAY_S, UnixSeconds};
 pub use list::{Cutoff, CutoffsError, Who};
+pub(crate) use recover::each_entry;
 // What reads lists that are not right, and writes them.
 #[doc(hidden)]
 pub use recover::{Entry, Other, Recovered};
@@ -32,7 +33,7 @@ pub struct Cutoffs {
 /// They count all the same, but for logins up to then and the leeway only. Otherwise a clock that is years ahead would
 /// have everybody refused for years.
 #[doc(hidden)]
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Ahead {
     first_seen: HashMap<Who, UnixSeconds>,
 }
@@ -112,6 +113,20 @@ impl Cutoffs {
             }
         }
         both
+    }
+
+    /// Those that concern `app`, always in the same order. Each says that it was made when the newest one was.
+    pub(crate) fn concerning(&self, app: &AppId) -> Vec<Cutoff> {
+        let mut logins: Vec<LoginId> = self.logins.iter().copied().collect();
+        logins.sort_unstable_by_key(|login_id| login_id.0);
+        let mut openids: Vec<_> = self.openids.get(app).into_iter().flatten().collect();
+        openids.sort_unstable();
+        let everybody = self.everybody.map(Who::Everybody);
+        let of_app = self.apps.get(app).map(|before| Who::App(app.clone(), *before));
+        let of_openids = openids.into_iter().map(|(openid, before)| Who::Openid(app.clone(), openid.clone(), *before));
+        let all = everybody.into_iter().chain(of_app).chain(of_openids).chain(logins.into_iter().map(Who::Login));
+        let created = self.newest.unwrap_or_default();
+        all.map(|who| Cutoff { who, created }).collect()
     }
 
     /// How many cut-offs there are.

@@ -306,6 +306,22 @@ pub struct KeySpec {
     pub max_ttl_s: u64,
 }
 
+impl KeySpec {
+    /// Whether the parts go together.
+    pub(crate) fn check(&self) -> Result<(), KeyError> {
+        if !self.alg.serves(self.key_use) {
+            return Err(KeyError::AlgOfAnotherUse(self.key_use, self.alg));
+        }
+        if self.seal_from < self.created.minus(LEEWAY_S) || self.seal_from >= self.seal_until {
+            return Err(KeyError::Times);
+        }
+        if !(Key::MIN_MAX_TTL_S..=Key::MAX_MAX_TTL_S).contains(&self.max_ttl_s) {
+            return Err(KeyError::MaxTtl(self.max_ttl_s));
+        }
+        Ok(())
+    }
+}
+
 /// Why a key cannot be as it is described.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -346,15 +362,7 @@ impl Key {
     /// # Errors
     /// [`KeyError`]: the parts do not go together.
     pub fn new(spec: KeySpec, secret: KeyBytes) -> Result<Self, KeyError> {
-        if !spec.alg.serves(spec.key_use) {
-            return Err(KeyError::AlgOfAnotherUse(spec.key_use, spec.alg));
-        }
-        if spec.seal_from < spec.created.minus(LEEWAY_S) || spec.seal_from >= spec.seal_until {
-            return Err(KeyError::Times);
-        }
-        if !(Self::MIN_MAX_TTL_S..=Self::MAX_MAX_TTL_S).contains(&spec.max_ttl_s) {
-            return Err(KeyError::MaxTtl(spec.max_ttl_s));
-        }
+        spec.check()?;
         let bytes = secret.expose();
         if spec.alg == Alg::Es256 && (*bytes == [0; 32] || *bytes >= P256_ORDER) {
             return Err(KeyError::ScalarOutOfRange);

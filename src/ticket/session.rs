@@ -2,7 +2,7 @@
 
 use crate::claims::{OwnerClaims, PhoneNumber, PlatformId, SessionKey};
 use crate::clock::UnixSeconds;
-use crate::keyring::{AppId, KeyRing, LoginId};
+use crate::keyring::{AppId, Cutoffs, KeyRing, LoginId};
 
 /// What one ticket after another carries from a login to the session's end.
 ///
@@ -36,7 +36,10 @@ impl Session {
     /// Whether a cut-off of `ring` refuses it.
     #[must_use]
     pub fn is_cut_off(&self, ring: &KeyRing, app: &AppId) -> bool {
-        let cutoffs = ring.cutoffs();
+        self.is_among(ring.cutoffs(), app)
+    }
+
+    pub(super) fn is_among(&self, cutoffs: &Cutoffs, app: &AppId) -> bool {
         !cutoffs.is_empty() && cutoffs.cuts_off(app, self.openid.as_str(), self.login_id, self.auth_time)
     }
 }

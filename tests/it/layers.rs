@@ -6,13 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module may name of the crate. The binary may name everything.
-const MAY_NAME: [(&str, &[&str]); 18] = [
+const MAY_NAME: [(&str, &[&str]); 19] = [
     ("secret", &[]),
     ("claims", &["secret"]),
     ("clock", &[]),
     ("seal", &["secret"]),
     ("keyring", &["secret", "clock", "seal"]),
     ("ticket", &["secret", "claims", "clock", "seal", "keyring"]),
+    ("verifier", &["secret", "clock", "seal", "keyring", "ticket"]),
     ("rescan", &[]),
     ("keystore", &["secret", "clock", "keyring", "rescan"]),
     ("request_id", &[]),

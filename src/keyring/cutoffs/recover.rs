@@ -7,6 +7,9 @@ use serde_json::value::RawValue;
 
 use super::list::{self, Cutoff, CutoffsError};
 
+/// The member that holds the list.
+const CUTOFFS: &str = "cutoffs";
+
 /// The white space of JSON (RFC 8259 section 2).
 const WHITE_SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
@@ -71,6 +74,7 @@ impl Recovered {
         let mut members = Vec::new();
         let whole = walk(
             valid_part(text),
+            CUTOFFS,
             |number, entry| {
                 entries.push(match list::entry(entry.get()) {
                     Ok(cutoff) => Entry::Cutoff(cutoff),
@@ -138,6 +142,7 @@ pub(super) fn each(text: &[u8], mut take: impl FnMut(Cutoff)) -> Option<CutoffsE
     let (mut versions, mut others) = (Vec::new(), 0);
     let whole = walk(
         valid_part(text),
+        CUTOFFS,
         |_, entry| match list::entry(entry.get()) {
             Ok(cutoff) => take(cutoff),
             Err(_) => others += 1,
@@ -148,6 +153,11 @@ pub(super) fn each(text: &[u8], mut take: impl FnMut(Cutoff)) -> Option<CutoffsE
     let is_right =
         whole == Some(1) && others == 0 && versions == ["1"] && text.starts_with(valid_part(text).as_bytes());
     if is_right { None } else { fault(text) }
+}
+
+/// Gives the JSON of each entry that stands whole in the list `name` of the object `text`, whatever else is wrong with it.
+pub(crate) fn each_entry(text: &[u8], name: &str, mut take: impl FnMut(&str)) {
+    walk(valid_part(text), name, |_, entry| take(entry.get()), |_, _| {});
 }
 
 /// What is wrong with `text`.
@@ -165,10 +175,11 @@ fn valid_part(text: &[u8]) -> &str {
     part.strip_prefix('\u{feff}').unwrap_or(part)
 }
 
-/// Gives each whole entry of the list, with its number, and each other whole member. `None` if the text ends or goes wrong before
+/// Gives each whole entry of the list of this name, with its number, and each other whole member. `None` if the text ends or goes wrong before
 /// the end of the object, or goes on after it; otherwise the number of lists in it.
 fn walk<'a>(
     text: &'a str,
+    list: &str,
     mut entry: impl FnMut(usize, &'a RawValue),
     mut member: impl FnMut(String, &'a RawValue),
 ) -> Option<usize> {
@@ -181,7 +192,7 @@ fn walk<'a>(
     loop {
         let name: String = rest.value()?;
         rest.eat(':')?;
-        if name == "cutoffs" && rest.eat('[').is_some() {
+        if name == list && rest.eat('[').is_some() {
             lists += 1;
             let mut ended = rest.eat(']');
             while ended.is_none() {
