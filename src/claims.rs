@@ -155,7 +155,7 @@ impl fmt::Debug for PlatformId {
     }
 }
 
-/// A platform's `session_key`: 1 to 256 bytes of text; usually base64 of 16 bytes, and then kept as those.
+/// A platform's `session_key`: 1 to 256 visible ASCII characters; usually base64 of 16 bytes, and then kept as those.
 pub struct SessionKey(SessionKeyForm);
 
 enum SessionKeyForm {
@@ -170,16 +170,16 @@ pub(crate) enum SessionKeyWire<'a> {
 }
 
 impl SessionKey {
-    /// Longest key, in bytes of text.
+    /// Longest key, in characters.
     pub const MAX_LEN: usize = 256;
 
     /// Takes a key as the platform wrote it.
     ///
     /// # Errors
-    /// Empty or too long.
+    /// Empty, too long, or with a character that is not visible ASCII.
     pub fn parse(text: &str) -> Result<Self, ClaimError> {
-        if text.is_empty() || text.len() > Self::MAX_LEN {
-            return Err(ClaimError("a session_key is not 1 to 256 bytes long"));
+        if text.is_empty() || text.len() > Self::MAX_LEN || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(ClaimError("a session_key is not 1 to 256 visible ASCII characters"));
         }
         // One byte more than the usual key, so that a longer one is seen to be longer.
         let mut decoded = Zeroizing::new([0; KEY_16_LEN + 2]);
@@ -373,11 +373,13 @@ mod tests {
             ("tiihtNczf5v6AKRyjwEUhQ", false),
             ("tiihtNczf5v6AKRyjwEUhQA=", false),
             ("tiihtNczf5v6AKRyjwEUhQAA", false),
-            ("not base64 at all", false),
+            ("not-base64-at-all", false),
         ] {
             assert_eq!(SessionKey::parse(text).unwrap().is_usual(), usual, "{text}");
         }
-        assert!(SessionKey::parse("").is_err());
+        for bad in ["", "not base64 at all", "tiihtNczf5v6AKRyjwEUhQ==\n", "schlüssel"] {
+            assert!(SessionKey::parse(bad).is_err(), "{bad}");
+        }
         assert!(SessionKey::parse(&"k".repeat(257)).is_err());
         assert!(SessionKey::parse(&"k".repeat(256)).is_ok());
     }

@@ -42,6 +42,7 @@ use foldhash::{HashMap, HashMapExt};
 pub use app::{AppId, AppIdError, AppTag};
 pub use cutoffs::Cutoffs;
 pub use key::{Alg, Key, KeyError, KeyId, KeyIdError, KeyName, KeySpec, KeyUse, Purpose, UnknownName};
+pub(crate) use key::{InnerKey, InnerName};
 pub use login_id::{LoginId, LoginIdError};
 pub use plan::Concern;
 
@@ -264,6 +265,7 @@ struct Subkeys {
     key_index: usize,
     app_index: usize,
     by_purpose: [SealKey; Purpose::ALL.len()],
+    inner: InnerKey,
 }
 
 /// The subkey that seals or opens, with what is known about it.
@@ -339,9 +341,10 @@ impl KeyRing {
             }
             for (app_index, app) in apps.iter().enumerate() {
                 let by_purpose = Purpose::ALL.map(|purpose| SealKey::new(&ring_key.key.subkey(app, purpose)));
+                let inner = ring_key.key.inner_key(app);
                 subkeys.insert(
                     SubkeyName::new(ring_key.key.kid(), app.tag()),
-                    Subkeys { key_index, app_index, by_purpose },
+                    Subkeys { key_index, app_index, by_purpose, inner },
                 );
             }
         }
@@ -401,6 +404,12 @@ impl KeyRing {
     pub(crate) fn to_seal(&self, app: &AppId, purpose: Purpose, now: UnixSeconds) -> Option<ChosenKey<'_>> {
         let key = &self.sealing_key(KeyUse::Ticket, now)?.key;
         self.chosen(self.subkeys.get(&SubkeyName::new(key.kid(), app.tag()))?, purpose)
+    }
+
+    /// What takes off the inner seals of things that the key sealed for the app, whatever their purpose.
+    pub(crate) fn inner_key(&self, kid: KeyId, app: AppTag, now: UnixSeconds) -> Result<&InnerKey, NoOpeningKey> {
+        self.to_open(kid, app, Purpose::Ticket, now)?;
+        self.subkeys.get(&SubkeyName::new(kid, app)).map(|found| &found.inner).ok_or(NoOpeningKey::UnknownKey)
     }
 
     fn chosen<'ring>(&'ring self, subkeys: &'ring Subkeys, purpose: Purpose) -> Option<ChosenKey<'ring>> {

@@ -5,10 +5,13 @@
 
 use std::fmt;
 
+use aes_gcm::Aes256Gcm;
+use aes_gcm::aes::Aes256;
+use aes_gcm::aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt};
 use xaes_256_gcm::aead::{AeadInOut, KeyInit};
 use xaes_256_gcm::{Nonce, Xaes256Gcm};
 
-use crate::secret::{KeyBytes, RandomnessError, fill_randomly};
+use crate::secret::{KeyBytes, RandomnessError, Zeroizing, fill_randomly};
 
 /// Bytes of a nonce.
 pub const NONCE_LEN: usize = 24;
@@ -50,6 +53,37 @@ impl fmt::Debug for SealKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SealKey(..)")
     }
+}
+
+/// AES-256 (FIPS 197) of one block, where it lies.
+pub(crate) fn encrypt_block(key: &KeyBytes, block: &mut [u8; 16]) {
+    Aes256::new(&(*key.expose()).into()).encrypt_block(block.into());
+}
+
+/// The reverse of [`encrypt_block`].
+pub(crate) fn decrypt_block(key: &KeyBytes, block: &mut [u8; 16]) {
+    Aes256::new(&(*key.expose()).into()).decrypt_block(block.into());
+}
+
+/// AES-256-GCM with a key that seals nothing else, and so with a nonce of zeros: ciphertext and tag.
+pub(crate) fn seal_once(key: &KeyBytes, plaintext: &[u8]) -> Vec<u8> {
+    // All at once: a vector that grows leaves copies of what it holds behind.
+    let mut sealed = Vec::with_capacity(plaintext.len() + TAG_LEN);
+    sealed.extend_from_slice(plaintext);
+    let gcm = Aes256Gcm::new(&(*key.expose()).into());
+    let tag = gcm.encrypt_inout_detached(&[0; 12].into(), b"", sealed.as_mut_slice().into());
+    sealed.extend_from_slice(&tag.expect("a ticket is far below the 64 GiB that the AEAD allows"));
+    sealed
+}
+
+/// The reverse of [`seal_once`].
+pub(crate) fn open_once(key: &KeyBytes, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unauthentic> {
+    let (ciphertext, tag) = sealed.split_last_chunk::<TAG_LEN>().ok_or(Unauthentic)?;
+    let mut opened = Zeroizing::new(ciphertext.to_vec());
+    let gcm = Aes256Gcm::new(&(*key.expose()).into());
+    gcm.decrypt_inout_detached(&[0; 12].into(), b"", opened.as_mut_slice().into(), tag.into())
+        .map_err(|_| Unauthentic)?;
+    Ok(opened)
 }
 
 /// Draws a nonce from the operating system. No generator of our own: a resumed snapshot of a machine would repeat it,

@@ -27,6 +27,7 @@
 mod base64url;
 mod buffer;
 mod format;
+mod inner;
 // Hidden: what `auth-ticket ticket inspect` shows.
 #[doc(hidden)]
 pub mod inspect;
@@ -42,12 +43,13 @@ pub use format::VERSION;
 pub use sealed::{HANDOVER_TTL_S, LOGIN_HANDLE_TTL_S, Policy, SealError, SealedTicket};
 pub use session::Session;
 
-use crate::claims::WebOrigin;
+use crate::claims::{SessionKey, WebOrigin};
 use crate::clock::{LEEWAY_S, UnixSeconds};
 use crate::keyring::{AppId, AppTag, Cutoffs, KeyId, KeyRing, NoOpeningKey, OpeningKeys, Purpose};
 use crate::seal::{self, NONCE_LEN, TAG_LEN};
 use buffer::Buffer;
 use format::{HEADER_LEN, MIN_BYTES, aad};
+use inner::NoSessionKey;
 use wire::Claims;
 
 /// Why a ticket was not accepted. For logs, metrics and tests; clients get less.
@@ -96,10 +98,14 @@ pub enum OpenError {
 }
 
 /// An opened ticket: authentic, of the right form, alive and not cut off at the moment of opening.
+///
+/// A `session_key` in it is still sealed: [`Ticket::session_key`] takes that off, and nothing else does.
 #[derive(Debug)]
 pub struct Ticket {
     app: AppId,
     kid: KeyId,
+    /// What the inner seal depends on.
+    nonce: [u8; NONCE_LEN],
     claims: Claims,
     session_expires_at: UnixSeconds,
 }
@@ -231,12 +237,13 @@ impl UnverifiedTicket {
         let key = keys.to_open(kid, app_tag, purpose, now).map_err(|why| no_key(why, kid, app_tag))?;
         let Parts { header, nonce, sealed, tag } = self.parts().ok_or(OpenError::NotATicket("too short"))?;
         key.seal_key.open(nonce, &aad(header), sealed, tag).map_err(|seal::Unauthentic| OpenError::Unauthentic)?;
+        let nonce = *nonce;
         let mut claims = Claims::none();
         wire::decode(sealed, purpose, key.max_ttl_s, &mut claims)
             .map_err(|wire::Malformed(what)| OpenError::Malformed(what))?;
         let session_expires_at = claims.session.auth_time.plus(policy.max_session_s);
         check(key.app, &claims, session_expires_at)?;
-        Ok(Ticket { app: key.app.clone(), kid, claims, session_expires_at })
+        Ok(Ticket { app: key.app.clone(), kid, nonce, claims, session_expires_at })
     }
 
     fn parts(&mut self) -> Option<Parts<'_>> {
@@ -327,22 +334,42 @@ impl Ticket {
         self.claims.end().plus(LEEWAY_S).min(self.session_expires_at)
     }
 
-    /// Wipes the `session_key`.
-    #[cfg(feature = "tower")]
-    pub(crate) fn forget_session_key(&mut self) {
-        self.claims.session.session_key = None;
-    }
-
-    /// What it carries.
+    /// What it carries, without the `session_key`.
     #[must_use]
     pub const fn session(&self) -> &Session {
         &self.claims.session
     }
 
-    /// What it carries, to be changed and sealed anew: a renewal. Claims that this version does not know are dropped.
+    /// Whether there is a `session_key` in it.
     #[must_use]
-    pub fn into_session(self) -> Session {
-        self.claims.session
+    pub const fn has_session_key(&self) -> bool {
+        self.claims.session_key.is_some()
+    }
+
+    /// Takes off the seal of the `session_key`, if there is one in it. Needs a ring that opens the ticket, not only its
+    /// app's subkey for tickets.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the ring opens nothing of its key, or what was sealed is no `session_key`.
+    pub fn session_key(&self, ring: &KeyRing, now: UnixSeconds) -> Result<Option<SessionKey>, OpenError> {
+        let Some(sealed) = &self.claims.session_key else { return Ok(None) };
+        let tag = self.app.tag();
+        let inner = ring.inner_key(self.kid, tag, now).map_err(|why| no_key(why, self.kid, tag))?;
+        sealed.open(inner, &self.nonce).map(Some).map_err(|why| match why {
+            NoSessionKey::Unauthentic => OpenError::Unauthentic,
+            NoSessionKey::Malformed(what) => OpenError::Malformed(what),
+        })
+    }
+
+    /// All that it carries, the `session_key` included, to be changed and sealed anew: a renewal. Claims that this version
+    /// does not know are dropped.
+    ///
+    /// # Errors
+    /// As [`Ticket::session_key`].
+    pub fn to_session(&self, ring: &KeyRing, now: UnixSeconds) -> Result<Session, OpenError> {
+        let Session { openid, unionid, session_key: _, phone, owner_claims, login_id, auth_time } = self.claims.session;
+        let session_key = self.session_key(ring, now)?;
+        Ok(Session { openid, unionid, session_key, phone, owner_claims, login_id, auth_time })
     }
 
     /// The web page that it is for, if it is a hand-over.

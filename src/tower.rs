@@ -1,7 +1,7 @@
 //! For Rust services that hold the keys: a layer that lets requests with a good ticket through, and extractors for axum.
 //!
 //! The rules are the server's: where a ticket is looked for, what is refused, and how the refusal looks. No call goes to a
-//! server, and the `session_key` stays sealed: it is wiped before the service sees the request.
+//! server, and the `session_key` stays sealed: the layer never takes its seal off.
 //!
 //! The layer is for any service over HTTP. With the feature `axum`, [`AuthTicket`] is an extractor and [`Refusal`] an answer:
 //!

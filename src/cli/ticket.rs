@@ -170,10 +170,11 @@ fn inside_fields(inside: &Inside) -> Vec<Field> {
         time("issued_at", ticket.issued_at()),
         time("expires_at", ticket.expires_at()),
         Field {
-            shown: if session.session_key.is_some() { "inside, never shown" } else { "none" }.to_owned(),
-            ..field("session_key", json!(session.session_key.is_some()))
+            shown: if ticket.has_session_key() { "inside, never shown" } else { "none" }.to_owned(),
+            ..field("session_key", json!(ticket.has_session_key()))
         },
     ]);
+    fields.extend(inside.session_key.err().map(|error| field("session_key_error", error.to_string())));
     fields.extend(session.owner_claims.map(|claims| field("owner_claims_bytes", claims.as_bytes().len())));
     fields
 }

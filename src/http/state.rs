@@ -271,6 +271,14 @@ impl AppState {
         }
     }
 
+    /// All that `ticket` carries, with the seal of its `session_key` taken off: to be sealed anew.
+    ///
+    /// # Errors
+    /// 401: what is sealed in it is no `session_key`.
+    pub(crate) fn unsealed(&self, ticket: &Ticket) -> Result<Session, ApiError> {
+        Ok(ticket.to_session(&self.ring(), self.now())?)
+    }
+
     /// Seals `session` under the ring as it is now, which may have been reloaded since a ticket was opened.
     pub(crate) fn seal(
         &self,

@@ -406,11 +406,47 @@ impl Key {
         &self.secret
     }
 
-    /// HKDF-SHA256 (RFC 5869) of the secret, no salt, info = `auth-ticket/v1/PURPOSE` `0x00` `APPID`.
+    /// The subkey for things of `purpose`.
     pub(crate) fn subkey(&self, app: &AppId, purpose: Purpose) -> KeyBytes {
+        self.subkey_for(app, purpose.as_str())
+    }
+
+    /// What the inner seals of an app's tickets, login handles and phone proofs are made with.
+    pub(crate) fn inner_key(&self, app: &AppId) -> InnerKey {
+        InnerKey(self.subkey_for(app, "session-key"))
+    }
+
+    /// HKDF-SHA256 (RFC 5869) of the secret, no salt, info = `auth-ticket/v1/NAME` `0x00` `APPID`.
+    fn subkey_for(&self, app: &AppId, name: &str) -> KeyBytes {
         let mut bytes = [0; KeyBytes::LEN];
-        let info = [b"auth-ticket/v1/", purpose.as_str().as_bytes(), b"\0", app.as_str().as_bytes()];
+        let info = [b"auth-ticket/v1/", name.as_bytes(), b"\0", app.as_str().as_bytes()];
         expand(&self.secret, &info, &mut bytes);
+        KeyBytes::from_bytes(bytes)
+    }
+}
+
+/// The subkey from which each `session_key` has a key of its own. It seals nothing itself.
+#[derive(Debug)]
+pub(crate) struct InnerKey(KeyBytes);
+
+/// Which claim an inner seal is for: its number in the claims.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+pub(crate) enum InnerName {
+    /// A `session_key` of 16 bytes.
+    Usual = 10,
+    /// Any other `session_key`.
+    Other = 15,
+}
+
+impl InnerKey {
+    /// HKDF-Expand-SHA256 (RFC 5869 section 2.3), info = the ticket's nonce and the number of the claim.
+    pub(crate) fn for_claim(&self, nonce: &[u8], claim: InnerName) -> KeyBytes {
+        let mut bytes = [0; KeyBytes::LEN];
+        Hkdf::<Sha256>::from_prk(self.0.expose())
+            .expect("as long as a hash")
+            .expand_multi_info(&[nonce, &[claim as u8]], &mut bytes)
+            .expect("HKDF-SHA256 gives up to 8,160 bytes");
         KeyBytes::from_bytes(bytes)
     }
 }

@@ -1,6 +1,5 @@
 //! Who a code belonged to.
 
-use super::is_visible_ascii;
 use crate::claims::{PlatformId, SessionKey};
 
 /// Who a code belonged to, checked: what is in here may be sealed.
@@ -46,13 +45,12 @@ impl Identity {
     }
 }
 
-/// A `session_key` as platforms give them: visible ASCII, of which tickets can hold more.
+/// A `session_key` as platforms give them.
 ///
 /// # Errors
 /// [`IdentityError::SessionKey`].
 pub(super) fn parse_session_key(text: &str) -> Result<SessionKey, IdentityError> {
-    let key = SessionKey::parse(text).ok().filter(|_| is_visible_ascii(text));
-    key.ok_or(IdentityError::SessionKey)
+    SessionKey::parse(text).map_err(|_| IdentityError::SessionKey)
 }
 
 #[cfg(test)]

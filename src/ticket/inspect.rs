@@ -26,8 +26,10 @@ pub struct Outside {
 pub struct Inside {
     /// Whether it is a ticket or something else of its format.
     pub purpose: Purpose,
-    /// What it carries. The `session_key` in it cannot be printed.
+    /// What it carries.
     pub ticket: Ticket,
+    /// Whether the seal of the `session_key` comes off, if there is one. The key itself is not kept.
+    pub session_key: Result<(), OpenError>,
     /// What would be said to who presents it now.
     pub verdict: Result<(), OpenError>,
 }
@@ -56,7 +58,8 @@ pub fn inside(text: &str, ring: &KeyRing, now: UnixSeconds, policy: &Policy) -> 
         match UnverifiedTicket::parse(text.as_bytes())?.unseal(ring, purpose, now, policy, |_, _, _| Ok(())) {
             Ok(ticket) => {
                 let verdict = UnverifiedTicket::parse(text.as_bytes())?.open(ring, purpose, now, policy).map(drop);
-                return Ok(Inside { purpose, ticket, verdict });
+                let session_key = ticket.session_key(ring, now).map(drop);
+                return Ok(Inside { purpose, ticket, session_key, verdict });
             }
             Err(OpenError::Unauthentic) => {}
             Err(error) => return Err(error),

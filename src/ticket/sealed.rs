@@ -5,6 +5,7 @@ use std::fmt;
 use super::base64url;
 use super::buffer::MAX_BYTES;
 use super::format::{HEADER_LEN, MIN_BYTES, aad, header};
+use super::inner::SealedSessionKey;
 use super::session::Session;
 use super::wire;
 use crate::claims::WebOrigin;
@@ -147,7 +148,14 @@ impl SealedContent<'_> {
         let (nonce_place, body) = rest.split_at_mut(NONCE_LEN);
         head.copy_from_slice(&header);
         nonce_place.copy_from_slice(nonce);
-        let claims_len = wire::encode(self.session, self.origin, issued_at, lifetime_s, body);
+        let session_key = match &self.session.session_key {
+            Some(session_key) => {
+                let inner = ring.inner_key(key.kid, app.tag(), now).map_err(|_| SealError::NoSealingKey)?;
+                Some(SealedSessionKey::seal(session_key, inner, nonce))
+            }
+            None => None,
+        };
+        let claims_len = wire::encode(self.session, session_key.as_ref(), self.origin, issued_at, lifetime_s, body);
         let (plaintext, after) = body.split_at_mut(claims_len);
         let tag = key.seal_key.seal(nonce, &aad(&header), plaintext);
         let (tag_place, _) = after.split_at_mut(TAG_LEN);

@@ -14,7 +14,8 @@ pub struct Session {
     pub openid: PlatformId,
     /// Who it is, for all apps of one owner.
     pub unionid: Option<PlatformId>,
-    /// The platform's session key; absent where the platform has none.
+    /// The platform's session key; absent where the platform has none, and in what an opened ticket shows: see
+    /// [`Ticket::session_key`](super::Ticket::session_key).
     pub session_key: Option<SessionKey>,
     /// A phone number that the platform has vouched for.
     pub phone: Option<PhoneNumber>,

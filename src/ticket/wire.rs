@@ -7,8 +7,9 @@ use minicbor::Encoder;
 use minicbor::encode as cbor;
 use minicbor::encode::write::Cursor;
 
+use super::inner::SealedSessionKey;
 use super::session::Session;
-use crate::claims::{ClaimError, OwnerClaims, PhoneNumber, PlatformId, SessionKey, SessionKeyWire, WebOrigin};
+use crate::claims::{ClaimError, OwnerClaims, PhoneNumber, PlatformId, WebOrigin};
 use crate::clock::UnixSeconds;
 use crate::keyring::{LoginId, Purpose};
 
@@ -23,6 +24,7 @@ const UNIONID: u8 = 11;
 const PHONE: u8 = 12;
 const OWNER_CLAIMS: u8 = 13;
 const ORIGIN: u8 = 14;
+const OTHER_SESSION_KEY: u8 = 15;
 /// How many claims are required.
 const REQUIRED: u64 = 5;
 /// Claims up to here must be known to be accepted; those above may be skipped.
@@ -54,7 +56,9 @@ impl From<ClaimError> for Malformed {
 /// What a ticket holds.
 #[derive(Debug)]
 pub(super) struct Claims {
+    /// Without its `session_key`, which is encrypted once more.
     pub(super) session: Session,
+    pub(super) session_key: Option<SealedSessionKey>,
     pub(super) issued_at: UnixSeconds,
     pub(super) lifetime_s: u64,
     /// In a hand-over, and in nothing else.
@@ -74,6 +78,7 @@ impl Claims {
                 login_id: LoginId([0; 8]),
                 auth_time: UnixSeconds::new(0),
             },
+            session_key: None,
             issued_at: UnixSeconds::new(0),
             lifetime_s: 0,
             origin: None,
@@ -81,16 +86,18 @@ impl Claims {
     }
 }
 
-/// Writes the claims to the front of `out` and returns how many bytes they are.
+/// Writes the claims to the front of `out` and returns how many bytes they are. The `session_key` of `session` is written
+/// as it is encrypted in `session_key`.
 pub(super) fn encode(
     session: &Session,
+    session_key: Option<&SealedSessionKey>,
     origin: Option<&WebOrigin>,
     issued_at: UnixSeconds,
     lifetime_s: u64,
     out: &mut [u8],
 ) -> usize {
     let mut encoder = Encoder::new(Cursor::new(out));
-    write(&mut encoder, session, origin, issued_at, lifetime_s)
+    write(&mut encoder, session, session_key, origin, issued_at, lifetime_s)
         .expect("the largest claims are about 700 bytes, less than a ticket holds");
     encoder.into_writer().position()
 }
@@ -98,12 +105,13 @@ pub(super) fn encode(
 fn write<W: cbor::Write>(
     out: &mut Encoder<W>,
     session: &Session,
+    session_key: Option<&SealedSessionKey>,
     origin: Option<&WebOrigin>,
     issued_at: UnixSeconds,
     lifetime_s: u64,
 ) -> Result<(), cbor::Error<W::Error>> {
     let optional = [
-        session.session_key.is_some(),
+        session_key.is_some(),
         session.unionid.is_some(),
         session.phone.is_some(),
         session.owner_claims.is_some(),
@@ -116,12 +124,8 @@ fn write<W: cbor::Write>(
     out.u8(LOGIN_ID)?.bytes(&session.login_id.0)?;
     out.u8(LIFETIME)?.u64(lifetime_s)?;
     out.u8(AUTH_AGE)?.u64(issued_at.since(session.auth_time))?;
-    if let Some(session_key) = &session.session_key {
-        out.u8(SESSION_KEY)?;
-        match session_key.wire() {
-            SessionKeyWire::Packed(bytes) => out.bytes(bytes)?,
-            SessionKeyWire::Text(text) => out.str(text)?,
-        };
+    if let Some(SealedSessionKey::Usual(block)) = session_key {
+        out.u8(SESSION_KEY)?.bytes(block)?;
     }
     if let Some(unionid) = &session.unionid {
         write_id(out.u8(UNIONID)?, unionid)?;
@@ -134,6 +138,9 @@ fn write<W: cbor::Write>(
     }
     if let Some(origin) = origin {
         out.u8(ORIGIN)?.str(origin.as_str())?;
+    }
+    if let Some(SealedSessionKey::Other(sealed)) = session_key {
+        out.u8(OTHER_SESSION_KEY)?.bytes(sealed)?;
     }
     Ok(())
 }
@@ -151,7 +158,7 @@ fn write_id<W: cbor::Write>(out: &mut Encoder<W>, id: &PlatformId) -> Result<(),
 /// They are read into `claims`, which must be [`Claims::none`] and is worth nothing after an error: to move them costs as
 /// much as to read them.
 pub(super) fn decode(bytes: &[u8], purpose: Purpose, max_ttl_s: u64, claims: &mut Claims) -> Result<(), Malformed> {
-    let Claims { session, issued_at, lifetime_s, origin } = claims;
+    let Claims { session, session_key, issued_at, lifetime_s, origin } = claims;
     let mut reader = Reader(bytes);
     let entries = reader.number_of(MAP)?;
     // Keys ascend, and no lower ones are known than those of the required claims: they come first, in this order.
@@ -175,11 +182,21 @@ pub(super) fn decode(bytes: &[u8], purpose: Purpose, max_ttl_s: u64, claims: &mu
         }
         previous = claim;
         match u8::try_from(claim).unwrap_or(u8::MAX) {
-            SESSION_KEY => session.session_key = Some(reader.session_key()?),
+            SESSION_KEY => {
+                let block = reader.bytes_of("a session_key is not one block of 16 bytes")?;
+                *session_key = Some(SealedSessionKey::Usual(*block));
+            }
             UNIONID => reader.id(session.unionid.insert(PlatformId::none()))?,
             PHONE => session.phone = Some(PhoneNumber::parse(reader.text()?)?),
             OWNER_CLAIMS => session.owner_claims = Some(OwnerClaims::new(reader.bytes()?)?),
             ORIGIN if purpose == Purpose::Handover => *origin = Some(WebOrigin::parse(reader.text()?)?),
+            OTHER_SESSION_KEY => {
+                let sealed = reader.bytes()?;
+                if session_key.is_some() || !SealedSessionKey::OTHER_LENS.contains(&sealed.len()) {
+                    return Err(Malformed("two session_keys, or one that is not a text and a tag"));
+                }
+                *session_key = Some(SealedSessionKey::Other(sealed.into()));
+            }
             0..=LAST_CRITICAL => return Err(Malformed("an unknown claim that must be known")),
             _ => reader.skip(0)?,
         }
@@ -187,7 +204,7 @@ pub(super) fn decode(bytes: &[u8], purpose: Purpose, max_ttl_s: u64, claims: &mu
     if entries < REQUIRED || !reader.0.is_empty() {
         return Err(Malformed("something follows the claims"));
     }
-    if purpose == Purpose::Handover && (origin.is_none() || session.session_key.is_some() || session.phone.is_some()) {
+    if purpose == Purpose::Handover && (origin.is_none() || session_key.is_some() || session.phone.is_some()) {
         return Err(Malformed("a hand-over without an origin, or with what does not belong to a page"));
     }
     Ok(())
@@ -290,17 +307,6 @@ impl<'a> Reader<'a> {
             return Err(Malformed("an id that has to be packed is not"));
         }
         Ok(())
-    }
-
-    fn session_key(&mut self) -> Result<SessionKey, Malformed> {
-        if self.next_major() == Some(BYTES) {
-            return Ok(SessionKey::unpack(self.bytes_of("a packed session_key is not 16 bytes long")?));
-        }
-        let session_key = SessionKey::parse(self.text()?)?;
-        if session_key.is_usual() {
-            return Err(Malformed("a session_key that has to be packed is not"));
-        }
-        Ok(session_key)
     }
 
     /// Passes one value of an unknown claim: definite lengths, no tags, arrays and maps at most [`MAX_NESTING`] deep.

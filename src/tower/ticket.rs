@@ -39,14 +39,12 @@ pub(super) struct Checked;
 pub struct AuthTicket(Arc<HeldTicket>);
 
 struct HeldTicket {
-    /// Without its `session_key`.
     ticket: Ticket,
     verifier: Verifier,
 }
 
 impl AuthTicket {
-    pub(super) fn new(mut ticket: Ticket, verifier: Verifier) -> Self {
-        ticket.forget_session_key();
+    pub(super) fn new(ticket: Ticket, verifier: Verifier) -> Self {
         Self(Arc::new(HeldTicket { ticket, verifier }))
     }
 

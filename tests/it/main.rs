@@ -23,6 +23,7 @@ mod compat;
 mod cors;
 mod deploy;
 mod handover;
+mod inner_seal;
 mod input;
 mod layers;
 mod library;

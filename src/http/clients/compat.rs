@@ -54,11 +54,11 @@ pub(crate) async fn login_check(State(state): State<Arc<AppState>>, request: Req
     let fields = Fields::of(request, &state).await.map_err(not_400)?;
     let handle = opened_handle(&state, &fields).await?;
     let phone = proven_phone(&state, &fields, &handle).await?;
+    let mut session = state.unsealed(&handle)?;
     if phone.is_none() && state.settings.compat.require_phone {
         return Err(ApiError::new(ErrorCode::NotBound, "the login needs a phone number"));
     }
     let app = state.app_of(&handle)?;
-    let mut session = handle.into_session();
     session.phone = phone.or(session.phone);
     let session = owner_claims::refresh(&state, app, session, HookEvent::Login).await?;
     let (ticket, _) = state.seal(&app.id, &session, Purpose::Ticket)?;
@@ -71,8 +71,8 @@ pub(crate) async fn phone(State(state): State<Arc<AppState>>, request: Request) 
     let handle = opened_handle(&state, &fields).await?;
     let code = fields.one("code")?.ok_or(ApiError::invalid_request("code is missing"))?;
     let app = state.app_of(&handle)?;
+    let mut session = state.unsealed(&handle)?;
     let phone = phone::by_code(&state, app, &handle, code).await?;
-    let mut session = handle.into_session();
     session.phone = Some(*phone.number());
     let (proof, _) = state.seal(&app.id, &session, Purpose::PhoneProof)?;
     Ok(success(&json!({ "phoneNo": proof.text() })))
@@ -100,7 +100,7 @@ async fn proven_phone(state: &AppState, fields: &Fields, handle: &Ticket) -> Res
         let (proven, own) = (proof.session(), handle.session());
         proof.app() == handle.app() && proven.login_id == own.login_id && proven.openid == own.openid
     };
-    Ok(proof.ok().filter(is_of_this_login).and_then(|proof| proof.into_session().phone))
+    Ok(proof.ok().filter(is_of_this_login).and_then(|proof| proof.session().phone))
 }
 
 /// What the routes look at in a body of JSON.

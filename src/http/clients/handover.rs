@@ -62,7 +62,7 @@ pub(crate) async fn redeem(State(state): State<Arc<AppState>>, request: Request)
     let RedeemRequest { handover } =
         json_object(&body).ok_or(ApiError::invalid_request("the body is not JSON with the text handover"))?;
     let opened = state.open_handover(&handover, origin).await?;
-    let (appid, session) = (opened.app().clone(), opened.into_session());
+    let (appid, session) = (opened.app().clone(), state.unsealed(&opened)?);
     let (sealed, now) = state.seal(&appid, &session, Purpose::Ticket)?;
     let (login_id, origin) = (session.login_id, origin.as_str());
     tracing::info!(%request_id, client, %appid, %login_id, origin, "handed over to a page");

@@ -47,6 +47,8 @@ pub(crate) async fn phone(State(state): State<Arc<AppState>>, request: Request) 
     let body = json_body(request, state.settings.body_timeout).await?;
     let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
     let app = state.app_of(&ticket)?;
+    // Before a code is spent for a ticket that cannot be sealed anew.
+    let mut session = state.unsealed(&ticket)?;
     let phone = match json_object(&body).ok_or(WRONG)? {
         PhoneRequest { code: Some(code), encrypted_data: None, iv: None, response: None } => {
             by_code(&state, app, &ticket, code).await?
@@ -59,7 +61,6 @@ pub(crate) async fn phone(State(state): State<Arc<AppState>>, request: Request) 
         }
         _ => return Err(WRONG),
     };
-    let mut session = ticket.into_session();
     session.phone = Some(*phone.number());
     let (sealed, now) = state.seal(&app.id, &session, Purpose::Ticket)?;
     Ok(json_answer(&PhoneObject {
@@ -113,7 +114,7 @@ fn spend(
 /// asked, the app's configuration has allowed that, or else there is no such capability.
 async fn by_data(state: &Arc<AppState>, app: &App, ticket: &Ticket, encrypted: Encrypted) -> Result<Phone, ApiError> {
     require(app, Capability::PhoneByData)?;
-    let session_key = session_key::of_ticket(ticket)?;
+    let session_key = &session_key::of_ticket(state, ticket)?;
     state.can_seal()?;
     let opened = app.platform.decrypt(session_key, &encrypted).and_then(|data| data.phone());
     let phone = match opened {

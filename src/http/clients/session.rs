@@ -21,7 +21,7 @@ use crate::keyring::Purpose;
 pub(crate) async fn renew(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Result<Response, ApiError> {
     let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
     let app = state.app_of(&ticket)?;
-    let session = owner_claims::refresh(&state, app, ticket.into_session(), HookEvent::Renewal).await?;
+    let session = owner_claims::refresh(&state, app, state.unsealed(&ticket)?, HookEvent::Renewal).await?;
     // The ring is taken anew: the owner's service may have let us wait across a reload.
     let (sealed, now) = state.seal(&app.id, &session, Purpose::Ticket)?;
     Ok(json_answer(&TicketObject::new(&sealed, now)))

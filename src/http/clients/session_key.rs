@@ -29,7 +29,7 @@ pub(crate) async fn check(State(state): State<Arc<AppState>>, headers: HeaderMap
     let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
     let app = state.app_of(&ticket)?;
     require(app, Capability::CheckSession)?;
-    let session_key = of_ticket(&ticket)?;
+    let session_key = &of_ticket(&state, &ticket)?;
     state.quotas.session_key.admit(&app.id, ticket.session().login_id)?;
     let is_valid = ask(&state, app, &ticket, session_key).await;
     let is_valid = is_valid.map_err(|error| ApiError::of_platform(&error, Stake::Nothing))?;
@@ -42,28 +42,26 @@ pub(crate) async fn reset(State(state): State<Arc<AppState>>, headers: HeaderMap
     let ticket = state.open(|| presented_ticket(&headers), Purpose::Ticket).await?;
     let app = state.app_of(&ticket)?;
     require(app, Capability::ResetSession)?;
-    let session_key = of_ticket(&ticket)?;
+    let mut session = state.unsealed(&ticket)?;
+    let session_key = session.session_key.as_ref().ok_or(NONE)?;
     state.can_seal()?;
     state.quotas.session_key.admit(&app.id, ticket.session().login_id)?;
     let reset = app.platform.reset_session(&ticket.session().openid, session_key);
     let reset = state.upstream.call(app, Interface::ResetSession, reset).await;
     let new = reset.map_err(|error| ApiError::of_platform(&error, Stake::Nothing))?.ok_or(STALE)?;
-    let mut session = ticket.into_session();
     session.session_key = Some(new);
     let (sealed, now) = state.seal(&app.id, &session, Purpose::Ticket)?;
     Ok(json_answer(&TicketObject::new(&sealed, now)))
 }
 
-/// The `session_key` that came with the login.
+const NONE: ApiError = ApiError::invalid_request("the platform gave no session_key with this login");
+
+/// The `session_key` that came with the login, with its seal taken off.
 ///
 /// # Errors
-/// 400: the platform gave none.
-pub(crate) fn of_ticket(ticket: &Ticket) -> Result<&SessionKey, ApiError> {
-    ticket
-        .session()
-        .session_key
-        .as_ref()
-        .ok_or(ApiError::invalid_request("the platform gave no session_key with this login"))
+/// 400: the platform gave none. 401: what is sealed in the ticket is none.
+pub(crate) fn of_ticket(state: &AppState, ticket: &Ticket) -> Result<SessionKey, ApiError> {
+    ticket.session_key(&state.ring(), state.now())?.ok_or(NONE)
 }
 
 /// Requires that the platform says that `session_key` lives; it is asked no more often than the quota of the login allows.

@@ -58,7 +58,7 @@ pub(crate) async fn user_data(State(state): State<Arc<AppState>>, request: Reque
     if signed.is_some() {
         require(app, Capability::SignedUserData)?;
     }
-    let session_key = session_key::of_ticket(&ticket)?;
+    let session_key = &session_key::of_ticket(&state, &ticket)?;
     match proven(app, &ticket, session_key, encrypted, signed) {
         Ok(proven) => Ok(json_answer(&proven)),
         Err(cause) => Err(session_key::blame(&state, app, &ticket, session_key, &cause).await),

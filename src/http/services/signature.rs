@@ -76,7 +76,7 @@ async fn sign(
     let app = state.app_of(ticket)?;
     require(app, Capability::UserSignatures)?;
     let data = SignableData::parse(data, ticket.session().openid.as_str())?;
-    let session_key = session_key::of_ticket(ticket)?;
+    let session_key = &session_key::of_ticket(state, ticket).map_err(ApiError::of_ticket_in_body)?;
     if is_checked {
         require(app, Capability::CheckSession)?;
         session_key::require_live(state, app, ticket, session_key).await?;

@@ -99,7 +99,8 @@ fn a_hand_over_holds_an_origin_and_neither_session_key_nor_phone() {
         (6, "0e612f20".to_owned(), "a space after it"),
         (6, "0e6120".to_owned(), "a space for an origin"),
         (6, format!("0e7881{}", "6f".repeat(129)), "an origin of 129 characters"),
-        (7, format!("{page}0f00"), "15 is critical"),
+        (7, format!("{page}0f51{}", "00".repeat(17)), "another session_key"),
+        (7, format!("{page}1000"), "16 is critical"),
         (7, format!("{page}{page}"), "two origins"),
     ] {
         assert!(matches!(with(entries, &more), Err(OpenError::Malformed(_))), "{what}");

@@ -3,7 +3,6 @@
 use serde::Deserialize;
 
 use super::*;
-use crate::claims::SessionKeyWire;
 
 #[derive(Deserialize)]
 struct Vectors {
@@ -13,6 +12,7 @@ struct Vectors {
     apps: Vec<String>,
     good: Vec<Good>,
     accepted: Vec<Accepted>,
+    opens_without_session_key: Vec<Accepted>,
     bad: Vec<Bad>,
 }
 
@@ -58,7 +58,8 @@ struct Bad {
 /// Source: an independent implementation of `docs/TICKET.md`.
 fn vectors() -> (Vectors, KeyRing, Policy) {
     let vectors: Vectors = serde_json::from_str(include_str!("../../../tests/vectors/ticket_v1.json")).unwrap();
-    assert_eq!((vectors.good.len(), vectors.accepted.len(), vectors.bad.len()), (9, 5, 59));
+    assert_eq!((vectors.good.len(), vectors.accepted.len(), vectors.bad.len()), (9, 5, 65));
+    assert_eq!(vectors.opens_without_session_key.len(), 6);
     assert_eq!(UnixSeconds::new(vectors.now), NOW);
     let keys: Vec<&str> = vectors.keys.iter().map(String::as_str).collect();
     let apps: Vec<&str> = vectors.apps.iter().map(String::as_str).collect();
@@ -91,7 +92,8 @@ fn sealing_gives_the_tickets_of_another_implementation() {
         assert_eq!(ticket.text().len(), good.length, "{}", good.name);
 
         let mut plaintext = [0; MAX_BYTES];
-        let len = wire::encode(&session, None, issued_at, claims.lifetime_s, &mut plaintext);
+        let inner = sealed_session_key(&ring, &good.appid, &session, &nonce);
+        let len = wire::encode(&session, inner.as_ref(), None, issued_at, claims.lifetime_s, &mut plaintext);
         assert_eq!(hex::encode(&plaintext[..len]), good.plaintext, "{}", good.name);
         assert_eq!(UnverifiedTicket::parse(good.ticket.as_bytes()).unwrap().unverified_kid().to_string(), good.kid);
     }
@@ -111,18 +113,31 @@ fn good_tickets_of_another_implementation_open() {
         assert_eq!(session.login_id.to_string(), claims.login_id, "{}", good.name);
         assert_eq!(ticket.issued_at().as_u64(), claims.issued_at, "{}", good.name);
         assert_eq!(session.auth_time.as_u64(), claims.issued_at - claims.auth_age_s, "{}", good.name);
-        let key_form = session.session_key.as_ref().map(SessionKey::wire);
-        match (key_form, claims.session_key) {
-            (Some(SessionKeyWire::Packed(bytes)), Some(text)) => {
-                assert_eq!(base64::engine::general_purpose::STANDARD.encode(bytes), text, "{}", good.name);
-            }
-            (Some(SessionKeyWire::Text(found)), Some(text)) => assert_eq!(found, text, "{}", good.name),
-            (found, text) => assert!(found.is_none() && text.is_none(), "{}", good.name),
-        }
+        assert!(session.session_key.is_none(), "{}: opening leaves it sealed", good.name);
+        let found = ticket.session_key(&ring, NOW).expect(&good.name);
+        assert_eq!(found.map(|key| key_text(&key)), claims.session_key, "{}", good.name);
     }
     for accepted in vectors.accepted {
         let claimed = UnverifiedTicket::parse(accepted.ticket.as_bytes()).unwrap();
         assert!(claimed.open(&ring, Purpose::Ticket, NOW, &policy).is_ok(), "{}", accepted.name);
+    }
+}
+
+fn key_text(key: &SessionKey) -> String {
+    key.to_text().expose().to_owned()
+}
+
+/// They pass every check; what is sealed once more in them is no `session_key`.
+#[test]
+fn tickets_with_something_else_for_a_session_key_open_and_give_none() {
+    let (vectors, ring, policy) = vectors();
+    for vector in vectors.opens_without_session_key {
+        let claimed = UnverifiedTicket::parse(vector.ticket.as_bytes()).unwrap();
+        let ticket = claimed.open(&ring, Purpose::Ticket, NOW, &policy).expect(&vector.name);
+        assert!(ticket.has_session_key(), "{}", vector.name);
+        let error = ticket.session_key(&ring, NOW).unwrap_err();
+        assert!(matches!(error, OpenError::Unauthentic | OpenError::Malformed(_)), "{}: {error}", vector.name);
+        assert_eq!(ticket.to_session(&ring, NOW).unwrap_err(), error, "{}", vector.name);
     }
 }
 
