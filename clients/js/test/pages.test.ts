@@ -254,6 +254,94 @@ describe('the login at WeChat', () => {
   })
 })
 
+describe('the login at the simulated WeChat', () => {
+  let real: AuthServer
+  before(async () => {
+    const app = `[[app]]\nappid = "${APPID}"\nplatform = "weixin-web"\nsecret_env = "WX_SECRET"\n`
+    real = await startServer(`[cors]\norigins = ["${site.url}"]\n`, async () => app)
+  })
+  beforeEach(() => {
+    const before = site.interfere!
+    const head = `<!doctype html><link rel="icon" href="data:,">`
+    const globals = `<script>LOGIN=${JSON.stringify(real.url)};SITE=${JSON.stringify(site.url)}</script>`
+    site.interfere = (seen, response, request) =>
+      /^\/(\?|$)/.test(seen.path)
+        ? (response.writeHead(200, { 'content-type': 'text/html' }), response.end(`${head}${globals}<script>${script}</script>`), true)
+        : before(seen, response, request)
+  })
+  const adapter = (scope: string, page = 'oauth2/authorize') =>
+    `{ login: weixinLogin({ scope: '${scope}', authorizeURL: '${real.simulator}/connect/${page}' }) }`
+  /** Leaves for WeChat, and waits for its page, or for that of the site. */
+  const leave = (page: Page, to: string) =>
+    Promise.all([
+      page.waitForURL((url) => url.href.startsWith(to)),
+      page.evaluate(() => void (window as any).auth.login({ interactive: true }))
+    ])
+  const press = async (page: Page, button: string, name?: string) => {
+    if (name) await page.fill('[name=sim_name]', name)
+    await Promise.all([page.waitForURL((url) => url.href.startsWith(site.url)), page.click(`text=${button}`)])
+  }
+  const session = (page: Page) => page.evaluate(() => (window as any).auth.session())
+
+  for (const [scope, path] of [
+    ['snsapi_userinfo', 'oauth2/authorize'],
+    ['snsapi_login', 'qrconnect']
+  ] as const) {
+    test(`${scope}: who agrees comes back as who they are, and the address is clean`, async () => {
+      const page = await open({ adapter: adapter(scope, path), path: '/?a=1' })
+      await leave(page, real.simulator)
+      await press(page, 'Allow', 'carol')
+      const who = await session(page)
+      assert.deepEqual([who.platform, typeof who.openid, typeof who.unionid], ['weixin-web', 'string', 'string'])
+      assert.equal(page.url(), `${site.url}/?a=1`)
+      // Nor is the code in the history.
+      await page.goBack()
+      await page.goForward()
+      assert.equal(page.url(), `${site.url}/?a=1`)
+    })
+  }
+
+  test('snsapi_base asks nobody who is logged in at WeChat, and shows no unionid', async () => {
+    const page = await open({ adapter: adapter('snsapi_userinfo') })
+    await leave(page, real.simulator)
+    await press(page, 'Allow', 'dave')
+    const { openid } = await session(page)
+    const silent = await open({ adapter: adapter('snsapi_base') })
+    await silent.evaluate(() => (window as any).auth.logout())
+    await Promise.all([silent.waitForEvent('load'), leave(silent, site.url)])
+    const who = await session(silent)
+    assert.deepEqual([who.openid, who.unionid], [openid, undefined])
+    // Along with the fragment of WeChat's address, which a redirect keeps.
+    assert.equal(silent.url(), `${site.url}/`)
+  })
+
+  test('a snapshot is told apart: no ticket, and the page can say why', async () => {
+    const page = await open({ adapter: adapter('snsapi_userinfo') })
+    await leave(page, real.simulator)
+    await press(page, 'Look at a snapshot')
+    assert.equal(await failure(page), 'user_blocked')
+    assert.equal(await page.evaluate(() => localStorage.length), 0)
+    assert.equal(page.url(), `${site.url}/`)
+  })
+
+  test('a code of somebody else, in a link with their state, is not sent', async () => {
+    const mallory = await (await browser.newContext()).newPage()
+    await mallory.goto(
+      `${real.simulator}/connect/oauth2/authorize?appid=${APPID}&redirect_uri=${encodeURIComponent(site.url)}&response_type=code&scope=snsapi_userinfo&state=aaaa`
+    )
+    await press(mallory, 'Allow', 'mallory')
+    const link = mallory.url()
+    assert.match(link, /code=\w{32}&state=aaaa/)
+    await mallory.context().close()
+    const page = await open({ adapter: adapter('snsapi_userinfo') })
+    // In the middle of a login of their own.
+    await page.evaluate(() => sessionStorage.setItem('auth-ticket:state', 'b'.repeat(32)))
+    await page.goto(link)
+    assert.equal(await failure(page), 'platform_login')
+    assert.equal(page.url(), `${site.url}/`)
+  })
+})
+
 describe('what a browser sends', () => {
   test('no cookie, no referrer, the ticket to listed origins only', async () => {
     await context.addCookies([{ name: 'a', value: 'b', url: login.url }])

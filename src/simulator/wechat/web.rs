@@ -1,6 +1,4 @@
-//! Logins in web pages, of official accounts and of websites: `GET /sns/oauth2/access_token`.
-//!
-//! The page for authorization is not here: codes are made by a test, or spelled `demo-NAME-ANYTHING`.
+//! Logins in web pages, of official accounts and of websites: `GET /sns/oauth2/access_token`, and the pages to log in on.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,18 +18,16 @@ use crate::simulator::platform::{ControlError, SimulatedPlatform};
 use crate::simulator::reply::Reply;
 use crate::simulator::users::{Name, SimulatedUser};
 use crate::simulator::world::World;
+use authorize::{BASE, SNAPSHOT};
+
+mod authorize;
 
 const LOGIN: &str = "weixin_web_access_token";
-
-/// Who looks at the page in its snapshot mode, as a virtual account.
-const SNAPSHOT: &str = "snapshot";
-/// Names that begin so have agreed to `snsapi_base` alone, which shows no unionid.
-const BASE: &str = "base.";
 
 /// Official accounts and websites of a simulated `WeChat`.
 pub(crate) struct WechatWeb {
     world: Arc<World>,
-    codes: Mutex<Codes>,
+    codes: Arc<Mutex<Codes>>,
 }
 
 #[derive(Serialize)]
@@ -49,7 +45,7 @@ struct WebLogin<'a> {
 
 impl WechatWeb {
     pub(crate) fn new(world: Arc<World>) -> Self {
-        Self { world, codes: Mutex::default() }
+        Self { world, codes: Arc::default() }
     }
 
     /// A code becomes an openid, and an access token for the user's profile.
@@ -64,6 +60,8 @@ impl WechatWeb {
                 Unredeemed::Invalid | Unredeemed::OtherUser => Fault::Errcode(40029),
             })?;
             let is_base = name.as_str().starts_with(BASE);
+            // The same user as without it.
+            let name = name.as_str().strip_prefix(BASE).and_then(Name::parse).unwrap_or(name);
             let answer = WebLogin {
                 access_token: name.hex("weixin-web access_token", appid, 64),
                 expires_in: 7200,
@@ -97,7 +95,7 @@ impl SimulatedPlatform for WechatWeb {
     }
 
     fn interfaces(&self) -> &'static [&'static str] {
-        &[LOGIN]
+        &[LOGIN, authorize::AUTHORIZE]
     }
 
     fn routes(self: Arc<Self>) -> Router {
@@ -105,7 +103,8 @@ impl SimulatedPlatform for WechatWeb {
             let parameters = parameters(&query.unwrap_or_default(), ["appid", "secret", "code", "grant_type"]);
             respond(web.access_token(parameters.each_ref().map(String::as_str))).await
         };
-        Router::new().route("/sns/oauth2/access_token", get(access_token)).with_state(self)
+        let pages = authorize::routes(Arc::clone(&self.world), Arc::clone(&self.codes));
+        Router::new().route("/sns/oauth2/access_token", get(access_token)).with_state(self).merge(pages)
     }
 
     fn user(&self, appid: &str, name: &Name) -> SimulatedUser {
