@@ -45,6 +45,9 @@ pub(crate) struct Demo {
     /// have free ports of the same host
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: Address,
+    /// End when standard input is closed, as it is when the program that started this one ends
+    #[arg(long)]
+    until_stdin_closes: bool,
 }
 
 impl Demo {
@@ -60,6 +63,9 @@ impl Demo {
         // Before there are keys, so that a signal cannot end the process and leave them behind.
         let limits = process::fit(simulator::LIMITS)?;
         let mut running = Servers::new(&STOP_SIGNALS)?;
+        if self.until_stdin_closes {
+            running.end_with_stdin()?;
+        }
         // Deletes the keys when the demo ends.
         let keys =
             tempfile::Builder::new().prefix("auth-ticket-demo-").tempdir().context("cannot make throw-away keys")?;

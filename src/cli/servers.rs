@@ -157,6 +157,21 @@ impl Servers {
         Ok(Self { running: JoinSet::new(), stop, files: Vec::new() })
     }
 
+    /// Ends them, too, when standard input is closed: whoever holds its other end is gone, however that came about.
+    pub(crate) fn end_with_stdin(&self) -> anyhow::Result<()> {
+        let stop = self.stop.clone();
+        let read = move || {
+            // An error is an end, too.
+            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+            stop.send_replace(true);
+        };
+        // A thread of its own: a read of standard input cannot be called off, and a runtime would wait for it.
+        signals::held(|| {
+            thread::Builder::new().name("stdin".to_owned()).spawn(read).context("cannot watch standard input")
+        })?;
+        Ok(())
+    }
+
     /// Starts to serve `routes` on all of `bound`, which share `limits`.
     pub(crate) fn add(&mut self, limits: ConnectionLimits, bound: Bound, routes: &Routes, count: &ConnectionCount) {
         let stop = self.stop.subscribe();

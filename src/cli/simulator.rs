@@ -24,6 +24,9 @@ pub(crate) struct Options {
     /// Address, IP:PORT or localhost:PORT; port 0 picks a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9999")]
     listen: Address,
+    /// End when standard input is closed, as it is when the program that started this one ends
+    #[arg(long)]
+    until_stdin_closes: bool,
 }
 
 /// For a process that nobody attacks: generous, but quick to end.
@@ -48,6 +51,9 @@ impl Options {
             }
             let limits = process::fit(LIMITS)?;
             let mut running = servers::Servers::new(&servers::STOP_SIGNALS)?;
+            if self.until_stdin_closes {
+                running.end_with_stdin()?;
+            }
             let urls = listeners.places();
             output::say(&format!("simulator on {urls} (in memory; use it as base_url of an app)"));
             let simulator = Simulator::new(Arc::new(SystemClock)).router();
