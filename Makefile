@@ -5,7 +5,7 @@ CARGO_DENY_VERSION := 0.20.2
 ADVISORIES := https://github.com/RustSec/advisory-db
 
 .DEFAULT_GOAL := help
-include deploy/checks.mk deploy/dist/dist.mk tests/drill.mk tests/consumers.mk tests/soak.mk benches/bench.mk clients/js/client.mk
+include deploy/checks.mk deploy/dist/dist.mk tests/drill.mk tests/consumers.mk tests/soak.mk benches/bench.mk clients/js/client.mk clients/npm-bin/npm-bin.mk
 # The features of the library, each alone: they only add to one another.
 FEATURES_ALONE := "" keystore tower axum,test-util
 CARGO_PUBLIC_API_VERSION := 0.52.0
@@ -30,7 +30,7 @@ build: ## Build target/release/auth-ticket
 
 test: deploy-tools drill-tools consumers-tools ## Run all tests, and check what deploy/ holds
 	$(CARGO) test --locked
-	@$(MAKE) --no-print-directory client-test check-deploy
+	@$(MAKE) --no-print-directory client-test npm-bin-test check-deploy
 
 lint: ## Check format, lints and documentation, then the dependencies
 	@{ $(CARGO) clippy --version && $(CARGO) fmt --version; } >/dev/null 2>&1 || rustup component add clippy rustfmt
