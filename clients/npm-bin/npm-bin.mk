@@ -15,7 +15,4 @@ npm-bin-test: client-tools ## Pack the program for npm, check and test the packa
 	@node $(NPM_BIN)/pack.mjs $(NPM_BIN_TESTED) "$$(node -p 'process.platform + "-" + process.arch')=$(CLIENT_PROGRAM)" win32-x64=LICENSE-MIT
 	@cd $(CLIENT) && npx --no-install prettier --check --log-level warn --config .prettierrc.json '$(abspath $(NPM_BIN))/**/*.{js,mjs,ts,mts,json}' && \
 	    npx --no-install tsc -p $(abspath $(NPM_BIN))
-	@cd $(CLIENT) && for check in "publint run --strict" "attw --format table-flipped"; do \
-	    npx --no-install $$check $(abspath $(NPM_BIN_TESTED))/auth-ticket-[0-9]*.tgz || exit 1; \
-	done
 	@PACKAGES=$(abspath $(NPM_BIN_TESTED)) node --test --test-reporter=spec $(NPM_BIN)/test/*.test.mjs

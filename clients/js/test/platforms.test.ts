@@ -234,3 +234,25 @@ for (const platform of ['swan', 'qq', 'kwai', 'dd', 'jd', 'xhs'] satisfies FakeP
     assert.equal(fake.calls.filter((name) => name === loginName).length, 1)
   })
 }
+
+test('alipay: the phone number is what my.getPhoneNumber said, as it said it', async () => {
+  const fake = fakeNative({ platform: 'alipay', user: 'erin' })
+  const auth = createAuthTicket({ baseURL: login.url, appid: APPIDS.alipay, adapter: nativeAdapter(fake.native) })
+  await auth.ensure()
+  login.seen.length = 0
+  const encrypted = async (name: string) =>
+    (await post(`${server.simulator}/_sim/encrypt`, { platform: 'alipay', appid: APPIDS.alipay, name, kind: 'phone' })) as {
+      response: string
+    }
+  const { response } = await encrypted('erin')
+  const number = await auth.phone({ response })
+  assert.match(number.phone_number, /^\+861\d{10}$/)
+  assert.deepEqual(JSON.parse(login.seen.find(({ path }) => path === '/v1/phone')!.body), { response })
+  assert.equal((await auth.session()).phone_number, number.phone_number)
+  // The platform encrypts it with the app's key and not the session's: a refused ticket may be replaced by another login.
+  const { login_id } = await auth.session()
+  await server.revoke(login_id, (JSON.parse([...fake.stored.values()][0] as string) as { ticket: string }).ticket)
+  assert.equal((await auth.phone({ response: (await encrypted('erin')).response })).phone_number, number.phone_number)
+  // A changed one is the server's to refuse.
+  await assert.rejects(auth.phone({ response: response.replace(/"sign":"../, '"sign":"AA') }), { code: 'bad_user_data', status: 400 })
+})

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
@@ -124,6 +124,18 @@ describe('the packages', { concurrency: true }, () => {
     assert.deepEqual(Object.keys(optionalDependencies), [`@auth-ticket/${here}`, '@auth-ticket/win32-x64'])
     assert.equal(existsSync(join(site, 'node_modules/@auth-ticket/win32-x64')), false)
   })
+
+  for (const check of ['publint run --strict', 'attw --format table-flipped']) {
+    test(`pass ${check}`, async () => {
+      const [tool, ...args] = check.split(' ')
+      const tools = fileURLToPath(new URL('../../js/node_modules/.bin/', import.meta.url))
+      const child = spawn(tools + tool, [...args, resolve(packed('auth-ticket-0'))], { cwd: site })
+      let text = ''
+      for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (text += chunk))
+      const [code] = await once(child, 'close')
+      assert.equal(code, 0, text)
+    })
+  }
 
   test('are not made of what is no program', () => {
     const pack = fileURLToPath(new URL('../pack.mjs', import.meta.url))
