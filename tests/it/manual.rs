@@ -5,6 +5,7 @@
 mod features;
 mod links;
 mod tables;
+mod translations;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
