@@ -10,6 +10,7 @@ fn translations() -> Vec<(String, String)> {
     let pages = fs::read_dir(Path::new(ROOT).join("docs/zh-CN")).unwrap();
     let pages = pages.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut pairs: Vec<_> = pages.map(|name| (format!("docs/zh-CN/{name}"), format!("docs/{name}"))).collect();
+    pairs.push(("README.zh-CN.md".to_owned(), "README.md".to_owned()));
     pairs.sort();
     pairs
 }
