@@ -80,7 +80,7 @@ impl Debian {
         let (user, directory) = (said("User"), "/run/credentials/auth-ticket.service");
         let script = format!(
             "install -d -m 700 -o {user} {directory}; install -m 400 -o {user} {file} {directory}/{credential}\n\
-             exec runuser -u {user} -- {}",
+             exec setpriv --reuid {user} --regid {user} --init-groups -- {}",
             said("ExecStart")
         );
         let mut command = self.shell(&script);
