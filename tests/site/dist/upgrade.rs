@@ -109,7 +109,7 @@ fn both_versions_work_side_by_side_and_going_back_loses_nothing() {
     for (taker, other) in [(&old, &new), (&new, &old)] {
         let ticket = other.ticket();
         let kid = &ticket_kid(taker, &site, &ticket);
-        taker.run(&site, &["keys", "revoke", kid, "--use", "ticket"]);
+        taker.run(&site, &["keys", "revoke", kid]);
         until("the other refuses what a revoked key has sealed", || other.server.verify(&ticket).status == 401);
         agree();
         cross(&old, &new);
