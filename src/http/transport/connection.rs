@@ -3,14 +3,17 @@
 //! Our own loop because `axum::serve` sets no timer: a half-sent request would stay open for ever. A connection is, in
 //! turn, waiting for a request, receiving a request's head, or being answered; each of the first two has a deadline.
 
+mod gate;
 mod io;
 mod watchdog;
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -29,6 +32,7 @@ use crate::http::Routes;
 use crate::http::labels::Limit;
 use crate::http::transport::admission::ConnectionCount;
 use crate::http::transport::listener::{Accept, Listener};
+use gate::Gate;
 use io::WatchedIo;
 pub use watchdog::ConnectionLimits;
 use watchdog::{Doing, Watchdog};
@@ -126,17 +130,25 @@ async fn run(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Option<IpAddr>, 
         let _ = stop.wait_for(|stop| *stop).await;
     });
     let mut overdue = pin!(watchdog.overdue());
-    let mut asked_to_stop = false;
-    loop {
-        tokio::select! {
-            biased;
+    let (mut gate, mut asked_to_stop) = (Gate::new(), false);
+    let overdue = poll_fn(|task| {
+        loop {
             // Nothing to do for a client that breaks off or sends no HTTP.
-            _ = connection.as_mut() => return,
-            () = &mut stopping, if !asked_to_stop => {
-                asked_to_stop = true;
-                connection.as_mut().graceful_shutdown();
+            if connection.as_mut().poll(task).is_ready() {
+                return Poll::Ready(None);
             }
-            limit = &mut overdue => return count.limit_reached(limit),
+            let Some(mut behind) = gate.due(task) else { return Poll::Pending };
+            if let Poll::Ready(limit) = overdue.as_mut().poll(&mut behind) {
+                return Poll::Ready(Some(limit));
+            }
+            if asked_to_stop || stopping.as_mut().poll(&mut behind).is_pending() {
+                return Poll::Pending;
+            }
+            asked_to_stop = true;
+            connection.as_mut().graceful_shutdown();
         }
+    });
+    if let Some(limit) = overdue.await {
+        count.limit_reached(limit);
     }
 }
