@@ -23,34 +23,64 @@ pub(crate) enum NotPresented {
     NotATicket(OpenError),
 }
 
-/// The ticket that came in `weixinauth` or `Authorization: Bearer`.
-///
-/// Beside a `weixinauth`, `Authorization` belongs to the service behind the gateway, unless it bears a ticket.
-///
-/// # Errors
-/// [`NotPresented`].
-pub(crate) fn presented_ticket(headers: &HeaderMap) -> Result<UnverifiedTicket, NotPresented> {
-    let weixinauth = only_one(headers, &WEIXINAUTH)?.filter(|text| !text.is_empty());
-    let authorization = only_one(headers, &AUTHORIZATION)?;
-    let text = match (weixinauth, authorization.and_then(bearer_token)) {
-        (Some(one), Some(other)) if one != other && has_ticket_shape(other) && !is_behind_a_scheme(one) => {
-            return Err(NotPresented::Ambiguous);
-        }
-        (Some(text), _) | (None, Some(text)) => text,
-        (None, None) if authorization.is_some_and(|text| has_ticket_shape(text) || is_behind_a_scheme(text)) => {
-            return Err(NotPresented::Miswritten);
-        }
-        (None, None) => return Err(NotPresented::Nothing),
-    };
-    UnverifiedTicket::parse(text).map_err(|error| {
-        if is_behind_a_scheme(text) { NotPresented::Miswritten } else { NotPresented::NotATicket(error) }
-    })
+/// What of a request's headers says who sent it, found in one pass.
+#[derive(Default)]
+pub(crate) struct Credentials<'a> {
+    weixinauth: Option<&'a [u8]>,
+    authorization: Option<&'a [u8]>,
+    /// One of them came twice.
+    is_ambiguous: bool,
+    /// Length of the whole section: names, values and four bytes for each line.
+    pub(crate) header_section_len: usize,
 }
 
-fn only_one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, NotPresented> {
-    let mut values = headers.get_all(name).iter();
-    let first = values.next().map(|value| value.as_bytes().trim_ascii());
-    if values.next().is_some() { Err(NotPresented::Ambiguous) } else { Ok(first) }
+impl<'a> Credentials<'a> {
+    pub(crate) fn of(headers: &'a HeaderMap) -> Self {
+        let mut found = Self::default();
+        for (name, value) in headers {
+            let name = name.as_str();
+            found.header_section_len += name.len() + value.len() + 4;
+            let place = match name {
+                "authorization" => &mut found.authorization,
+                "weixinauth" => &mut found.weixinauth,
+                _ => continue,
+            };
+            found.is_ambiguous |= place.replace(value.as_bytes().trim_ascii()).is_some();
+        }
+        found
+    }
+
+    /// The ticket that came in `weixinauth` or `Authorization: Bearer`.
+    ///
+    /// Beside a `weixinauth`, `Authorization` belongs to the service behind the gateway, unless it bears a ticket.
+    ///
+    /// # Errors
+    /// [`NotPresented`].
+    pub(crate) fn ticket(&self) -> Result<UnverifiedTicket, NotPresented> {
+        let Self { weixinauth, authorization, is_ambiguous, .. } = *self;
+        if is_ambiguous {
+            return Err(NotPresented::Ambiguous);
+        }
+        let weixinauth = weixinauth.filter(|text| !text.is_empty());
+        let text = match (weixinauth, authorization.and_then(bearer_token)) {
+            (Some(one), Some(other)) if one != other && has_ticket_shape(other) && !is_behind_a_scheme(one) => {
+                return Err(NotPresented::Ambiguous);
+            }
+            (Some(text), _) | (None, Some(text)) => text,
+            (None, None) if authorization.is_some_and(|text| has_ticket_shape(text) || is_behind_a_scheme(text)) => {
+                return Err(NotPresented::Miswritten);
+            }
+            (None, None) => return Err(NotPresented::Nothing),
+        };
+        UnverifiedTicket::parse(text).map_err(|error| {
+            if is_behind_a_scheme(text) { NotPresented::Miswritten } else { NotPresented::NotATicket(error) }
+        })
+    }
+}
+
+/// [`Credentials::ticket`]
+pub(crate) fn presented_ticket(headers: &HeaderMap) -> Result<UnverifiedTicket, NotPresented> {
+    Credentials::of(headers).ticket()
 }
 
 /// The credentials of the scheme `Bearer`, in any case (RFC 9110 section 11.1); `None` for another scheme or an empty one.

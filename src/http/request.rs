@@ -16,17 +16,12 @@ use crate::http::labels::Limit;
 /// What lines about requests are logged under, one for each, at debug level: the demo shows these and no others.
 pub(crate) const LOG_TARGET: &str = concat!(env!("CARGO_CRATE_NAME"), "::requests");
 
-/// Largest section of request headers, in bytes; see [`header_section_len`].
+/// Largest section of request headers, in bytes; see [`Credentials`](crate::bearer::Credentials).
 pub(crate) const MAX_HEADER_SECTION: usize = 16 << 10;
 /// Largest body that is taken, in bytes.
 pub(crate) const MAX_BODY_LEN: usize = 64 << 10;
 /// How much of a larger body is read and thrown away, so that the client sees the answer; in bytes.
 const MAX_DRAINED_LEN: usize = 2 << 20;
-
-/// Names, values and four bytes for each line.
-pub(crate) fn header_section_len(headers: &HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
-}
 
 /// A path that may be logged: short segments of letters, so no ticket, code or openid.
 pub(crate) fn shown_path(path: &str) -> &str {

@@ -19,14 +19,14 @@ use tower::ServiceExt;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Level;
 
-use crate::bearer;
+use crate::bearer::{self, Credentials};
 use crate::claims::WebOrigin;
 use crate::http::admin;
 use crate::http::answer::NO_STORE;
 use crate::http::clients::{compat, handover, login, phone, session, session_key, user_data};
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::labels::Limit;
-use crate::http::request::{LOG_TARGET, MAX_HEADER_SECTION, header_section_len, shown_path};
+use crate::http::request::{LOG_TARGET, MAX_HEADER_SECTION, shown_path};
 use crate::http::services::{discovery, introspect, signature, token};
 use crate::http::settings::Settings;
 use crate::http::state::AppState;
@@ -196,7 +196,7 @@ fn finish(router: Router<Arc<AppState>>, state: Arc<AppState>) -> Router {
 async fn bounded_head(request: Request<Body>, next: Next) -> Result<Response, ApiError> {
     const TOO_LARGE: ApiError =
         ApiError::new(ErrorCode::HeadersTooLarge, "the request headers are larger than 16 KiB").at(Limit::HeaderSize);
-    if header_section_len(request.headers()) > MAX_HEADER_SECTION {
+    if Credentials::of(request.headers()).header_section_len > MAX_HEADER_SECTION {
         Err(TOO_LARGE)
     } else {
         Ok(next.run(request).await)

@@ -14,10 +14,10 @@ use hyper::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 use tracing::Level;
 
-use crate::bearer::{Refusal, presented_ticket};
+use crate::bearer::{Credentials, Refusal};
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::labels::{Limit, Route};
-use crate::http::request::{LOG_TARGET, MAX_HEADER_SECTION, header_section_len};
+use crate::http::request::{LOG_TARGET, MAX_HEADER_SECTION};
 use crate::http::services::access_token::{AccessToken, AccessTokenRequest};
 use crate::http::state::{AppState, Served};
 use crate::keyring::Purpose;
@@ -117,7 +117,8 @@ impl<'a> GatewayCheck<'a> {
     }
 
     fn identity_now(&self, state: &AppState, headers: &HeaderMap) -> Result<HeaderMap, ApiError> {
-        if header_section_len(headers) > MAX_HEADER_SECTION {
+        let credentials = Credentials::of(headers);
+        if credentials.header_section_len > MAX_HEADER_SECTION {
             return Err(ApiError::from(Refusal::InvalidTicket).at(Limit::HeaderSize));
         }
         let wanted = match &self.wanted {
@@ -126,7 +127,7 @@ impl<'a> GatewayCheck<'a> {
             Wanted::Any => Some(state.default_app().ok_or(SEVERAL_APPS)?),
             Wanted::App(appid) => Some(state.served(appid).ok_or(NO_SUCH_APP)?),
         };
-        let ticket = state.open_now(presented_ticket(headers)?, Purpose::Ticket)?;
+        let ticket = state.open_now(credentials.ticket()?, Purpose::Ticket)?;
         let served = match wanted {
             // The ring opens none of an app that is not configured, so there always is one.
             None => state.served(ticket.app().as_str()).ok_or(Refusal::InvalidTicket)?,
