@@ -30,7 +30,7 @@ build: ## Build target/release/auth-ticket
 
 test: deploy-tools drill-tools consumers-tools ## Run all tests, and check what deploy/ holds
 	$(CARGO) test --locked
-	@$(MAKE) --no-print-directory client-test npm-bin-test check-deploy
+	@$(MAKE) --no-print-directory check-instructions client-test npm-bin-test check-deploy
 
 lint: ## Check format, lints and documentation, then the dependencies
 	@{ $(CARGO) clippy --version && $(CARGO) fmt --version; } >/dev/null 2>&1 || rustup component add clippy rustfmt

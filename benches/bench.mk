@@ -1,6 +1,6 @@
-# Measuring; included by the Makefile, and explained in docs/PERFORMANCE.md. No test does any of it: a time is no promise on
-# a machine that others use. Everything is written below the target directory, but for what bench-instructions and
-# bench-docs keep in the repository.
+# Measuring; included by the Makefile, and explained in docs/PERFORMANCE.md. `make test` counts instructions, but measures no
+# time, which is no promise on a machine that others use. Everything is written below the target directory, but for what
+# bench-instructions, accept-instructions and bench-docs keep in the repository.
 
 BENCH_TARGET := $(or $(CARGO_TARGET_DIR),target)
 BENCH_TOOLS := $(BENCH_TARGET)/bench/tools
@@ -13,7 +13,7 @@ BENCH_ENV = PATH="$(abspath $(BENCH_TOOLS))/usr/bin:$$PATH" VALGRIND_LIB=$(abspa
 
 BENCH_LOADS := bench-memory bench-start bench-logins bench-flood bench-outage bench-requests
 
-.PHONY: bench bench-criterion bench-instructions bench-profile bench-docs bench-lint bench-tools bench-programs $(BENCH_LOADS)
+.PHONY: bench bench-criterion bench-instructions check-instructions accept-instructions bench-profile bench-docs bench-lint bench-tools bench-programs $(BENCH_LOADS)
 
 bench: bench-programs bench-tools ## Measure /v1/verify beside other servers (BENCH_SECONDS=5 BENCH_ROUNDS=7)
 	@$(BENCH_ENV) $(BENCH_TARGET)/bench/build/release/http-comparison run
@@ -31,17 +31,28 @@ bench-criterion: ## Time opening, sealing and loading beside the bare primitives
 	$(CARGO) bench --locked --bench ticket --bench turns --bench keyring
 
 bench-instructions: bench-tools ## Count the hot path's instructions; shows what changed in benches/instructions.txt
-	@$(CARGO) bench --locked --bench instructions --no-run
-	@$(BENCH_ENV) $(CARGO) bench --quiet --locked --bench instructions >$(BENCH_TARGET)/bench/instructions.txt
+	@$(CARGO) build --release --locked --example instructions
+	@$(BENCH_ENV) $(CARGO) run --quiet --release --locked --example instructions >$(BENCH_TARGET)/bench/instructions.txt
 	@diff -u benches/instructions.txt $(BENCH_TARGET)/bench/instructions.txt && echo "benches/instructions.txt: no change"; \
 	    cp $(BENCH_TARGET)/bench/instructions.txt benches/instructions.txt; \
 	    { echo '```text'; cat benches/instructions.txt; echo '```'; } >$(BENCH_TARGET)/bench/instructions.md
 
+# In the build of `make test`, which builds all examples, so that this costs some seconds where a build for users takes minutes.
+# Its counts are several times higher; but what is not inlined is not inlined otherwise either when something else changes, so
+# they change with the code that runs and with nothing else.
+check-instructions: deploy-tools ## Compare the hot path's instructions with benches/guard.txt (part of `make test`)
+	@$(CARGO) run --quiet --locked --example instructions guard benches/guard.txt
+
+accept-instructions: deploy-tools ## Write benches/guard.txt, after a change that costs more or less
+	@$(CARGO) run --quiet --locked --example instructions accept benches/guard.txt
+	@git diff -- benches/guard.txt
+
 # The program as it is built for users, but with line numbers: code that was inlined is told by the file that it is from.
-bench-profile: bench-tools ## Show where the instructions of one check go
+bench-profile: bench-tools ## Show where the instructions of a check on a socket go
 	@$(BENCH_ENV) CARGO_PROFILE_RELEASE_DEBUG=line-tables-only CARGO_PROFILE_RELEASE_STRIP=none \
-	    $(CARGO) bench --quiet --locked --target-dir $(BENCH_TARGET)/bench/profile --bench instructions
-	@$(BENCH_ENV) callgrind_annotate --auto=no --threshold=95 $(BENCH_TARGET)/bench/profile/tmp/callgrind/callgrind.verify
+	    $(CARGO) run --quiet --release --locked --target-dir $(BENCH_TARGET)/bench/profile --example instructions
+	@$(BENCH_ENV) callgrind_annotate --auto=no --threshold=95 \
+	    "$(BENCH_TARGET)/bench/profile/release/examples/callgrind/callgrind.request-on-a-socket"
 
 bench-docs: ## Put the last tables in target/bench into docs/
 	@for page in docs/PERFORMANCE.md docs/performance/*.md; do \

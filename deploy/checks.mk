@@ -13,7 +13,8 @@ export PATH := $(PATH):/usr/sbin:/sbin:$(abspath $(DEPLOY_TOOLS))/usr/bin:$(absp
 
 # What the tests and checks use, and the Debian package that has it; several with commas between, the program's first. The
 # second list is unpacked instead of installed, which needs no root and starts no service.
-DEPLOY_PACKAGES := nginx:nginx-light systemd-analyze:systemd openssl:openssl zsh:zsh fish:fish man:man-db rsync:rsync
+DEPLOY_PACKAGES := nginx:nginx-light systemd-analyze:systemd openssl:openssl zsh:zsh fish:fish man:man-db rsync:rsync \
+    valgrind:valgrind
 DEPLOY_UNPACKED := kubectl:kubernetes-client promtool:prometheus caddy:caddy lua5.3:lua5.3 fail2ban-regex:fail2ban \
     redis-server:redis-server,redis-tools,libjemalloc2,liblzf1,libatomic1 \
     haproxy:haproxy,liblua5.3-0,libopentracing-c-wrapper0,libopentracing1
