@@ -39,10 +39,11 @@ mod error;
 mod follow;
 mod handle;
 mod names;
+mod owner;
 mod problem;
 mod read;
 mod reload;
-mod spare;
+mod user;
 mod write;
 
 use std::io;
@@ -60,7 +61,7 @@ pub use reload::{Reload, ReloadError, Reloader};
 
 // What writes, and looks at what is not right.
 #[doc(hidden)]
-pub use handle::{MakeError, Owner};
+pub use owner::{MakeError, Owner};
 #[doc(hidden)]
 pub use read::Scan;
 #[doc(hidden)]
@@ -192,8 +193,7 @@ impl Directory {
     /// # Errors
     /// It cannot be opened.
     pub fn owner(&self) -> Result<Owner, LoadError> {
-        let stat = self.handle()?.stat().map_err(|error| self.list_error(error))?;
-        Ok(Owner { uid: stat.st_uid, gid: stat.st_gid })
+        self.handle()?.owner().map_err(|error| self.list_error(error))
     }
 
     /// Whether this process is its owner in the eyes of the kernel, and not only by a number that a user namespace gives
@@ -287,8 +287,7 @@ impl Directory {
     /// # Errors
     /// It cannot be made.
     pub fn create(&self) -> io::Result<()> {
-        use std::os::unix::fs::DirBuilderExt;
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path)
+        handle::make(&self.path)
     }
 
     /// Makes the directory, which must be missing, with mode 0700 for somebody else; what it lies in has to be there.

@@ -1,16 +1,11 @@
-//! Who may read and write what: owners, permission bits, mounts.
+//! Reading a file that is as it must be: its kind, its size, and who else may read and write it.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 
-use super::handle::Handle;
+use super::handle::{self, Handle};
 use super::problem::Problem;
 use crate::secret::Zeroizing;
-
-const WRITE_FOR_OTHERS: u32 = 0o022;
-const READ_FOR_GROUP: u32 = 0o040;
-const STICKY: u32 = 0o1000;
 
 /// A file's bytes, wiped when they are no longer needed.
 pub(super) type Content = Zeroizing<Vec<u8>>;
@@ -75,41 +70,5 @@ fn check(metadata: &Metadata, demand: Demand) -> Result<(), Problem> {
     if metadata.len() > demand.max_len as u64 {
         return Err(Problem::TooLarge { max_len: demand.max_len });
     }
-    let own = rustix::process::geteuid().as_raw();
-    if metadata.uid() != 0 && metadata.uid() != own {
-        return Err(Problem::ForeignOwner { uid: metadata.uid() });
-    }
-    let mode = metadata.mode() & 0o7777;
-    if mode & (WRITE_FOR_OTHERS | 0o007) != 0 {
-        return Err(Problem::OpenToOthers { mode });
-    }
-    if mode & READ_FOR_GROUP != 0 && !demand.allow_group_read {
-        return Err(Problem::OpenToGroup { mode });
-    }
-    Ok(())
-}
-
-/// What about a directory lets somebody else put files into it.
-#[derive(Debug)]
-pub(super) enum OpenDirectory {
-    /// Its permission bits.
-    ToOthers { mode: u32 },
-    /// An owner who is neither root nor this user.
-    ToItsOwner { uid: u32 },
-}
-
-/// Who could write in a directory that should not be able to, if anybody could.
-///
-/// Kubernetes shows volumes as 1777: that is fine where the directory is root's and the mount is read-only.
-pub(super) fn check_directory(directory: &Handle) -> io::Result<Option<OpenDirectory>> {
-    let stat = directory.stat()?;
-    if stat.st_uid != 0 && stat.st_uid != rustix::process::geteuid().as_raw() {
-        return Ok(Some(OpenDirectory::ToItsOwner { uid: stat.st_uid }));
-    }
-    let mode = stat.st_mode & 0o7777;
-    if mode & WRITE_FOR_OTHERS == 0 {
-        return Ok(None);
-    }
-    let harmless = mode & STICKY != 0 && stat.st_uid == 0 && directory.is_on_read_only_mount()?;
-    Ok((!harmless).then_some(OpenDirectory::ToOthers { mode }))
+    handle::check_file(metadata, demand.allow_group_read)
 }

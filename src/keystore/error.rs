@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::problem::FileProblem;
+use super::user::{own_uid, to_be_listed};
 use crate::clock::UnixSeconds;
 use crate::keyring::{KeyName, RingError};
 
@@ -79,8 +80,7 @@ impl LoadError {
             Self::NoTicketKey { path, passed_over: 0 } => Some(first_keys(path)),
             Self::NoTicketKey { .. } => Some("use the version that wrote the other files, or a newer one".to_owned()),
             Self::List { path, source } if source.kind() == io::ErrorKind::PermissionDenied => {
-                let path = path.display();
-                Some(format!("the user who runs the server has to own and read it: ls -ld {path}; chmod u+rwx {path}"))
+                Some(format!("the user who runs the server has to own and read it: {}", to_be_listed(path)))
             }
             Self::Restless(_) => Some("try again when whatever replaces it has come to rest".to_owned()),
             Self::NotADirectory(_) => Some("give the directory that holds the key files".to_owned()),
@@ -94,7 +94,7 @@ impl LoadError {
             }
             Self::Files(_) | Self::Ring(RingError::SameAppTag(..)) => None,
             Self::ForeignOwner { path, uid } => {
-                let (path, own) = (path.display(), rustix::process::geteuid().as_raw());
+                let (path, own) = (path.display(), own_uid());
                 Some(format!("run as user {uid}, or give the directory to the user that runs this: chown {own} {path}"))
             }
             Self::ClockBehind { path, key, .. } => {

@@ -4,8 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use rustix::process::geteuid;
-
+use super::user::{own_uid, to_be_read};
 use crate::keyring::cutoffs::list::CutoffsError;
 use crate::keyring::text::TextError;
 
@@ -74,14 +73,12 @@ impl FileProblem {
             Problem::OpenToOthers { .. } => format!("chmod 600 {path}"),
             Problem::OpenToGroup { .. } => format!("chmod 600 {path}, or allow it with --allow-group-read"),
             // Root's own look at a directory of its own: whose the files should be, only the directory's owner says.
-            Problem::ForeignOwner { uid } if geteuid().is_root() => {
+            Problem::ForeignOwner { uid } if own_uid() == 0 => {
                 let directory = self.path.parent().unwrap_or(&self.path).display();
                 format!("if that is the server's user, give it the directory: chown {uid} {directory}")
             }
-            Problem::ForeignOwner { .. } => format!("chown {} {path}", geteuid().as_raw()),
-            Problem::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                format!("chown {} {path} && chmod 600 {path}", geteuid().as_raw())
-            }
+            Problem::ForeignOwner { .. } => format!("chown {} {path}", own_uid()),
+            Problem::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => to_be_read(&self.path),
             Problem::Io(_) => "restore it from a copy, or remove it".to_owned(),
             Problem::NotADirectory => "give the directory that holds the key files".to_owned(),
             Problem::NotAFile | Problem::TooLarge { .. } => format!("move it out of the directory: {path}"),

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::access::{self, Content, Demand, OpenDirectory};
+use super::access::{self, Content, Demand};
 use super::error::LoadError;
 use super::handle::Handle;
 use super::names::{CUTOFFS, key_file_name, revoked_file_name};
+use super::owner::OpenDirectory;
 use super::problem::{FileProblem, Problem};
 use crate::clock::UnixSeconds;
 use crate::keyring::cutoffs::list::{self, Cutoff};
@@ -164,7 +165,7 @@ fn find(
 pub(super) fn refuse_if_open(path: &Path, directory: &Handle) -> Result<(), LoadError> {
     let list_error = |source| LoadError::List { path: path.to_owned(), source };
     let path = || path.to_owned();
-    match access::check_directory(directory).map_err(list_error)? {
+    match directory.check().map_err(list_error)? {
         Some(OpenDirectory::ToOthers { mode }) => Err(LoadError::WritableByOthers { path: path(), mode }),
         Some(OpenDirectory::ToItsOwner { uid }) => Err(LoadError::ForeignOwner { path: path(), uid }),
         None => Ok(()),

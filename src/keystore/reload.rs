@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::read::Sight;
-use super::{Directory, LoadError, PassedOver, Scan, spare};
+use super::{Directory, LoadError, PassedOver, Scan, handle};
 use crate::clock::{LEEWAY_S, UnixSeconds};
 use crate::keyring::cutoffs::Ahead;
 use crate::keyring::{AppId, Cutoffs, KeyName, KeyRing, KeyUse, RingContent};
@@ -80,7 +80,7 @@ impl Reloader {
         now: UnixSeconds,
     ) -> Result<(Self, KeyRing, Vec<PassedOver>), LoadError> {
         let apps: Vec<AppId> = apps.into_iter().collect();
-        spare::keep();
+        handle::keep_spare();
         let listing = directory.list()?;
         let (digest, mut ahead) = (listing.digest, Ahead::default());
         let scan = directory.strict(listing.parse(now, &mut ahead))?;
@@ -93,9 +93,9 @@ impl Reloader {
 
     /// Looks again.
     pub fn look(&mut self, now: UnixSeconds) -> Reload {
-        spare::keep();
+        handle::keep_spare();
         let Sight { listing, trouble } = self.directory.look(self.held.keys.iter().map(|key| key.name()));
-        spare::keep();
+        handle::keep_spare();
         let digest = listing.digest;
         let told = trouble.as_ref().map(explained);
         let is_ahead = |newest: Option<UnixSeconds>| newest.is_some_and(|created| created > now.plus(LEEWAY_S));

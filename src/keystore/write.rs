@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::error::first_keys;
 use super::handle::{self, Handle};
 use super::names::{CUTOFFS, key_file_name, revoked_file_name};
+use super::user::own_uid;
 use crate::clock::UnixSeconds;
 use crate::keyring::cutoffs::Recovered;
 use crate::keyring::{Key, KeyError, KeyName, KeySpec, text};
@@ -71,7 +72,7 @@ impl WriteError {
             }
             // The directory's owner runs this. Which of the two the server's user is, is not known here.
             Self::ForeignLock { path, uid } => {
-                let (own, directory) = (rustix::process::geteuid().as_raw(), path.parent().unwrap_or(path).display());
+                let (own, directory) = (own_uid(), path.parent().unwrap_or(path).display());
                 let path = path.display();
                 Some(format!(
                     "if user {own} runs the server: chown {own} {path}; if user {uid} does: chown {uid} {directory}"
@@ -128,7 +129,7 @@ impl Writer {
 
     fn no_lock(&self, error: io::Error) -> WriteError {
         let owner = self.directory.owner_of(LOCK).ok();
-        match owner.filter(|uid| *uid != rustix::process::geteuid().as_raw()) {
+        match owner.filter(|uid| *uid != own_uid()) {
             Some(uid) if error.kind() == io::ErrorKind::PermissionDenied => {
                 WriteError::ForeignLock { path: self.path.join(LOCK), uid }
             }

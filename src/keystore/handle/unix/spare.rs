@@ -12,7 +12,7 @@ const COUNT: usize = 8;
 static KEPT: Mutex<Vec<File>> = Mutex::new(Vec::new());
 
 /// Takes as many as there should be, or as there are.
-pub(super) fn keep() {
+pub(in crate::keystore) fn keep() {
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     while kept.len() < COUNT {
         let Ok(file) = File::open("/dev/null") else { return };
