@@ -133,7 +133,10 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
         // Whatever net.ipv6.bindv6only says. Some systems know no such sockets; there it is IPv6 alone.
         let _ = set_ipv6_v6only(&socket, false);
     }
-    socket.set_reuseaddr(true)?;
+    // Elsewhere it would let two programs listen on one port.
+    if cfg!(unix) {
+        socket.set_reuseaddr(true)?;
+    }
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }

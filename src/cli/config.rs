@@ -14,6 +14,7 @@ mod schema;
 mod secret;
 mod setting;
 mod source;
+mod system;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,7 @@ use tree::Tree;
 pub(crate) const HINT: &str = "see every setting and its default: auth-ticket serve --print-example-config";
 
 /// What this process was started with, the program's name included.
+#[cfg(unix)]
 pub(crate) fn command_line() -> Vec<OsString> {
     std::env::args_os().collect()
 }

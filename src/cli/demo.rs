@@ -13,13 +13,12 @@ use auth_ticket::keyring::{KeySpec, KeyUse};
 use auth_ticket::keystore::Directory;
 use auth_ticket::simulator::Simulator;
 use clap::Args;
-use nix::sys::signal::Signal;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::address::Address;
 use super::log::Format;
 use super::servers::{self, Bound, Servers};
-use super::{config, log, output, process, report, simulator};
+use super::{config, log, output, process, report, signals, simulator};
 use apps::Console;
 use page::Page;
 use server::{DemoServer, reachable};
@@ -29,8 +28,6 @@ mod apps;
 mod page;
 mod server;
 
-/// A closed terminal ends it, too, and with it the keys.
-const STOP_SIGNALS: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 /// How many servers share the keys: enough to see that none of them is special.
 const REPLICAS: usize = 3;
 const FREE_PORT: Address = Address::Ip(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
@@ -62,7 +59,8 @@ impl Demo {
     async fn serve(self) -> anyhow::Result<()> {
         // Before there are keys, so that a signal cannot end the process and leave them behind.
         let limits = process::fit(simulator::LIMITS)?;
-        let mut running = Servers::new(&STOP_SIGNALS)?;
+        // A closed terminal ends it, too, and with it the keys.
+        let mut running = Servers::new(signals::STOP_OR_HANGUP)?;
         if self.until_stdin_closes {
             running.end_with_stdin()?;
         }

@@ -35,6 +35,7 @@ impl FromStr for Endpoint {
             return socket_path(path).map(Self::Unix);
         }
         if let Some(name) = text.strip_prefix("systemd:") {
+            refuse_on_windows("socket activation by systemd")?;
             let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
             let hint = "write the FileDescriptorName= of the .socket unit, for example \"systemd:http\"";
             return if is_name { Ok(Self::Systemd(name.to_owned())) } else { Err(hint.to_owned()) };
@@ -45,6 +46,7 @@ impl FromStr for Endpoint {
 
 /// The path of a Unix socket.
 pub(crate) fn socket_path(path: &str) -> Result<PathBuf, String> {
+    refuse_on_windows("a Unix socket")?;
     if !path.starts_with('/') || path.ends_with('/') || path.contains('\0') {
         return Err("write an absolute path, for example \"unix:/run/auth-ticket/http.sock\"".to_owned());
     }
@@ -52,6 +54,15 @@ pub(crate) fn socket_path(path: &str) -> Result<PathBuf, String> {
         return Err(format!("systems take no path above {MAX_PATH_LEN} bytes for a socket; write a shorter one"));
     }
     Ok(PathBuf::from(path))
+}
+
+fn refuse_on_windows(what: &str) -> Result<(), String> {
+    if cfg!(windows) {
+        return Err(format!(
+            "{what} is not available on Windows; write an IP and a port, for example \"127.0.0.1:8080\""
+        ));
+    }
+    Ok(())
 }
 
 impl fmt::Display for Endpoint {

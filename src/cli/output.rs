@@ -5,13 +5,14 @@
 //! `auth-ticket keys list | less`.
 
 mod queue;
+mod stream;
 
 use std::io::{self, Write};
 use std::sync::OnceLock;
 
 use anyhow::Context;
 pub(super) use queue::Queue;
-use queue::Stream;
+use stream::Stream;
 
 use super::signals;
 

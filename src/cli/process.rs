@@ -1,8 +1,16 @@
 //! What the process asks of the operating system: that nobody reads its memory, and descriptors for its connections.
 
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
 use anyhow::anyhow;
 use auth_ticket::http::ConnectionLimits;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+#[cfg(unix)]
+pub(super) use unix::{protect_memory, raise_soft_limit};
+#[cfg(windows)]
+pub(super) use windows::{protect_memory, raise_soft_limit};
 
 use super::report::WithHint;
 
@@ -13,23 +21,12 @@ const OWN_DESCRIPTORS: u64 = 32;
 /// With fewer, nothing would be left for clients.
 const LEAST_DESCRIPTORS: u64 = 2 * OWN_DESCRIPTORS;
 
-/// Keeps keys out of the reach of other processes of the same user: no core dump, no `/proc/PID/mem`, no debugger. Only root
-/// can still look. Where the limit cannot be lowered, it is already 0.
-pub(super) fn protect_memory() {
-    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-}
-
 /// Raises the soft limit of file descriptors to the hard one. How many there may be now; nothing where there is no limit.
 ///
 /// # Errors
 /// They are too few for a server.
 pub(super) fn raise_descriptor_limit() -> anyhow::Result<Option<u64>> {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // Where this fails, the old limit stays, and is what counts.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-    let available = getrlimit(Resource::Nofile).current;
+    let available = raise_soft_limit();
     match available.filter(|available| *available < LEAST_DESCRIPTORS) {
         None => Ok(available),
         Some(few) => Err(anyhow!("{few} file descriptors are too few: a server needs {LEAST_DESCRIPTORS} at least"))

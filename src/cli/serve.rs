@@ -24,7 +24,7 @@ use super::process::{self, Descriptors};
 use super::reload::ReloadTask;
 use super::report::{self, WithHint};
 use super::servers::{self, Servers};
-use super::{log, text};
+use super::{log, signals, text};
 
 /// Run the login server
 ///
@@ -113,7 +113,7 @@ async fn serve(config: Config, log: LogHandle, mut passed: Passed) -> anyhow::Re
     for name in passed.left_over() {
         tracing::warn!("the socket called {name} was passed to this server, and no setting names it: its clients wait");
     }
-    let mut servers = Servers::new(&servers::STOP_SIGNALS)?;
+    let mut servers = Servers::new(signals::STOP)?;
     // Before it is told that there is a server: a SIGHUP that nobody listens for would end it.
     let watch = ReloadTask::new(Arc::clone(&state), reloader, config.keys_poll)?;
     say(&format!("listening on {}", listeners.places()));

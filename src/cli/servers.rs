@@ -6,17 +6,16 @@ use std::thread::{self, available_parallelism};
 
 use anyhow::Context;
 use auth_ticket::http::{self, ConnectionCount, ConnectionLimits, Listener, Routes};
-use nix::sys::signal::Signal;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::activation::Passed;
 use super::address::Address;
 use super::endpoint::Endpoint;
+use super::process;
 use super::report::WithHint;
+use super::signals::{self, Signal};
 use super::socket_file::{self, Occupied, SocketFile};
-use super::{process, signals};
 
 /// A runtime for [`Servers`], whose threads leave signals to the main thread.
 pub(crate) fn server_runtime(workers: usize) -> anyhow::Result<tokio::runtime::Runtime> {
@@ -65,9 +64,9 @@ pub(crate) fn bind(address: Address, flag: &str) -> anyhow::Result<Bound> {
         .with_context(|| format!("cannot listen on {address}"))
         .hint(format!("choose another address with {flag}; port 0 picks a free one"))?;
     let mut bound = Bound::default();
-    for listener in listeners {
-        bound.places.push(format!("http://{}", listener.local_addr()?));
-        bound.listeners.push(Listener::Tcp(listener));
+    for listener in listeners.into_iter().map(Listener::Tcp) {
+        bound.places.push(listener.place()?);
+        bound.listeners.push(listener);
     }
     Ok(bound)
 }
@@ -79,24 +78,16 @@ pub(crate) fn listen(endpoints: &[Endpoint], mode: u32, flag: &str, passed: &mut
         match endpoint {
             Endpoint::Address(address) => all.extend(bind(*address, flag)?),
             Endpoint::Unix(path) => {
-                let bound = socket_file::bind(path, mode);
+                let bound = socket_file::listen(path, mode);
                 let remedy = bound.as_ref().map_or_else(Occupied::remedy, |_| "");
                 let (listener, file) = bound.with_context(|| format!("cannot listen on {endpoint}")).hint(remedy)?;
-                let listener = listener.try_into().with_context(|| format!("cannot listen on {endpoint}"))?;
                 all.places.push(endpoint.to_string());
-                all.listeners.push(Listener::Unix(listener));
+                all.listeners.push(listener);
                 all.files.push(file);
             }
             Endpoint::Systemd(name) => {
                 for listener in passed.take(name, flag)? {
-                    let place = match &listener {
-                        Listener::Tcp(listener) => format!("http://{}", listener.local_addr()?),
-                        Listener::Unix(listener) => match listener.local_addr()?.as_pathname() {
-                            Some(path) => format!("unix:{}", path.display()),
-                            None => "a socket without a path".to_owned(),
-                        },
-                    };
-                    all.places.push(format!("{place} ({endpoint})"));
+                    all.places.push(format!("{} ({endpoint})", listener.place()?));
                     all.listeners.push(listener);
                 }
             }
@@ -119,16 +110,9 @@ impl Bound {
 
     /// The first address; that of `localhost` has another beside it.
     pub(crate) fn address(&self) -> anyhow::Result<SocketAddr> {
-        let mut tcp = self.listeners.iter().filter_map(|listener| match listener {
-            Listener::Tcp(listener) => Some(listener.local_addr()),
-            Listener::Unix(_) => None,
-        });
-        Ok(tcp.next().context("listens nowhere")??)
+        Ok(self.listeners.iter().find_map(Listener::address).context("listens nowhere")??)
     }
 }
-
-/// What ends a server.
-pub(crate) const STOP_SIGNALS: [Signal; 2] = [Signal::SIGTERM, Signal::SIGINT];
 
 /// Servers that run side by side and end together, at the first signal.
 pub(crate) struct Servers {
@@ -143,13 +127,11 @@ impl Servers {
         let stop = watch::Sender::new(false);
         // A signal that came in the middle of this would find nobody: no listener yet, and nothing that ends the process.
         signals::held(|| {
-            for stops in signals {
-                let mut signal = signal(SignalKind::from_raw(*stops as i32)).context("cannot listen for signals")?;
+            for signal in signals {
                 let stop = stop.clone();
-                tokio::spawn(async move {
-                    signal.recv().await;
+                signals::once(*signal, move || {
                     stop.send_replace(true);
-                });
+                })?;
             }
             Ok(())
         })?;

@@ -11,7 +11,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::address::Address;
 use super::log::Format;
-use super::{config, log, output, process, servers};
+use super::{config, log, output, process, servers, signals};
 
 /// Run a simulator of the platforms' servers, for tests without a phone
 ///
@@ -50,7 +50,7 @@ impl Options {
                 );
             }
             let limits = process::fit(LIMITS)?;
-            let mut running = servers::Servers::new(&servers::STOP_SIGNALS)?;
+            let mut running = servers::Servers::new(signals::STOP)?;
             if self.until_stdin_closes {
                 running.end_with_stdin()?;
             }

@@ -62,6 +62,7 @@ impl Inspect {
         let outside = inspect::outside(&text).context("cannot read the ticket")?;
         let inside = match (&self.keys, &self.appid) {
             (Some(keys), Some(appid)) => {
+                owner::refuse_group_read(self.allow_group_read)?;
                 let directory =
                     owner::open(Directory::new(keys).allow_group_read(self.allow_group_read), Access::Read)?;
                 Some(open(&text, &directory, appid, &outside)?)

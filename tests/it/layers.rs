@@ -70,7 +70,7 @@ const ONLY_IN: [(&[&str], &[&str]); 13] = [
     (&["std::env", "env::var", "env::vars", "env::vars_os"], &["cli/config.rs", "cli/config/"]),
     (
         &["fs::", "File::", "OpenOptions"],
-        &["keystore.rs", "keystore/", "cli/config.rs", "cli/config/", "cli/docs.rs", "cli/socket_file.rs"],
+        &["keystore.rs", "keystore/", "cli/config.rs", "cli/config/", "cli/docs.rs", "cli/socket_file/"],
     ),
     (&["println!", "print!", "stdout()", "stderr()"], &["main.rs", "cli.rs", "cli/"]),
     (&["anyhow"], &["main.rs", "cli.rs", "cli/"]),
@@ -253,7 +253,8 @@ fn a_type_has_a_name_of_its_own() {
     let declaration = regex::Regex::new(r"(?m)^(?:pub(?:\([^)]*\))? )?(?:struct|enum|trait|type) (\w+)").unwrap();
     let mut seen = std::collections::BTreeMap::new();
     let mut faults = Vec::new();
-    for file in files() {
+    // Variants for another system have the same names.
+    for file in files().iter().filter(|file| !file.path.ends_with("/windows.rs")) {
         for found in declaration.captures_iter(&file.code) {
             let (name, path) = (found[1].to_owned(), file.path.clone());
             if let Some(other) = seen.insert(name.clone(), path).filter(|_| !ALIKE.contains(&&*name)) {

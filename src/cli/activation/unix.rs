@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow};
 use auth_ticket::http::Listener;
 use listenfd::ListenFd;
 
-use super::report::WithHint;
+use crate::cli::report::WithHint;
 
 /// What was passed to this process.
 pub(crate) struct Passed {

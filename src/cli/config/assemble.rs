@@ -20,6 +20,7 @@ impl Tree {
         let (listen, admin_listen) = self.endpoints();
         self.text("secret_files", check::secret_files);
         let is_local = listen.iter().all(Endpoint::is_local);
+        self.check_system(is_local);
         let allow_simulator = self.allow_simulator(is_local);
         let any_app = self.boolean("verify.any_app");
         let appids = self.appids();

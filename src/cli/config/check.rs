@@ -83,8 +83,10 @@ fn rate(text: &str) -> Result<Rate, String> {
 
 /// The address of a proxy, a prefix with all its addresses, or `unix`.
 pub(super) fn trusted_proxy(text: &str) -> Result<TrustedProxy, String> {
-    if text != "unix" {
-        check_network(text)?;
+    match text {
+        "unix" if cfg!(windows) => return Err("Unix sockets are not available on Windows; leave it out".to_owned()),
+        "unix" => {}
+        _ => check_network(text)?,
     }
     text.parse().map_err(|error: TrustedProxyError| format!("{} is {error}", quoted(text)))
 }

@@ -1,12 +1,19 @@
 //! `secret_env` and `secret_file` -> the secret. No message holds a secret, nor a text that may be one by mistake.
 
+#[cfg(unix)]
+pub(super) mod unix;
+#[cfg(windows)]
+mod windows;
+
 use std::ffi::OsStr;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io::Read as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 
 use auth_ticket::secret::SecretText;
-use rustix::fs::{OFlags, StatVfsMountFlags, fstatvfs};
+#[cfg(unix)]
+use unix::{check_private, check_public, open_at_once};
+#[cfg(windows)]
+use windows::{check_private, check_public, open_at_once};
 
 use super::check::SHARED;
 use super::mistake::Origin;
@@ -112,31 +119,18 @@ pub(super) fn from_key_file(path: &str, are_shared: bool) -> Result<String, Stri
 /// Reads a text that is no secret from a file that not everybody may write.
 pub(super) fn from_public_file(path: &str) -> Result<String, String> {
     let (file, metadata) = open(path)?;
-    if metadata.mode() & 0o002 != 0 {
-        return Err(format!("every user may write this file, and so replace the key; run: chmod o-w {path:?}"));
-    }
+    check_public(&metadata, path)?;
     read(file, MAX_KEY_LEN)
 }
 
 fn read_private(path: &str, are_shared: bool, max_len: usize) -> Result<String, String> {
     let (file, metadata) = open(path)?;
-    let is_read_only = || fstatvfs(&file).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY));
-    let is_roots = || metadata.uid() == 0 && is_read_only();
-    let mode = metadata.mode() & 0o7777;
-    if !may_be_read_from(mode, || are_shared || is_roots()) {
-        return Err(format!(
-            "the file is open to every user (mode {mode:04o}); run: chmod o-rwx {path:?}; or, where that cannot be done and only \
-             this server sees the file, write secret_files = \"shared\""
-        ));
-    }
+    check_private(&file, &metadata, path, are_shared)?;
     read(file, max_len)
 }
 
 fn open(path: &str) -> Result<(File, Metadata), String> {
-    // Without O_NONBLOCK, opening a pipe that nobody writes to would wait for ever.
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
-    let file = file.map_err(|error| format!("the file cannot be opened: {}", plain(&error)))?;
+    let file = open_at_once(path).map_err(|error| format!("the file cannot be opened: {}", plain(&error)))?;
     let metadata = file.metadata().map_err(|error| format!("the file cannot be examined: {}", plain(&error)))?;
     if !metadata.is_file() {
         return Err("this is not a regular file; name the file that holds the secret".to_owned());
@@ -153,16 +147,6 @@ fn read(file: File, max_len: usize) -> Result<String, String> {
         return Err(format!("the file has more than {max_len} bytes; it should hold the secret and nothing else"));
     }
     String::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text; write the secret into it".to_owned())
-}
-
-/// Whether a file of this mode may hold a secret: nothing for other users, or reading alone where `may_be_shared`, as Docker
-/// and Swarm mount secrets.
-pub(super) fn may_be_read_from(mode: u32, may_be_shared: impl FnOnce() -> bool) -> bool {
-    match mode & 0o007 {
-        0 => true,
-        0o004 => mode & 0o020 == 0 && may_be_shared(),
-        _ => false,
-    }
 }
 
 fn checked(text: String) -> Result<String, String> {

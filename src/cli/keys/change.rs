@@ -114,12 +114,16 @@ impl Init {
             changes.made(&key);
             changes.say(&format!("made {}, which seals from now until {}", key.name(), spec.seal_until));
         }
+        if let Some(concern) = owner::concern() {
+            warn(&concern);
+        }
         changes.say(&format!("look at them: auth-ticket keys list --keys {}", directory.path().display()));
         Ok(())
     }
 
     /// The directory, made if it is missing.
     fn directory(&self) -> anyhow::Result<Directory> {
+        self.keys.check()?;
         let directory = self.keys.directory();
         let path = directory.path().display();
         let Some(wanted) = self.owner else {

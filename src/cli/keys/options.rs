@@ -29,8 +29,14 @@ impl KeysOptions {
         Directory::new(&self.keys).allow_group_read(self.allow_group_read)
     }
 
+    /// Refuses what the system lacks.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        owner::refuse_group_read(self.allow_group_read)
+    }
+
     /// The directory, opened once for all by its owner.
     pub(crate) fn open(&self, access: Access) -> anyhow::Result<Directory> {
+        self.check()?;
         owner::open(self.directory(), access)
     }
 

@@ -7,8 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
+use super::stream::Stream;
 
 /// Several thousand lines. While one such batch is being written, another may wait.
 const CAPACITY: usize = 1 << 20;
@@ -18,13 +17,6 @@ const KEPT: usize = 64 << 10;
 const TICK: Duration = Duration::from_secs(1);
 /// How long the end of the process waits for the reader.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Where lines go. Written by its descriptor, not through [`io::stderr`], whose lock a blocked write would hold.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Stream {
-    Stdout,
-    Stderr,
-}
 
 /// Takes lines without ever waiting. Clones share one queue.
 #[derive(Clone, Debug)]
@@ -128,7 +120,7 @@ impl QueueInner {
         self.dropped.fetch_add(count, Ordering::Relaxed);
     }
 
-    fn run(&self, mut write: impl FnMut(&[u8]) -> Result<usize, Errno>, mut each: impl FnMut(u64)) {
+    fn run(&self, mut write: impl FnMut(&[u8]) -> io::Result<usize>, mut each: impl FnMut(u64)) {
         let mut batch = Vec::new();
         loop {
             batch = self.next_batch(batch);
@@ -167,27 +159,12 @@ impl QueueInner {
     }
 }
 
-impl Stream {
-    /// Waits where the stream does.
-    fn write(self, bytes: &[u8]) -> Result<usize, Errno> {
-        let fd = match self {
-            Self::Stdout => rustix::stdio::stdout(),
-            Self::Stderr => rustix::stdio::stderr(),
-        };
-        match rustix::io::write(fd, bytes) {
-            // Whoever shares the pipe may have made it so that writes do not wait.
-            Err(Errno::AGAIN) => poll(&mut [PollFd::new(&fd, PollFlags::OUT)], None).map(|_| 0),
-            result => result,
-        }
-    }
-}
-
 /// Writes `bytes`; what is left of them is the error.
-fn write_all<'a>(write: &mut impl FnMut(&[u8]) -> Result<usize, Errno>, mut bytes: &'a [u8]) -> Result<(), &'a [u8]> {
+fn write_all<'a>(write: &mut impl FnMut(&[u8]) -> io::Result<usize>, mut bytes: &'a [u8]) -> Result<(), &'a [u8]> {
     while !bytes.is_empty() {
         match write(bytes) {
             Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
-            Err(Errno::INTR) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => return Err(bytes),
         }
     }
@@ -204,7 +181,7 @@ mod tests {
     struct Stage {
         queue: Queue,
         /// What the stream does with the next batch.
-        answers: Sender<Result<(), Errno>>,
+        answers: Sender<io::Result<()>>,
         /// Batches that the stream has begun to take.
         begun: Receiver<String>,
     }
@@ -257,7 +234,7 @@ mod tests {
         let stage = Stage::new();
         stage.queue.push(b"one\n");
         assert_eq!(stage.begun(), "one\n");
-        stage.answers.send(Err(Errno::PIPE)).unwrap();
+        stage.answers.send(Err(io::ErrorKind::BrokenPipe.into())).unwrap();
         stage.queue.flush();
         assert_eq!((stage.queue.dropped(), stage.queue.0.lock().untold), (1, 1));
         stage.queue.push(b"two\nthree\n");
@@ -273,7 +250,7 @@ mod tests {
         let mut write = |bytes: &[u8]| {
             calls += 1;
             if calls % 2 == 0 {
-                return Err(Errno::INTR);
+                return Err(io::ErrorKind::Interrupted.into());
             }
             let piece = bytes.get(..3).unwrap_or(bytes);
             taken.extend_from_slice(piece);
@@ -281,7 +258,7 @@ mod tests {
         };
         assert_eq!(write_all(&mut write, b"a line\nanother\n"), Ok(()));
         assert_eq!(taken, b"a line\nanother\n");
-        let mut write = |bytes: &[u8]| if bytes.len() > 5 { Ok(4) } else { Err(Errno::PIPE) };
+        let mut write = |bytes: &[u8]| if bytes.len() > 5 { Ok(4) } else { Err(io::ErrorKind::BrokenPipe.into()) };
         assert_eq!(write_all(&mut write, b"123456789"), Err(&b"56789"[..]));
     }
 

@@ -1,4 +1,4 @@
-//! A Unix socket at a path: made, put in the place of a stale one, taken away at the end.
+//! Unix sockets.
 
 use std::fs;
 use std::io;
@@ -6,39 +6,16 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
+use auth_ticket::http::Listener;
+
+use super::Occupied;
+
 /// A socket's file, which goes away with this value, unless another server has put its own there.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     path: PathBuf,
     /// Device and number of the file.
     id: (u64, u64),
-}
-
-/// What is at a path already.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Occupied {
-    #[error("another process answers there")]
-    InUse,
-    #[error("what is there is no socket")]
-    NoSocket,
-    #[error("the socket there belongs to user {0}")]
-    Foreign(u32),
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
-
-impl Occupied {
-    pub(crate) fn remedy(&self) -> &'static str {
-        match self {
-            Self::InUse => "stop that process, or choose another path",
-            Self::NoSocket => "remove it if nobody needs it, or choose another path",
-            Self::Foreign(_) => "remove it as that user or as root, or choose another path",
-            Self::Io(error) if error.kind() == io::ErrorKind::NotFound => {
-                "make its directory for the server's user (RuntimeDirectory= in a unit), or choose another path"
-            }
-            Self::Io(_) => "see that the server's user may write in its directory, or choose another path",
-        }
-    }
 }
 
 /// Whether a socket can be put at `path`: nothing is there, or one of this user that nobody listens on any more.
@@ -61,11 +38,15 @@ pub(crate) fn check(path: &Path) -> Result<(), Occupied> {
     if metadata.uid() == own { Ok(()) } else { Err(Occupied::Foreign(metadata.uid())) }
 }
 
-/// Listens at `path`, for those whom `mode` admits.
-///
+/// Listens at `path`, for those whom `mode` admits; within a runtime.
+pub(in crate::cli) fn listen(path: &Path, mode: u32) -> Result<(Listener, SocketFile), Occupied> {
+    let (listener, file) = bind(path, mode)?;
+    Ok((Listener::Unix(listener.try_into()?), file))
+}
+
 /// The socket is made beside it and renamed into place, so nobody sees it with other permissions, or a path where nobody
 /// listens.
-pub(crate) fn bind(path: &Path, mode: u32) -> Result<(UnixListener, SocketFile), Occupied> {
+fn bind(path: &Path, mode: u32) -> Result<(UnixListener, SocketFile), Occupied> {
     check(path)?;
     let name = format!(".{:x}", std::process::id());
     let making = path.with_file_name(name);

@@ -56,6 +56,7 @@ pub async fn serve(
     let server = Arc::new(Server { routes: routes.into(), limits, count, room: Arc::clone(&room), stop: stop.clone() });
     let accepting = listeners.into_iter().map(|listener| match listener {
         Listener::Tcp(listener) => accept(listener, Arc::clone(&server)).boxed(),
+        #[cfg(unix)]
         Listener::Unix(listener) => accept(listener, Arc::clone(&server)).boxed(),
     });
     tokio::select! {

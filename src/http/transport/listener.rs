@@ -1,11 +1,13 @@
 //! Where connections come from: TCP, or a Unix socket on the same machine.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream};
+#[cfg(unix)]
+use tokio::net::{UnixListener, UnixStream};
 
 /// What the system may hold of a connection in each direction, and doubles for its own needs. Left alone, it holds megabytes for
 /// a client that does not read, and counts them among the memory of a container.
@@ -18,7 +20,35 @@ pub enum Listener {
     /// Peers have an address.
     Tcp(TcpListener),
     /// Peers are processes of this machine, and have no address.
+    #[cfg(unix)]
     Unix(UnixListener),
+}
+
+impl Listener {
+    /// Its address; `None` for a Unix socket.
+    #[must_use]
+    pub fn address(&self) -> Option<io::Result<SocketAddr>> {
+        match self {
+            Self::Tcp(listener) => Some(listener.local_addr()),
+            #[cfg(unix)]
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Where it is, as a person writes it: `http://127.0.0.1:8080`, `unix:/run/http.sock`.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn place(&self) -> io::Result<String> {
+        Ok(match self {
+            Self::Tcp(listener) => format!("http://{}", listener.local_addr()?),
+            #[cfg(unix)]
+            Self::Unix(listener) => match listener.local_addr()?.as_pathname() {
+                Some(path) => format!("unix:{}", path.display()),
+                None => "a socket without a path".to_owned(),
+            },
+        })
+    }
 }
 
 /// One kind of listener, so that serving a connection costs nothing for there being another.
@@ -66,6 +96,7 @@ impl Accept for TcpListener {
     }
 }
 
+#[cfg(unix)]
 impl Accept for UnixListener {
     type Stream = UnixStream;
 

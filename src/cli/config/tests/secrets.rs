@@ -7,7 +7,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use super::super::Config;
-use super::super::secret::{from_file, from_variable, may_be_read_from};
+use super::super::secret::unix::may_be_read_from;
+use super::super::secret::{from_file, from_variable};
 use super::{APP, CANARY, good, mistakes, mistakes_with, parse, with_secrets};
 
 #[test]

@@ -3,25 +3,18 @@
 
 use std::ffi::OsStr;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use auth_ticket::keystore::{Directory, Owner};
-use nix::unistd::{Gid, Uid, User, getgroups, getresgid, getresuid, seteuid, setgroups, setresgid, setresuid};
+use nix::unistd::{Uid, User};
 
+use super::Access;
 use crate::cli::config;
 use crate::cli::report::{self, WithHint};
-
-/// What a command is about to do in a directory.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Access {
-    /// A server's user may look at keys that are root's.
-    Read,
-    Write,
-}
 
 /// Opens `directory` once for all, and becomes its owner if this is root and the owner is somebody else.
 ///
 /// From here on nothing is reached by a path again, and whatever is made belongs to the owner.
-pub(crate) fn open(directory: Directory, access: Access) -> anyhow::Result<Directory> {
+pub(in crate::cli) fn open(directory: Directory, access: Access) -> anyhow::Result<Directory> {
     let directory = directory.hold().map_err(report::load_failed)?;
     let owner = directory.owner().map_err(report::load_failed)?;
     let own = Uid::effective();
@@ -39,12 +32,14 @@ pub(crate) fn open(directory: Directory, access: Access) -> anyhow::Result<Direc
 }
 
 /// Whether only a process of another user can look into `directory`: root's, when it is not root's own.
-pub(crate) fn is_for_another(directory: &Directory) -> bool {
+pub(in crate::cli) fn is_for_another(directory: &Directory) -> bool {
     let own = Uid::effective();
     own.is_root() && directory.owner().is_ok_and(|owner| owner.uid != own.as_raw())
 }
 
+#[cfg(target_os = "linux")]
 fn become_user(directory: &Directory, owner: Owner) -> anyhow::Result<()> {
+    use nix::unistd::{Gid, getgroups, getresgid, getresuid, seteuid, setgroups, setresgid, setresuid};
     let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
     setgroups(&[]).context("its groups stay")?;
     setresgid(gid, gid, gid).with_context(|| format!("its group does not become {gid}"))?;
@@ -54,16 +49,22 @@ fn become_user(directory: &Directory, owner: Owner) -> anyhow::Result<()> {
         && [groups.real, groups.effective, groups.saved] == [gid; 3]
         && getgroups()?.iter().all(|group| *group == gid);
     if !is_changed || seteuid(Uid::from_raw(0)).is_ok() {
-        bail!("something keeps root's power");
+        anyhow::bail!("something keeps root's power");
     }
     if !directory.is_own().map_err(report::load_failed)? {
-        bail!("the number stands for a user whom this user namespace does not know");
+        anyhow::bail!("the number stands for a user whom this user namespace does not know");
     }
     Ok(())
 }
 
+/// Other systems lack some of the calls that change all ids at once and show that they have changed.
+#[cfg(not(target_os = "linux"))]
+fn become_user(_directory: &Directory, _owner: Owner) -> anyhow::Result<()> {
+    anyhow::bail!("this is done on Linux only")
+}
+
 /// `auth-ticket`, or `user 998` where the number has no name.
-pub(crate) fn named(uid: u32) -> String {
+pub(in crate::cli) fn named(uid: u32) -> String {
     name_of(uid).map_or_else(|| format!("user {uid}"), |name| format!("user {name}"))
 }
 
@@ -72,7 +73,7 @@ fn name_of(uid: u32) -> Option<String> {
 }
 
 /// Who `user` is: a name, or a number with or without a name.
-pub(crate) fn parse_owner(user: &str) -> Result<Owner, String> {
+pub(in crate::cli) fn parse_owner(user: &str) -> Result<Owner, String> {
     let known = match user.parse::<u32>() {
         Ok(uid) => User::from_uid(Uid::from_raw(uid)).ok().flatten().or_else(|| User::from_name(user).ok().flatten()),
         Err(_) => User::from_name(user).ok().flatten(),
@@ -89,6 +90,9 @@ fn line_that_works(owner: Owner) -> String {
     let Owner { uid, gid } = owner;
     let words: Vec<String> = config::command_line().iter().map(|word| quoted(word)).collect();
     let command = words.join(" ");
+    if !cfg!(target_os = "linux") {
+        return format!("as root: sudo -u '#{uid}' -- {command}");
+    }
     name_of(uid).map_or_else(
         || format!("as root: setpriv --reuid={uid} --regid={gid} --clear-groups -- {command}"),
         |name| format!("as root: runuser -u {} -- {command}", quoted(name.as_ref())),
