@@ -23,6 +23,9 @@ pub(in crate::cli) const STOP: &[Signal] = &[Signal::Interrupt, Signal::Break, S
 /// The same: a window that is closed is among them.
 pub(in crate::cli) const STOP_OR_HANGUP: &[Signal] = STOP;
 
+/// Ready when an event has come.
+type PollEvent = Box<dyn FnMut(&mut Context<'_>) -> Poll<Option<()>> + Send>;
+
 /// Does `work`.
 pub(in crate::cli) fn held<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     work()
@@ -40,7 +43,7 @@ pub(in crate::cli) fn ignore_user_signals() -> anyhow::Result<()> {
 /// Does `act` when `signal` comes for the first time.
 pub(in crate::cli) fn once(signal: Signal, act: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {
     const WHAT: &str = "cannot listen for events of the console";
-    let mut poll: Box<dyn FnMut(&mut Context<'_>) -> Poll<Option<()>> + Send> = match signal {
+    let mut poll: PollEvent = match signal {
         Signal::Interrupt => {
             let mut event = ctrl_c().context(WHAT)?;
             Box::new(move |context| event.poll_recv(context))
