@@ -14,9 +14,11 @@ CARGO_PUBLIC_API_VERSION := 0.52.0
 RUSTDOC_FORMAT := 57
 API := docs/public-api.txt
 API_TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))/api
+# Where developers run the demo, the simulator and the key tools. Checking compiles no C, so no compiler for them is needed.
+OTHER_TARGETS := aarch64-apple-darwin x86_64-pc-windows-gnu
 MSRV_TARGET := $(or $(CARGO_TARGET_DIR),target)/msrv
 
-.PHONY: help run build test lint lint-features lint-api lint-msrv accept-api deny
+.PHONY: help run build test lint lint-features lint-api lint-msrv lint-targets accept-api deny
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,11 +69,22 @@ lint-api: ## Compare the library's public API with docs/public-api.txt; `make ac
 
 lint-msrv: ## Check with the oldest Rust that Cargo.toml promises, where it is installed
 	@version=$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml); \
+	for name in $$version $$version.0; do rustup run $$name cargo --version >/dev/null 2>&1 && version=$$name; done; \
 	if rustup run $$version cargo --version >/dev/null 2>&1; then \
 	    CARGO_TARGET_DIR=$(MSRV_TARGET) rustup run $$version cargo check -q --lib --bins --locked; \
 	else \
 	    echo "Rust $$version: not checked, it is not installed here; a test compares what the dependencies need"; \
 	fi
+
+lint-targets: ## Check that it builds for macOS and Windows, where rustup has their standard libraries or can add them
+	@failed=; for target in $(OTHER_TARGETS); do \
+	    if rustup target list --installed 2>/dev/null | grep -qx $$target || rustup target add $$target >/dev/null 2>&1; then \
+	        name=$$(echo $$target | tr - _); echo "target: $$target"; \
+	        env CC_$$name=true AR_$$name=true $(CARGO) clippy -q --target $$target --locked -- -D warnings || failed=1; \
+	    else \
+	        echo "error: $$target is NOT CHECKED: rustup cannot add it here" >&2; failed=1; \
+	    fi; \
+	done; test -z "$$failed"
 
 accept-api:
 	@$(MAKE) --no-print-directory lint-api >/dev/null || cp $(API_TARGET)/public-api.txt $(API)
