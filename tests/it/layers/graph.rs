@@ -54,7 +54,8 @@ impl<'a> Graph<'a> {
 
     fn taken_by(&self, file: &'a File) -> BTreeSet<&'a str> {
         let inline = Regex::new(r"\b((?:crate|super|self|[a-z_]\w*)(?:::\w+)+)").unwrap();
-        let without_uses = Regex::new(r"\buse\s[^;]*;").unwrap().replace_all(&file.code, "");
+        // Neither is taken: an import counts once, below, and `pub(in path)` says who may see something.
+        let without_uses = Regex::new(r"\buse\s[^;]*;|\bpub\(in [^)]*\)").unwrap().replace_all(&file.code, "");
         let named = inline.captures_iter(&without_uses).map(|found| found[1].to_owned());
         let paths = uses(&file.code, false).into_iter().chain(named);
         let found = paths.filter_map(|path| self.declaring(&self.absolute(&file.path, &path)?, 0));
