@@ -229,14 +229,15 @@ pub fn encode(
     for (index, ring_key) in keys().enumerate() {
         let (key, spec) = (ring_key.key(), ring_key.key().spec());
         text.push_str(if index == 0 { "\n" } else { ",\n" });
-        text.push_str(&format!(
+        let times = format!(
             "  {{\"kid\":\"{}\",\"created\":\"{}\",\"seal_from\":\"{}\",\"seal_until\":\"{}\",\"max_ttl_s\":{}",
             key.kid(),
             spec.created,
             spec.seal_from,
             spec.seal_until,
             spec.max_ttl_s,
-        ));
+        );
+        text.push_str(&times);
         if !ring_key.is_revoked() {
             text.push_str(",\"subkey\":\"");
             text.push_str(&key.subkey(app, Purpose::Ticket).expose_hex());
