@@ -190,9 +190,9 @@ impl Sockets {
                 client.write_all(request.as_bytes())?;
             }
             if number < REQUESTS {
-                self.serve()
+                self.serve();
             } else {
-                valgrind_counts((), &|()| self.serve())
+                valgrind_counts((), &|()| self.serve());
             }
             let mut answer = [0; 1024];
             for client in &mut self.clients {

@@ -28,7 +28,13 @@ const AT_MOST: Duration = Duration::from_secs(30);
 
 /// What `make dist-test` says in an environment variable.
 fn said(variable: &str) -> PathBuf {
-    std::env::var_os(variable).map(PathBuf::from).unwrap_or_else(|| panic!("{variable} is not set: run make dist-test"))
+    std::env::var_os(variable).map_or_else(|| panic!("{variable} is not set: run make dist-test"), PathBuf::from)
+}
+
+/// A figure for whoever runs these tests with `--nocapture`.
+#[expect(clippy::print_stdout, reason = "figures are for people")]
+fn figure(line: &str) {
+    println!("{line}");
 }
 
 /// A file in `target/dist`.

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use super::sums::typed;
-use super::{AARCH64, AT_MOST, VERSION, X86_64, archive_name, logs_in_checks_and_rotates, made, unpack};
+use super::{AARCH64, AT_MOST, VERSION, X86_64, archive_name, figure, logs_in_checks_and_rotates, made, unpack};
 use crate::support::Server;
 use crate::support::system::{needed, shipped, succeed};
 
@@ -30,7 +30,7 @@ fn an_empty_root_is_enough_for_a_login_within_seconds() {
     let ticket = demo.ticket("demo-carol-1");
     assert_eq!(demo.verify(&ticket).status, 200);
     let took = begin.elapsed();
-    println!("from the archive to a login that was checked: {took:?}");
+    figure(&format!("from the archive to a login that was checked: {took:?}"));
     assert!(took < AT_MOST, "{took:?}");
 
     logs_in_checks_and_rotates(&demo, |keys| {
@@ -73,7 +73,7 @@ fn the_binary_for_aarch64_does_the_same_under_qemu() {
         rotate.args(["keys", "rotate", "--now", "--keys", keys]);
         rotate
     });
-    println!("aarch64, emulated, with a rotation: {:?}", begin.elapsed());
+    figure(&format!("aarch64, emulated, with a rotation: {:?}", begin.elapsed()));
 }
 
 #[test]
@@ -170,6 +170,6 @@ fn archives_hold_program_manual_completions_licences_and_what_operators_copy() {
         for package in ["aws-lc-sys ", "tokio ", "mimalloc ", "musl"] {
             assert!(notices.contains(package), "the licence of {package} is missing");
         }
-        println!("{target}: {size} bytes");
+        figure(&format!("{target}: {size} bytes"));
     }
 }

@@ -134,7 +134,7 @@ fn the_package_serves_keeps_keys_through_an_upgrade_and_leaves_them_when_purged(
     for line in steps {
         let typed = if line.contains("/dev/stdin") { format!("echo {SECRET} | ") } else { String::new() };
         let line = line.replace("${EDITOR:-nano}", "sed -i s/wx0123456789abcdef/wxfedcba9876543210/");
-        script.push_str(&format!("{typed}{}\n", outside_of_systemd(&line)));
+        script.extend([typed, outside_of_systemd(&line), "\n".to_owned()]);
     }
     let shown = debian.run(&script);
     assert!(shown.contains("the platform accepts appid and secret") && !shown.contains("FAIL"), "{shown}");

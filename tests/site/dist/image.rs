@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::{AARCH64, VERSION, X86_64, said, unpack};
+use super::{AARCH64, VERSION, X86_64, figure, said, unpack};
 use crate::support::system::{needed, shipped, start, succeed};
 use crate::support::{APPID, Outcome, Server, bare, simulator};
 
@@ -114,7 +114,7 @@ fn images_are_small_say_what_they_are_and_hold_nothing_else() {
         let image = unpacked(architecture, place.path());
         let size = fs::metadata(archive(architecture)).unwrap().len();
         assert!(size <= LARGEST, "{architecture}: {size} bytes");
-        println!("{architecture}: {size} bytes");
+        figure(&format!("{architecture}: {size} bytes"));
         assert_eq!((&image["architecture"], &image["os"]), (&json!(architecture), &json!("linux")));
         let config = &image["config"];
         assert_eq!(config["Entrypoint"], json!(["/usr/local/bin/auth-ticket"]));
