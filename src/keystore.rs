@@ -41,6 +41,7 @@ mod handle;
 mod names;
 mod owner;
 mod problem;
+mod publish;
 mod read;
 mod reload;
 mod user;
@@ -62,6 +63,8 @@ pub use reload::{Reload, ReloadError, Reloader};
 // What writes, and looks at what is not right.
 #[doc(hidden)]
 pub use owner::{MakeError, Owner};
+#[doc(hidden)]
+pub use publish::publish;
 #[doc(hidden)]
 pub use read::Scan;
 #[doc(hidden)]

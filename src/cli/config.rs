@@ -87,6 +87,21 @@ pub(crate) struct Config {
     pub(crate) warnings: Vec<String>,
 }
 
+/// What verifier files are made from.
+#[derive(Debug)]
+pub(crate) struct ExportSettings {
+    /// The directory of keys; a relative path starts at the working directory.
+    pub(crate) keys_dir: PathBuf,
+    /// Key files may be readable by their group.
+    pub(crate) allow_group_read: bool,
+    /// How often the directory of keys is looked at.
+    pub(crate) keys_poll: Duration,
+    /// Life of a session, in seconds.
+    pub(crate) max_session_s: u64,
+    /// Each app with the name of its platform.
+    pub(crate) apps: Vec<(AppId, &'static str)>,
+}
+
 /// One mini-program, before its platform is set up.
 #[derive(Debug)]
 pub(crate) struct AppOptions {
@@ -147,6 +162,24 @@ impl Config {
         tree.mistakes.clear();
         let endpoints = tree.endpoints();
         if tree.mistakes.is_empty() { Ok(endpoints) } else { Err(failed(tree.mistakes)) }
+    }
+
+    /// What verifier files are made from; no secret is looked for, and mistakes elsewhere are not looked at.
+    ///
+    /// # Errors
+    /// As [`Self::endpoints`].
+    pub(crate) fn for_export(
+        path: &Path,
+        env: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<ExportSettings, ConfigError> {
+        let file = path.display().to_string();
+        let failed = |mistakes| ConfigError::new(&file, mistakes);
+        let text = source::load(path).map_err(|mistake| failed(vec![mistake]))?;
+        let mut tree = Tree::parse(&text, env.into_iter().collect()).map_err(failed)?;
+        tree.apply_variables();
+        tree.mistakes.clear();
+        let settings = tree.for_export();
+        if tree.mistakes.is_empty() { Ok(settings) } else { Err(failed(tree.mistakes)) }
     }
 
     /// As [`Self::load`], for a file whose text is known; `file` is what messages call it.

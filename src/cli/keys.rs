@@ -1,7 +1,8 @@
-//! `keys`: make, rotate, list, plan, prune, revoke, check.
+//! `keys`: make, rotate, list, plan, prune, revoke, export, check.
 
 pub(crate) mod change;
 pub(crate) mod check;
+mod export;
 pub(crate) mod options;
 pub(crate) mod owner;
 pub(crate) mod prune;
@@ -23,6 +24,7 @@ pub(crate) enum Command {
     Plan(show::Plan),
     Prune(prune::Prune),
     Revoke(revoke::Revoke),
+    Export(export::Export),
     Check(check::Check),
 }
 
@@ -35,6 +37,7 @@ impl Command {
             Self::Plan(options) => options.run(),
             Self::Prune(options) => options.run(),
             Self::Revoke(options) => options.run(),
+            Self::Export(options) => options.run(),
             Self::Check(options) => options.run(),
         }
     }

@@ -12,6 +12,7 @@ mod crash;
 mod cutoffs;
 mod demo;
 mod demo_page;
+mod export;
 mod healthcheck;
 mod keys;
 mod many_apps;

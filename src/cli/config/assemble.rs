@@ -12,7 +12,7 @@ use url::Url;
 use super::mistake::{Mistake, Origin, quoted};
 use super::reader::{Item, values};
 use super::tree::Tree;
-use super::{AppOptions, Config, Endpoint, check};
+use super::{AppOptions, Config, Endpoint, ExportSettings, check};
 
 impl Tree {
     /// Everything; it counts only if [`Tree::mistakes`] is empty then.
@@ -69,6 +69,23 @@ impl Tree {
                 shutdown_grace: self.duration("limits.shutdown_grace"),
             },
             warnings: self.warnings.iter().map(|warning| warning.line(file)).collect(),
+        }
+    }
+
+    /// What verifier files are made from.
+    pub(super) fn for_export(&mut self) -> ExportSettings {
+        let mut apps = Vec::new();
+        for index in 0..self.count("app") {
+            let app = self.required(("app", index), "appid", check::appid);
+            let kind = self.required(("app", index), "platform", check::platform);
+            apps.extend(app.zip(kind.map(|kind| kind.name)));
+        }
+        ExportSettings {
+            keys_dir: self.text("keys_dir", check::directory),
+            allow_group_read: self.boolean("allow_group_read"),
+            keys_poll: self.duration("keys_poll"),
+            max_session_s: self.seconds("ticket.max_session"),
+            apps,
         }
     }
 

@@ -13,6 +13,7 @@ const FILES: &[&str] = &[
     "deploy/kubernetes/keys.sh",
     "deploy/systemd/auth-ticket.service",
     "deploy/systemd/auth-ticket-rotate.service",
+    "deploy/systemd/auth-ticket-export.service",
     "deploy/systemd/auth-ticket.toml",
     "deploy/kubernetes/auth-ticket.toml",
     "docs/OPERATING.md",

@@ -227,6 +227,7 @@ fn every_command_has_a_manual_page() {
         "-keys-plan",
         "-keys-prune",
         "-keys-revoke",
+        "-keys-export",
         "-ticket",
         "-ticket-inspect",
         "-completions",
