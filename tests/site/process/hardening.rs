@@ -77,18 +77,32 @@ fn no_process_of_the_same_user_reads_the_memory() {
 
 /// How often each of `texts` stands in the memory of process `pid`, whose pages only root can read.
 fn counts_in_memory(pid: u32, texts: &[&[u8]]) -> Vec<usize> {
+    const CHUNK: usize = 1 << 20;
+    /// A text that lies across two chunks is whole in the first one.
+    const OVERLAP: usize = 64;
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
     let memory = fs::File::open(format!("/proc/{pid}/mem")).unwrap();
+    let pattern = |text: &&[u8]| -> String { text.iter().map(|byte| format!("\\x{byte:02x}")).collect() };
+    let search = |text: &&[u8]| regex::bytes::Regex::new(&format!("(?-u){}", pattern(text))).unwrap();
+    let searches: Vec<regex::bytes::Regex> = texts.iter().map(search).collect();
     let mut counts = vec![0; texts.len()];
+    let zeros = vec![0_u8; CHUNK + OVERLAP];
+    let mut chunk = zeros.clone();
     for line in maps.lines().filter(|line| line.contains(" r") && !line.contains("[v")) {
         let (range, _) = line.split_once(' ').unwrap();
         let (from, to) = range.split_once('-').unwrap();
         let [from, to] = [from, to].map(|address| u64::from_str_radix(address, 16).unwrap());
-        let mut pages = vec![0; usize::try_from(to - from).unwrap()];
-        // A page may have gone since; what is there is there whole.
-        let read = memory.read_at(&mut pages, from).unwrap_or_default();
-        for (text, count) in texts.iter().zip(&mut counts) {
-            *count += pages[..read].windows(text.len()).filter(|found| found == text).count();
+        for at in (from..to).step_by(CHUNK) {
+            let len = usize::try_from(to - at).unwrap().min(CHUNK + OVERLAP);
+            // A page may have gone since.
+            let read = memory.read_at(&mut chunk[..len], at).unwrap_or_default();
+            // Most of what is mapped was never written to.
+            if chunk[..read] == zeros[..read] {
+                continue;
+            }
+            for (search, count) in searches.iter().zip(&mut counts) {
+                *count += search.find_iter(&chunk[..read]).count();
+            }
         }
     }
     counts
