@@ -20,8 +20,10 @@ mod upstream;
 mod verify;
 
 pub use routes::{Routes, admin_routes, routes};
+pub use services::claim_template::{ClaimTemplate, ClaimTemplateError};
 pub use settings::{
     App, Audience, ClientLimits, CompatSettings, JwtSettings, LogChange, LogControl, Rate, Service, Settings, Subject,
+    TokenType,
 };
 pub use state::AppState;
 pub use transport::admission::ConnectionCount;

@@ -1,4 +1,4 @@
-//! JWTs for services: signing, and the public keys to check them with.
+//! JWTs for services: signing, checking our own, and the public keys for others to check them with.
 //!
 //! The algorithm of a JWT belongs to the key that the kid names, never to what a header says. Keys are published from the
 //! moment they are loaded until they are dead, and sign only in between, so caches of the keys have them in time.
@@ -6,8 +6,11 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixSeconds;
@@ -39,6 +42,26 @@ pub enum JwtError {
     /// No key of the ring can sign now.
     #[error("no key can sign now")]
     NoSigningKey,
+}
+
+/// Why a JWT is none of a ring's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum VerifyError {
+    /// It names a key that the ring does not have.
+    #[error("the ring has no key jwt-{0}")]
+    UnknownKey(KeyId),
+    /// Its form, type, algorithm or signature is not ours, or its key is dead or revoked.
+    #[error("this is no JWT that a live key has signed")]
+    Invalid,
+}
+
+/// The header of every JWT that we sign. More than this, such as `crit` or a key, and a member twice, is not ours.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OwnHeader {
+    typ: String,
+    alg: String,
+    kid: String,
 }
 
 /// The JWT keys of a ring, ready to sign.
@@ -85,6 +108,31 @@ impl Signers {
         let key = ring.sealing_key(KeyUse::Jwt, now).ok_or(JwtError::NoSigningKey)?.key();
         let signer = self.0.get(&key.kid()).ok_or(JwtError::NoSigningKey)?;
         Ok(Signing { signer, kid: key.kid(), max_ttl_s: key.spec().max_ttl_s })
+    }
+
+    /// The claims of `token`, if a key of `ring` that is neither dead nor revoked at `now` has signed it as one of the type
+    /// `typ`. What the claims say, times included, is not looked at.
+    ///
+    /// # Errors
+    /// [`VerifyError`].
+    pub(crate) fn verify<T: DeserializeOwned>(
+        &self,
+        ring: &KeyRing,
+        now: UnixSeconds,
+        typ: &str,
+        token: &str,
+    ) -> Result<T, VerifyError> {
+        let header = token.split('.').next().and_then(|header| URL_SAFE_NO_PAD.decode(header).ok());
+        let header: OwnHeader =
+            header.and_then(|header| serde_json::from_slice(&header).ok()).ok_or(VerifyError::Invalid)?;
+        let kid = KeyId::parse(&header.kid).map_err(|_| VerifyError::Invalid)?;
+        let ring_key = ring.keys_of(KeyUse::Jwt).find(|ring_key| ring_key.key().kid() == kid);
+        let (ring_key, signer) = ring_key.zip(self.0.get(&kid)).ok_or(VerifyError::UnknownKey(kid))?;
+        let is_of_key = header.alg == ring_key.key().spec().alg.as_str() && header.typ == typ;
+        if !is_of_key || !ring_key.state(now).opens() {
+            return Err(VerifyError::Invalid);
+        }
+        signer.verify(token).ok_or(VerifyError::Invalid)
     }
 
     /// The public halves of all keys that are neither dead nor revoked at `now`.
@@ -137,14 +185,19 @@ impl Signer {
             probe: u8,
         }
         let token = self.sign(kid, "probe", &Probe { probe: 1 })?;
-        let public = DecodingKey::from_jwk(&self.public).map_err(|_| JwtError::SelfTest(kid))?;
-        let mut validation = Validation::new(self.algorithm);
-        validation.required_spec_claims.clear();
-        validation.validate_exp = false;
-        match jsonwebtoken::decode::<Probe>(&token, &public, &validation) {
-            Ok(decoded) if decoded.claims.probe == 1 => Ok(()),
+        match self.verify(&token) {
+            Some(Probe { probe: 1 }) => Ok(()),
             _ => Err(JwtError::SelfTest(kid)),
         }
+    }
+
+    /// The claims of `token`, if this key has signed it with its own algorithm.
+    fn verify<T: DeserializeOwned>(&self, token: &str) -> Option<T> {
+        let mut validation = Validation::new(self.algorithm);
+        validation.required_spec_claims.clear();
+        (validation.validate_exp, validation.validate_aud) = (false, false);
+        let public = DecodingKey::from_jwk(&self.public).ok()?;
+        jsonwebtoken::decode(token, &public, &validation).ok().map(|decoded| decoded.claims)
     }
 }
 
@@ -200,10 +253,7 @@ mod tests {
     #[test]
     fn a_p256_key_is_published_by_the_book() {
         let key = published(Alg::Es256, NOW).remove(0);
-        let base64url = |hex: &str| {
-            use base64::Engine;
-            base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(hex::decode(hex).unwrap())
-        };
+        let base64url = |hex: &str| URL_SAFE_NO_PAD.encode(hex::decode(hex).unwrap());
         assert_eq!(key["x"], base64url("60fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb6"));
         assert_eq!(key["y"], base64url("7903fe1008b8bc99a41ae9e95628bc64f2f1b20c2d7e9f5177a3c294d4462299"));
         assert_eq!(

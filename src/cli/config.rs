@@ -7,6 +7,7 @@ mod app_settings;
 mod assemble;
 mod audiences;
 mod check;
+mod claim_values;
 mod example;
 mod mistake;
 mod reader;

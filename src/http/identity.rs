@@ -8,6 +8,7 @@ use crate::bearer::Refusal;
 use crate::claims::{OwnerClaims, PhoneNumber, PlatformId};
 use crate::http::answer::NO_STORE;
 use crate::http::error::ApiError;
+use crate::http::services::claim_template::UserValues;
 use crate::http::settings::{App, JwtSettings, Subject};
 use crate::ticket::{Session, Ticket};
 
@@ -60,6 +61,20 @@ impl<'a> IdentityFields<'a> {
     /// Without the phone number, unless the settings let it into JWTs.
     pub(crate) fn for_jwt(self, settings: &JwtSettings) -> Self {
         Self { phone_number: self.phone_number.filter(|_| settings.phone), ..self }
+    }
+
+    /// What the owner's claims can be filled with; `sub` is the subject.
+    pub(crate) fn as_values<'b>(&'b self, sub: &'b str) -> UserValues<'b> {
+        UserValues {
+            sub,
+            openid: self.openid,
+            unionid: self.unionid,
+            appid: self.appid,
+            platform: self.platform,
+            login_id: &self.login_id,
+            phone: self.phone_number,
+            claims: self.claims,
+        }
     }
 }
 

@@ -101,6 +101,7 @@ pub fn routes(state: Arc<AppState>) -> Routes {
         .merge(limited(for_services, &state))
         .route("/.well-known/jwks.json", get(discovery::jwks))
         .route("/.well-known/oauth-authorization-server", get(discovery::metadata))
+        .route("/.well-known/openid-configuration", get(discovery::openid_configuration))
         .route("/openapi.json", get(discovery::openapi))
         .route("/healthz", get(admin::alive))
         .route("/readyz", get(admin::ready_status))

@@ -1,6 +1,7 @@
 //! Routes for back ends: tokens, introspection, public keys.
 
 pub(crate) mod access_token;
+pub(crate) mod claim_template;
 mod client_auth;
 pub(crate) mod discovery;
 mod form;

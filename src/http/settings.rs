@@ -10,7 +10,9 @@ use governor::Quota;
 
 use crate::claims::WebOrigin;
 use crate::hook::Hook;
+use crate::http::services::claim_template::ClaimTemplate;
 use crate::http::transport::peer::TrustedProxy;
+use crate::jwt::ACCESS_TOKEN_TYPE;
 use crate::keyring::AppId;
 use crate::platform::Platform;
 use crate::secret::SecretText;
@@ -63,12 +65,36 @@ pub struct JwtSettings {
     pub audiences: Vec<Audience>,
     /// Whether the phone number goes into JWTs.
     pub phone: bool,
+    /// The `typ` of access tokens and assertions.
+    pub typ: TokenType,
+}
+
+/// What an access token or an assertion calls itself in its header.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "the two that consumers take")]
+pub enum TokenType {
+    /// `at+jwt` (RFC 9068 section 2.1): no other kind of JWT is taken for one.
+    #[default]
+    AtJwt,
+    /// `JWT`, for consumers that refuse the other.
+    Jwt,
+}
+
+impl TokenType {
+    /// The text in the header.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AtJwt => ACCESS_TOKEN_TYPE,
+            Self::Jwt => "JWT",
+        }
+    }
 }
 
 /// Five minutes, for nobody.
 impl Default for JwtSettings {
     fn default() -> Self {
-        Self { ttl_s: 300, audiences: Vec::new(), phone: false }
+        Self { ttl_s: 300, audiences: Vec::new(), phone: false, typ: TokenType::AtJwt }
     }
 }
 
@@ -84,12 +110,20 @@ pub struct Audience {
     pub is_public: bool,
     /// What `scope` may ask for (RFC 6749 section 3.3).
     pub scopes: Vec<String>,
+    /// What its JWTs say besides.
+    pub claims: ClaimTemplate,
 }
 
 impl Audience {
-    /// For services with a secret, without scopes.
+    /// For services with a secret, without scopes and claims of its own.
     pub fn new(name: impl Into<String>, apps: impl IntoIterator<Item = AppId>) -> Self {
-        Self { name: name.into(), apps: apps.into_iter().collect(), is_public: false, scopes: Vec::new() }
+        Self {
+            name: name.into(),
+            apps: apps.into_iter().collect(),
+            is_public: false,
+            scopes: Vec::new(),
+            claims: ClaimTemplate::default(),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwapOption, Guard};
+use serde::de::DeserializeOwned;
 
 use crate::bearer::Refusal;
 use crate::claims::WebOrigin;
@@ -24,7 +25,7 @@ use crate::http::transport::limits::Limits;
 use crate::http::upstream::Upstream;
 use crate::http::upstream::flight::Flights;
 use crate::http::upstream::quota::Quotas;
-use crate::jwt::{Jwks, JwtError, Signers, Signing};
+use crate::jwt::{Jwks, JwtError, Signers, Signing, VerifyError};
 use crate::keyring::{AppId, KeyId, KeyRing, KeyUse, Purpose};
 use crate::opener::Opener;
 use crate::platform::Phone;
@@ -108,6 +109,16 @@ impl Live {
     /// No key can sign.
     pub(crate) fn signing(&self, now: UnixSeconds) -> Result<Signing<'_>, JwtError> {
         self.signers.signing(&self.ring, now)
+    }
+
+    /// The claims of a JWT of the type `typ` that a live key has signed.
+    pub(crate) fn verify<T: DeserializeOwned>(
+        &self,
+        now: UnixSeconds,
+        typ: &str,
+        token: &str,
+    ) -> Result<T, VerifyError> {
+        self.signers.verify(&self.ring, now, typ, token)
     }
 
     /// The public keys of everything that may still be alive at `now`.

@@ -155,7 +155,7 @@ fn assertion(state: &AppState, ticket: &Ticket, served: &Served) -> Option<Strin
         &state.ring(),
         &state.settings,
         state.now(),
-        AccessTokenRequest { ticket, app, audience, client_id: app.id.as_str(), scope: None },
+        AccessTokenRequest { ticket, app, audience, client_id: app.id.as_str(), scope: None, own: None },
     );
     signed
         .inspect_err(|error| tracing::debug!(error = error.code().as_str(), "no assertion"))

@@ -38,7 +38,8 @@ for (const authentication of [oauth.ClientSecretBasic(SECRET), oauth.ClientSecre
   };
   const told = await ask(TICKET);
   assert.deepEqual([told.active, told.sub, told.iss], [true, claims.sub, ISSUER]);
-  assert.deepEqual(await ask(access_token), { active: false });
+  const toldOfToken = await ask(access_token);
+  assert.deepEqual([toldOfToken.active, toldOfToken.token_type, toldOfToken.sub], [true, 'Bearer', claims.sub]);
 }
 
 // What is refused has the names and the form that the library knows.

@@ -25,6 +25,7 @@ mod deploy;
 mod handover;
 mod inner_seal;
 mod input;
+mod introspection;
 mod layers;
 mod library;
 mod limits;

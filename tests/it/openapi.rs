@@ -142,6 +142,7 @@ async fn what_is_answered_is_what_is_described() {
     let profile = server.simulator("encrypt", &json!({ "appid": APPID, "name": "alice" })).await;
     let encrypted = json!({ "encryptedData": profile["encryptedData"], "iv": profile["iv"] });
     let post_form = |path: &str, form: &str| Call::post(path).form(form);
+    let token = server.call(post_form("/v1/token", &format!("{exchange}&{client}"))).await.text("access_token");
     for (id, status, call) in [
         ("login", 200, Call::login(&server.code_for("alice"))),
         ("login", 400, Call::post("/v1/login").json(&json!({}))),
@@ -180,6 +181,7 @@ async fn what_is_answered_is_what_is_described() {
         ("exchangeToken", 401, post_form("/v1/token", &exchange)),
         ("exchangeToken", 401, post_form("/v1/token", &exchange).header("authorization", "Basic eDp5")),
         ("introspect", 200, post_form("/v1/introspect", &format!("{client}&token={ticket}"))),
+        ("introspect", 200, post_form("/v1/introspect", &format!("{client}&token={token}"))),
         ("introspect", 200, post_form("/v1/introspect", &format!("{client}&token=x"))),
         ("introspect", 400, post_form("/v1/introspect", &client)),
         ("introspect", 401, post_form("/v1/introspect", "token=x")),
@@ -192,6 +194,7 @@ async fn what_is_answered_is_what_is_described() {
         ("extAuthzApp", 200, Call::get(&format!("/v1/ext-authz-app/{APPID}/a/b")).ticket(&ticket)),
         ("jwks", 200, Call::get("/.well-known/jwks.json")),
         ("metadata", 200, Call::get("/.well-known/oauth-authorization-server")),
+        ("openidConfiguration", 200, Call::get("/.well-known/openid-configuration")),
         ("openapi", 200, Call::get("/openapi.json")),
         ("openapi", 304, Call::get("/openapi.json").header("if-none-match", &etag)),
         ("healthz", 200, Call::get("/healthz")),

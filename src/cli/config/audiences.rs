@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use auth_ticket::http::{Audience, JwtSettings};
+use auth_ticket::http::{Audience, ClaimTemplate, JwtSettings};
 use auth_ticket::keyring::AppId;
 
 use super::check;
+use super::claim_values::{Spot, What, toml_key};
 use super::mistake::{Origin, quoted};
-use super::reader::Item;
-use super::tree::{NamedTable, Tree};
+use super::reader::{Item, mistyped};
+use super::tree::{Leaf, NamedTable, Tree, Value};
 
 const TABLE: &str = "jwt.audience";
 const VERIFY: &str = "verify.assertion_audience";
@@ -18,6 +19,8 @@ impl Tree {
     /// `[jwt]`. The lists are the short form for one app; several apps need a table for each audience.
     pub(super) fn jwt(&mut self, appids: &[String]) -> JwtSettings {
         let ttl_s = self.seconds("jwt.ttl");
+        let phone = self.boolean("jwt.phone");
+        let typ = self.text("jwt.typ", check::token_type);
         let listed = self.list("jwt.audiences", check::audience);
         let tables = self.named.get(TABLE).cloned().unwrap_or_default();
         let public = self.items("jwt.public_audiences", check::audience);
@@ -39,9 +42,10 @@ impl Tree {
             let path = |key: &str| format!("{TABLE}[{name}].{key}");
             let apps = self.apps_of(&path("apps"), &origin, appids);
             let is_public = self.boolean(&path("public")) || public.contains(&name);
-            let scopes = self.list(&path("scopes"), check::scope);
             let mut audience = Audience::new(&name, apps);
-            (audience.is_public, audience.scopes) = (is_public, scopes);
+            audience.is_public = is_public;
+            audience.scopes = self.list(&path("scopes"), check::scope);
+            audience.claims = self.claims(&path("claims"), phone);
             audiences.push(audience);
         }
         if are_several(appids) {
@@ -54,7 +58,39 @@ impl Tree {
                 audiences.push(audience);
             }
         }
-        JwtSettings { ttl_s, audiences, phone: self.boolean("jwt.phone") }
+        JwtSettings { ttl_s, audiences, phone, typ }
+    }
+
+    /// Claims that are added to the tokens of an audience; `with_phone` is whether tokens may have phone numbers.
+    fn claims(&mut self, path: &str, with_phone: bool) -> ClaimTemplate {
+        let Some(Leaf { origin, value }) = self.leaves.get(path).cloned() else { return ClaimTemplate::default() };
+        let Value::Claims(claims) = value else {
+            let message = mistyped(path, &origin, &value, "a table");
+            self.report(origin, path, message);
+            return ClaimTemplate::default();
+        };
+        let mut are_good = true;
+        for Spot { origin, key, what } in claims.spots {
+            let wrong = match what {
+                What::Name(name) => ClaimTemplate::check_name(&name).err().map(|error| error.to_string()),
+                What::Text(text) if !with_phone && ClaimTemplate::is_phone(&text) => {
+                    Some("tokens have no phone numbers; write phone = true in [jwt], or leave it out".to_owned())
+                }
+                What::Text(text) => {
+                    ClaimTemplate::check_text(&text).err().map(|error| format!("{} is not: {error}", quoted(&text)))
+                }
+                What::Unfit(why) => Some(why.to_owned()),
+            };
+            if let Some(message) = wrong {
+                are_good = false;
+                self.report(origin, format!("{path}{key}"), message);
+            }
+        }
+        let template = if are_good { ClaimTemplate::new(claims.values) } else { Ok(ClaimTemplate::default()) };
+        template.unwrap_or_else(|error| {
+            self.report(origin, path, error.to_string());
+            ClaimTemplate::default()
+        })
     }
 
     /// Of several apps, each audience has to name those whose users it knows; `tables` do.
@@ -174,10 +210,4 @@ fn are_several(appids: &[String]) -> bool {
 
 fn parsed(appids: &[String]) -> Vec<AppId> {
     appids.iter().filter_map(|appid| AppId::parse(appid).ok()).collect()
-}
-
-/// `name` as a key in TOML.
-fn toml_key(name: &str) -> String {
-    let is_bare = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
-    if is_bare { name.to_owned() } else { quoted(name) }
 }

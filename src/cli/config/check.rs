@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use auth_ticket::claims::WebOrigin;
-use auth_ticket::http::{Rate, TrustedProxy, TrustedProxyError};
+use auth_ticket::http::{Rate, TokenType, TrustedProxy, TrustedProxyError};
 use auth_ticket::keyring::AppId;
 use auth_ticket::platform::{Kind, SubjectId, kind};
 use ipnet::IpNet;
@@ -189,6 +189,12 @@ pub(super) fn scope(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err(format!(r#"{} is not a scope; write 1 to 128 visible ASCII characters without " \"#, quoted(text)))
+}
+
+/// The `typ` of JWTs.
+pub(super) fn token_type(text: &str) -> Result<TokenType, String> {
+    let known = [TokenType::AtJwt, TokenType::Jwt].into_iter().find(|typ| typ.as_str() == text);
+    known.ok_or_else(|| format!(r#"{} is not a type of JWT here; write "at+jwt" or "JWT""#, quoted(text)))
 }
 
 /// Some of `names`, for a message: `"a", "b"`.

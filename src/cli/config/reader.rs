@@ -264,12 +264,13 @@ fn default(path: &str) -> &'static str {
     schema::at(path).default.unwrap_or_default()
 }
 
-fn mistyped(path: &str, origin: &Origin, value: &Value, wanted: &str) -> String {
+pub(super) fn mistyped(path: &str, origin: &Origin, value: &Value, wanted: &str) -> String {
     let kind = match value {
         Value::Text(_) | Value::Words(_) => "text",
         Value::Integer(_) => "an integer",
         Value::Boolean(_) => "a boolean",
         Value::List(_) => "a list",
+        Value::Claims(_) => "a table",
         Value::Other(kind) => kind,
     };
     match origin {

@@ -23,6 +23,8 @@ pub(super) enum ValueType {
     Boolean,
     /// Of texts.
     List,
+    /// A table of the owner's own names and values.
+    Claims,
 }
 
 /// `[name]` or `[[name]]`.
@@ -54,7 +56,7 @@ impl Setting {
     pub(super) fn literal(&self, value: &str) -> String {
         match self.value {
             ValueType::Text | ValueType::Duration(..) => format!("{value:?}"),
-            ValueType::Integer(..) | ValueType::Boolean | ValueType::List => value.to_owned(),
+            ValueType::Integer(..) | ValueType::Boolean | ValueType::List | ValueType::Claims => value.to_owned(),
         }
     }
 

@@ -5,7 +5,7 @@
 //! the bounds, the example in messages, `serve --print-example-config` and the manual page.
 
 use super::setting::Repeats::{AnyTimes, AtLeastOnce, Named, Never};
-use super::setting::ValueType::{Boolean, Duration, Integer, List, Text};
+use super::setting::ValueType::{Boolean, Claims, Duration, Integer, List, Text};
 use super::setting::{Setting, Table, ValueType};
 
 /// With a default.
@@ -125,6 +125,10 @@ pub(super) const TABLES: &[Table] = &[
             "The audiences that a mini-program itself may request, without a service's secret.")
             .such_as(r#"["orders"]"#),
         with("phone", Boolean, "false", "Include the phone number, if the ticket has one, in JWTs."),
+        with("typ", Text, "at+jwt",
+            "What access tokens and assertions call themselves in the header: \"at+jwt\", or \"JWT\" for consumers that \
+             refuse the first.")
+            .such_as("JWT"),
     ] },
     Table { name: "jwt.audience", repeats: Named,
         about: "More about the audience NAME, which need not be in audiences then. No variable sets it.",
@@ -133,6 +137,10 @@ pub(super) const TABLES: &[Table] = &[
             "The appids whose tickets are exchanged for its JWTs. Optional if there is only one app."),
         with("public", Boolean, "false", "As if it were in public_audiences."),
         with("scopes", List, "[]", "The scopes that a request may ask for; they are then in the JWT.").such_as(r#"["read"]"#),
+        bare("claims", Claims, r#"{ role = "authenticated" }"#,
+            "Claims that are added to its JWTs: at most 2 KiB as JSON, and none of the server's own. A text that is \"$sub\", \
+             \"$openid\", \"$unionid\", \"$appid\", \"$platform\", \"$login_id\", \"$phone\" (with jwt.phone) or \
+             \"$claims\" is replaced by the user's value, or left out where the user has none. Default: none."),
     ] },
     Table { name: "claims", repeats: Never,
         about: "Claims of your own: at every login and renewal, the server asks a service of yours about the user.",

@@ -1,6 +1,7 @@
 //! What the manual says about configuration.
 
 mod apps;
+mod audience_claims;
 mod audiences;
 mod claims;
 mod file;

@@ -6,9 +6,10 @@ use std::ffi::{OsStr, OsString};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::claim_values::ClaimValues;
 use super::mistake::{Mistake, Origin, nearest, quoted};
 use super::schema::{self, Variable};
-use super::setting::{Table, join};
+use super::setting::{Table, ValueType, join};
 use super::table::TOP;
 
 /// The environment, or a test's idea of it. Holds secrets: no `Debug`.
@@ -22,6 +23,8 @@ pub(super) enum Value {
     Integer(Option<i64>),
     Boolean(bool),
     List(Vec<Leaf>),
+    /// A table of the owner's own names, where one may stand.
+    Claims(ClaimValues),
     /// The text of a variable or a flag; its type is the key's.
     Words(String),
     /// Something that no key takes, as messages call it.
@@ -103,7 +106,13 @@ impl Tree {
         for (name, value) in values {
             let origin = lines.origin(name);
             if let Some(setting) = table.setting(name.get_ref()) {
-                let leaf = lines.leaf(origin, value.get_ref());
+                let leaf = match (setting.value, value.get_ref()) {
+                    (ValueType::Claims, DeValue::Table(claims)) => {
+                        let origin_at = |offset| Origin::File { line: lines.position(offset).0 };
+                        Leaf { origin, value: Value::Claims(ClaimValues::of(claims, &origin_at)) }
+                    }
+                    (_, value) => lines.leaf(origin, value),
+                };
                 self.leaves.insert(join(prefix, setting.name), leaf);
             } else if let Some(inner) = schema::table(&join(prefix, name.get_ref())) {
                 self.flatten_table(lines, origin, inner, value.get_ref());

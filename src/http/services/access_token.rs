@@ -1,13 +1,14 @@
 //! A JWT that says who a ticket stands for (RFC 9068): what a service asks for, and what a gateway hands on.
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::clock::UnixSeconds;
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::identity::{IdentityFields, subject};
+use crate::http::services::claim_template::ClaimTemplate;
 use crate::http::settings::{App, Settings};
 use crate::http::state::Live;
-use crate::jwt::ACCESS_TOKEN_TYPE;
 use crate::keyring::LoginId;
 use crate::ticket::Ticket;
 
@@ -25,6 +26,9 @@ struct AccessTokenClaims<'a> {
     scope: Option<&'a str>,
     #[serde(flatten)]
     identity: IdentityFields<'a>,
+    /// The owner's, none of which has a name from above.
+    #[serde(flatten)]
+    own: Map<String, Value>,
 }
 
 /// What an access token is to say.
@@ -40,6 +44,8 @@ pub(crate) struct AccessTokenRequest<'a> {
     pub(crate) client_id: &'a str,
     /// What it is good for, names with spaces between them.
     pub(crate) scope: Option<&'a str>,
+    /// What the audience has it say besides.
+    pub(crate) own: Option<&'a ClaimTemplate>,
 }
 
 /// A signed access token.
@@ -58,12 +64,13 @@ impl AccessToken {
         live: &Live,
         settings: &Settings,
         now: UnixSeconds,
-        AccessTokenRequest { ticket, app, audience, client_id, scope }: AccessTokenRequest<'_>,
+        AccessTokenRequest { ticket, app, audience, client_id, scope, own }: AccessTokenRequest<'_>,
     ) -> Result<Self, ApiError> {
         let signing = live.signing(now)?;
         let exp = now.plus(settings.jwt.ttl_s.min(signing.max_ttl_s)).min(ticket.session_expires_at());
         let sub = subject(app.subject, ticket.session()).ok_or(ApiError::invalid_request("the user has no unionid"))?;
         let overloaded = || ApiError::new(ErrorCode::Overloaded, "no randomness now; try again");
+        let identity = IdentityFields::new(ticket, app).for_jwt(&settings.jwt);
         let claims = AccessTokenClaims {
             iss: settings.issuer.as_deref().unwrap_or_default(),
             sub,
@@ -73,8 +80,9 @@ impl AccessToken {
             jti: LoginId::generate().map_err(|_| overloaded())?.to_string(),
             client_id,
             scope,
-            identity: IdentityFields::new(ticket, app).for_jwt(&settings.jwt),
+            own: own.map(|template| template.fill(&identity.as_values(sub))).unwrap_or_default(),
+            identity,
         };
-        Ok(Self { text: signing.sign(ACCESS_TOKEN_TYPE, &claims)?, expires_in: exp.since(now) })
+        Ok(Self { text: signing.sign(settings.jwt.typ.as_str(), &claims)?, expires_in: exp.since(now) })
     }
 }

@@ -60,6 +60,7 @@ pub(crate) async fn exchange(State(state): State<Arc<AppState>>, request: Reques
         audience: &audience.name,
         client_id,
         scope: scope.as_deref(),
+        own: Some(&audience.claims),
     };
     let token = AccessToken::sign(&state.ring(), &state.settings, state.now(), request)?;
     Ok(json_answer(&TokenObject {

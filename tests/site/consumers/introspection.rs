@@ -49,7 +49,7 @@ fn what_is_no_ticket_is_inactive() {
         ("a ticket with padding", format!("{ticket}%3D")),
         ("a ticket in quotes", format!("%22{ticket}%22")),
         ("another app's ticket", world.ticket_at(OTHER_APPID)),
-        ("a JWT", jwt),
+        ("a JWT that was changed", jwt.replacen('.', ".A", 1)),
         ("a login handle", handle),
         ("an openid", openid),
     ] {

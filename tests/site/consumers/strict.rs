@@ -29,6 +29,14 @@ fn oauth4webapi_and_jose_find_nothing_wrong() {
 }
 
 #[test]
+fn what_looks_at_openids_address_finds_all_it_needs() {
+    for alg in ["ES256", "EdDSA"] {
+        let script = NodeScript::new("tests/consumers/discovery.mjs");
+        runs(alg, script.command());
+    }
+}
+
+#[test]
 fn pyjwt_and_authlib_find_nothing_wrong() {
     for alg in ["ES256", "EdDSA"] {
         runs(alg, python("tests/consumers/clients.py"));
