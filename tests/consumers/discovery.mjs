@@ -9,6 +9,9 @@ import jwksRsa from 'jwks-rsa';
 import * as openid from 'openid-client';
 
 const { ISSUER, TICKET, SECRET } = process.env;
+// express-oauth2-jwt-bearer would take these variables for its own settings, and our secret for a key.
+delete process.env.ISSUER;
+delete process.env.SECRET;
 
 // openid-client: discovery, token exchange, introspection.
 const configuration = await openid.discovery(new URL(ISSUER), 'orders', undefined, openid.ClientSecretBasic(SECRET), {
@@ -45,7 +48,9 @@ await isAlice(await importJWK(await getJwks.getJwk({ domain: ISSUER, kid, alg })
 // express-oauth2-jwt-bearer, by the issuer and the audience alone; `strict` wants all of RFC 9068.
 const checked = (audience, authorization) =>
   new Promise((resolve, reject) => {
-    const request = { headers: { authorization }, query: {}, is: () => false };
+    const headers = { authorization, host: 'orders.example.com' };
+    const get = (name) => headers[name.toLowerCase()];
+    const request = { method: 'GET', protocol: 'https', originalUrl: '/me', headers, get, query: {}, is: () => false };
     const check = auth({ issuerBaseURL: ISSUER, audience, strict: true });
     check(request, {}, (error) => (error ? reject(error) : resolve(request.auth.payload)));
   });
