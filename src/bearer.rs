@@ -1,25 +1,45 @@
 //! How a request carries a ticket, and how it is refused without a good one (RFC 6750).
+//!
+//! For whatever checks tickets by itself: a gateway's module, another web framework. It hands in the values of two headers.
+//!
+//! ```
+//! use auth_ticket::bearer::{Refusal, ticket_in};
+//!
+//! let refusal: Refusal = ticket_in([], [&b"Basic YTpi"[..]]).err().unwrap().into();
+//! assert_eq!((refusal.status_code(), refusal.challenge()), (401, Some("Bearer")));
+//! assert_eq!(
+//!     refusal.to_json("17"),
+//!     r#"{"error":"invalid_ticket","error_description":"no ticket was sent","request_id":"17"}"#
+//! );
+//! ```
 
 use std::fmt;
 
-use ::http::header::{AUTHORIZATION, HeaderName};
-use ::http::{HeaderMap, StatusCode};
+#[cfg(feature = "tower")]
+use ::http::{HeaderMap, StatusCode, header::HeaderName};
+use serde::Serialize;
 
 use crate::ticket::{MAX_TICKET_LEN, OpenError, UnverifiedTicket};
 
 /// The header of mini-programs for tickets.
+#[cfg(feature = "tower")]
 pub(crate) const WEIXINAUTH: HeaderName = HeaderName::from_static("weixinauth");
 
-/// Why a request presents nothing that could be opened.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum NotPresented {
+/// Why a request presents nothing that could be opened. For logs; clients get a [`Refusal`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotPresented {
     /// There is no ticket.
+    #[error("no ticket was sent")]
     Nothing,
     /// There are two different ones, or one header twice.
+    #[error("two tickets, or one header twice")]
     Ambiguous,
     /// There is one, but not as it has to be written.
+    #[error("the ticket is not written as weixinauth: TICKET or Authorization: Bearer TICKET")]
     Miswritten,
     /// It cannot be a ticket.
+    #[error(transparent)]
     NotATicket(OpenError),
 }
 
@@ -31,10 +51,12 @@ pub(crate) struct Credentials<'a> {
     /// One of them came twice.
     is_ambiguous: bool,
     /// Length of the whole section: names, values and four bytes for each line.
+    #[cfg(feature = "tower")]
     pub(crate) header_section_len: usize,
 }
 
 impl<'a> Credentials<'a> {
+    #[cfg(feature = "tower")]
     pub(crate) fn of(headers: &'a HeaderMap) -> Self {
         let mut found = Self::default();
         for (name, value) in headers {
@@ -79,8 +101,30 @@ impl<'a> Credentials<'a> {
 }
 
 /// [`Credentials::ticket`]
+#[cfg(feature = "tower")]
 pub(crate) fn presented_ticket(headers: &HeaderMap) -> Result<UnverifiedTicket, NotPresented> {
     Credentials::of(headers).ticket()
+}
+
+/// The ticket that came in `weixinauth` or `Authorization: Bearer`, of which these are all the values.
+///
+/// Beside a `weixinauth`, `Authorization` belongs to the service behind the gateway, unless it bears a ticket.
+///
+/// # Errors
+/// [`NotPresented`].
+#[inline]
+pub fn ticket_in<'a>(
+    weixinauth: impl IntoIterator<Item = &'a [u8]>,
+    authorization: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<UnverifiedTicket, NotPresented> {
+    let mut found = Credentials::default();
+    for value in weixinauth {
+        found.is_ambiguous |= found.weixinauth.replace(value.trim_ascii()).is_some();
+    }
+    for value in authorization {
+        found.is_ambiguous |= found.authorization.replace(value.trim_ascii()).is_some();
+    }
+    found.ticket()
 }
 
 /// The credentials of the scheme `Bearer`, in any case (RFC 9110 section 11.1); `None` for another scheme or an empty one.
@@ -90,9 +134,11 @@ fn bearer_token(value: &[u8]) -> Option<&[u8]> {
     (scheme.eq_ignore_ascii_case(b"bearer") && !token.is_empty()).then_some(token)
 }
 
-/// Whether the header `name` with this value carries a ticket, so that who forwards the request would pass it on.
-pub(crate) fn carries_a_ticket(name: &HeaderName, value: &[u8]) -> bool {
-    *name == WEIXINAUTH || (*name == AUTHORIZATION && bearer_token(value.trim_ascii()).is_some_and(has_ticket_shape))
+/// Whether the header `name`, in lower case, with this value carries a ticket, so that whoever forwards the request has to
+/// remove it.
+#[must_use]
+pub fn carries_a_ticket(name: &str, value: &[u8]) -> bool {
+    name == "weixinauth" || (name == "authorization" && bearer_token(value.trim_ascii()).is_some_and(has_ticket_shape))
 }
 
 /// Whether `text` looks like a ticket: base64url whose first byte is the version, 0x01. A JWT does not, nor does a password.
@@ -161,14 +207,31 @@ impl Refusal {
 
     /// 401, 403 or 500.
     #[must_use]
-    pub const fn status(self) -> StatusCode {
+    pub const fn status_code(self) -> u16 {
         match self {
-            Self::NoTicket | Self::Miswritten | Self::InvalidTicket | Self::TicketExpired | Self::TicketRevoked => {
-                StatusCode::UNAUTHORIZED
-            }
-            Self::WrongApp => StatusCode::FORBIDDEN,
-            Self::NotSetUp => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NoTicket | Self::Miswritten | Self::InvalidTicket | Self::TicketExpired | Self::TicketRevoked => 401,
+            Self::WrongApp => 403,
+            Self::NotSetUp => 500,
         }
+    }
+
+    /// The same as a type.
+    #[cfg(feature = "tower")]
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        match self.status_code() {
+            401 => StatusCode::UNAUTHORIZED,
+            403 => StatusCode::FORBIDDEN,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The JSON of the answer: `error`, `error_description` and `request_id`, as in all answers of the login server.
+    #[must_use]
+    pub fn to_json(self, request_id: &str) -> String {
+        let object = ErrorObject { error: self.error(), error_description: self.description(), request_id };
+        // Three texts always have JSON.
+        serde_json::to_string(&object).unwrap_or_default()
     }
 
     /// The value of `WWW-Authenticate` for a 401; it blames no ticket where none was read (RFC 6750 section 3.1).
@@ -180,6 +243,14 @@ impl Refusal {
             Self::WrongApp | Self::NotSetUp => None,
         }
     }
+}
+
+/// The one shape of all refusals.
+#[derive(Serialize)]
+struct ErrorObject<'a> {
+    error: &'static str,
+    error_description: &'static str,
+    request_id: &'a str,
 }
 
 /// [`Refusal::description`]

@@ -11,7 +11,7 @@
 //!
 //! | feature | adds | crates |
 //! | --- | --- | --- |
-//! | none | [`claims`], [`clock`], [`keyring`], [`secret`], [`ticket`]: synchronous, without I/O | 52 |
+//! | none | [`bearer`], [`claims`], [`clock`], [`keyring`], [`secret`], [`ticket`]: synchronous, without I/O | 52 |
 #![cfg_attr(
     feature = "keystore",
     doc = "| `keystore` | [`keystore`]: reads a keys directory, without a runtime | 55 |"
@@ -112,8 +112,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(feature = "tower")]
-mod bearer;
+pub mod bearer;
 pub mod claims;
 pub mod clock;
 pub mod keyring;

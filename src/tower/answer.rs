@@ -2,23 +2,11 @@
 
 use ::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use ::http::{HeaderMap, Response};
-use serde_json::json;
 
 use crate::bearer::Refusal;
 use crate::request_id::RequestId;
 
 impl Refusal {
-    /// The JSON of the answer: `error`, `error_description` and `request_id`, as in all answers of the login server.
-    #[must_use]
-    pub fn to_json(self, request_id: &str) -> String {
-        let body = json!({
-            "error": self.error(),
-            "error_description": self.description(),
-            "request_id": request_id,
-        });
-        body.to_string()
-    }
-
     /// The answer to the request that came with `headers`, as the login server would give it: status, headers and JSON.
     ///
     /// Its `request_id` is that of a proxy (`X-Request-Id`), otherwise one of its own.

@@ -28,7 +28,7 @@ fn is_identity(name: &HeaderName) -> bool {
 /// Takes the fields that carry the ticket from `headers`, and keeps them in `extensions`.
 pub(super) fn hide_ticket(headers: &mut HeaderMap, extensions: &mut Extensions) {
     let mut fields = Vec::new();
-    for (name, value) in headers.iter().filter(|(name, value)| carries_a_ticket(name, value.as_bytes())) {
+    for (name, value) in headers.iter().filter(|(name, value)| carries_a_ticket(name.as_str(), value.as_bytes())) {
         let mut value = value.clone();
         value.set_sensitive(true);
         fields.push((name.clone(), value));
