@@ -5,7 +5,7 @@ CARGO_DENY_VERSION := 0.20.2
 ADVISORIES := https://github.com/RustSec/advisory-db
 
 .DEFAULT_GOAL := help
-include deploy/checks.mk deploy/dist/dist.mk tests/drill.mk tests/consumers.mk tests/soak.mk benches/bench.mk clients/js/client.mk clients/npm-bin/npm-bin.mk
+include modules/nginx/module.mk deploy/checks.mk deploy/dist/dist.mk tests/drill.mk tests/consumers.mk tests/soak.mk benches/bench.mk clients/js/client.mk clients/npm-bin/npm-bin.mk
 # The features of the library, each alone: they only add to one another.
 FEATURES_ALONE := "" keystore tower axum,test-util
 CARGO_PUBLIC_API_VERSION := 0.52.0
@@ -30,9 +30,9 @@ run: ## Try it out on http://127.0.0.1:8080, with a simulated platform (ARGS="--
 build: ## Build target/release/auth-ticket
 	$(CARGO) build --release --locked
 
-test: deploy-tools drill-tools consumers-tools ## Run all tests, and check what deploy/ holds
+test: deploy-tools drill-tools consumers-tools nginx-module ## Run all tests, and check what deploy/ holds
 	$(CARGO) test --locked
-	@$(MAKE) --no-print-directory check-instructions client-test npm-bin-test check-deploy
+	@$(MAKE) --no-print-directory check-instructions client-test npm-bin-test check-deploy nginx-module-test
 
 lint: ## Check format, lints and documentation, then the dependencies
 	@{ $(CARGO) clippy --version && $(CARGO) fmt --version; } >/dev/null 2>&1 || rustup component add clippy rustfmt
@@ -42,6 +42,7 @@ lint: ## Check format, lints and documentation, then the dependencies
 	@$(MAKE) --no-print-directory lint-features
 	@$(MAKE) --no-print-directory lint-api
 	@$(MAKE) --no-print-directory lint-msrv
+	@$(MAKE) --no-print-directory nginx-module-lint
 	@$(MAKE) --no-print-directory deny
 
 lint-features: ## Check and document the library with each of its features alone, and test it with none

@@ -185,7 +185,16 @@ impl AppVerifier {
     /// [`OpenError`], the first that holds.
     #[inline]
     pub fn open(&self, text: impl AsRef<[u8]>, now: UnixSeconds) -> Result<Ticket, OpenError> {
-        UnverifiedTicket::parse(text)?.open_with(self, Purpose::Ticket, now, &self.policy)
+        self.open_ticket(UnverifiedTicket::parse(text)?, now)
+    }
+
+    /// The same for a ticket that was parsed already.
+    ///
+    /// # Errors
+    /// [`OpenError`], the first that holds.
+    #[inline]
+    pub fn open_ticket(&self, ticket: UnverifiedTicket, now: UnixSeconds) -> Result<Ticket, OpenError> {
+        ticket.open_with(self, Purpose::Ticket, now, &self.policy)
     }
 
     /// Whose tickets it opens.

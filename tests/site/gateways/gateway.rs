@@ -226,15 +226,8 @@ impl Setup {
             Kind::Envoy => self.envoy(at),
             Kind::Traefik => self.traefik(at, port),
         };
-        let log = std::fs::File::create(at.join("log")).unwrap();
-        let mut child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let door = if self.kind == Kind::Traefik { Door::Port(port) } else { Door::Socket(at.join("socket")) };
-        while !door.is_open().await {
-            let ended = child.try_wait().unwrap();
-            assert!(ended.is_none(), "{:?} ended: {}", self.kind, read(&at.join("log")));
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        Gateway { door, running: Running(child), directory }
+        Gateway::start(&mut command, door, directory).await
     }
 }
 
@@ -303,10 +296,41 @@ impl Drop for Gateway {
 }
 
 impl Gateway {
+    /// Runs `command`, whose files are in `directory`, and waits until it listens.
+    pub(super) async fn start(command: &mut Command, door: Door, directory: TempDir) -> Self {
+        let path = directory.path().join("log");
+        let log = std::fs::File::create(&path).unwrap();
+        let mut child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        while !door.is_open().await {
+            let ended = child.try_wait().unwrap();
+            assert!(ended.is_none(), "{command:?} ended: {}", read(&path));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Self { door, running: Running(child), directory }
+    }
+
+    /// Where its files are.
+    pub(super) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// What it has written so far.
+    pub(super) fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.directory().join("log")).unwrap()).into_owned()
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.running.0), signal).unwrap();
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.running.0.id()
+    }
+
     /// As nginx does when it is told to reload.
     pub(super) fn reload(&self, setup: &Setup) {
         drop(setup.nginx(self.directory.path()));
-        kill_process(Pid::from_child(&self.running.0), Signal::HUP).unwrap();
+        self.signal(Signal::HUP);
     }
 
     /// Sends `call` byte by byte as it is, on a connection that ends with it.

@@ -16,13 +16,13 @@ fn script(role: &str) -> Command {
     command
 }
 
-fn start_service() -> (Running, std::net::SocketAddr) {
+pub(super) fn start_service() -> (Running, std::net::SocketAddr) {
     let (running, lines) = start(&mut script("service"), 1);
     (running, ([127, 0, 0, 1], lines[0].parse().unwrap()).into())
 }
 
 /// What becomes of an upgrade with these headers.
-async fn upgrade(gateway: &Gateway, headers: &[(&str, &str)]) -> Value {
+pub(super) async fn upgrade(gateway: &Gateway, headers: &[(&str, &str)]) -> Value {
     let mut client = script("client");
     client.arg(gateway.door.to_string());
     for (name, value) in headers {

@@ -1,0 +1,101 @@
+//! Odd requests for a while: nginx neither ends nor grows. `make nginx-module-soak` has more of it, and valgrind.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use super::agreement::Numbers;
+use super::{Nginx, Owner, get};
+use crate::gateways::gateway::{Door, Gateway};
+use crate::gateways::service::Service;
+use crate::support::Call;
+use crate::support::system::needed;
+
+/// A request with up to twelve headers, some of them nearly those that matter, with values of any bytes that a header may have.
+fn odd(numbers: &mut Numbers, ticket: &str) -> Call {
+    const NAMES: [&str; 10] = [
+        "weixinauth",
+        "Authorization",
+        "X-Auth-Openid",
+        "x_auth_phone",
+        "X.Auth.Claims",
+        "Cookie",
+        "X-Auth-",
+        "x-auth",
+        "X-Forwarded-For",
+        "Upgrade",
+    ];
+    let mut call = Call::new(["GET", "POST", "HEAD", "PUT"][numbers.below(4)], "/odd?a=b");
+    for _ in 0..numbers.below(12) {
+        let value: Vec<u8> = match numbers.below(4) {
+            0 => ticket.into(),
+            1 => format!("Bearer {}", &ticket[..numbers.below(ticket.len())]).into(),
+            _ => (0..numbers.below(300))
+                .map(|_| u8::try_from(numbers.below(256)).unwrap())
+                .filter(|byte| !matches!(byte, 0 | b'\r' | b'\n'))
+                .collect(),
+        };
+        call = call.header(NAMES[numbers.below(NAMES.len())], value);
+    }
+    call
+}
+
+/// The memory of nginx's workers, in KiB.
+fn resident_kib(gateway: &Gateway) -> u64 {
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", gateway.pid())).unwrap();
+    let of = |pid: &str| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap().to_owned();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+    };
+    children.split_whitespace().map(of).sum()
+}
+
+async fn send_odd(gateway: &Gateway, numbers: &mut Numbers, ticket: &str, until: Instant) -> u64 {
+    let mut sent = 0;
+    while Instant::now() < until {
+        let answer = gateway.call(odd(numbers, ticket)).await;
+        assert!(matches!(answer.status, 200 | 400 | 401 | 426), "{answer:?}");
+        sent += 1;
+    }
+    sent
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_headers_neither_end_nginx_nor_make_it_grow() {
+    let length = std::env::var_os("NGINX_MODULE_SOAK").map_or(Duration::from_secs(3), |_| Duration::from_secs(600));
+    let (owner, service) = (Owner::start(), Service::start().await);
+    let gateway = Nginx::new(service.address, &owner.verifier_file()).start().await;
+    let ticket = owner.server.ticket("demo-alice-1");
+    let mut numbers = Numbers(0x2545_f491_4f6c_dd1d);
+    let warm = send_odd(&gateway, &mut numbers, &ticket, Instant::now() + length / 3).await;
+    service.take();
+    let before = resident_kib(&gateway);
+    let sent = send_odd(&gateway, &mut numbers, &ticket, Instant::now() + length).await;
+    let after = resident_kib(&gateway);
+    assert!(sent > 100 && warm > 30, "{sent} {warm}");
+    assert!(after < before + 1024, "{before} KiB, then {after} KiB after {sent} requests");
+    assert!(!gateway.log().contains("exited on signal"), "{}", gateway.log());
+    assert_eq!(get(&gateway, "/", &ticket).await.status, 200);
+    // The service keeps what it saw.
+    drop(service.take());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "valgrind takes minutes: make nginx-module-soak"]
+async fn valgrind_finds_nothing() {
+    let (owner, service) = (Owner::start(), Service::start().await);
+    let mut nginx = Nginx::new(service.address, &owner.verifier_file());
+    nginx.main = "master_process off;";
+    let plain = nginx.command();
+    let mut command = std::process::Command::new(needed("valgrind"));
+    command.args(["--error-exitcode=99", "--quiet"]).arg(plain.get_program()).args(plain.get_args());
+    let door = Door::Socket(nginx.file("socket"));
+    let gateway = Gateway::start(&mut command, door, nginx.directory).await;
+    let ticket = owner.server.ticket("demo-alice-1");
+    let mut numbers = Numbers(0x2545_f491_4f6c_dd1d);
+    let sent = send_odd(&gateway, &mut numbers, &ticket, Instant::now() + Duration::from_secs(60)).await;
+    assert!(sent > 50, "{sent}");
+    assert_eq!(get(&gateway, "/", &ticket).await.status, 200);
+    let log = gateway.log();
+    assert!(!log.contains("=="), "{log}");
+}
