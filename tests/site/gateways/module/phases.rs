@@ -135,7 +135,7 @@ async fn redirects_subrequests_error_pages_and_variables_see_one_check() {
     let shown = call("/variables", &ticket).await.body_text();
     assert_eq!(shown, format!("{} weapp {alice} |", checked.header("x-auth-appid").unwrap()));
     let nobody = gateway.call(Call::get("/variables")).await.body_text();
-    assert_eq!(nobody, "   |invalid_ticket");
+    assert_eq!(nobody, "|invalid_ticket");
     let status = call("/status", "").await.body_text();
     for line in [
         "{result=\"no_ticket\"} 1\n",
