@@ -82,7 +82,8 @@ fn counts_in_memory(pid: u32, texts: &[&[u8]]) -> Vec<usize> {
     const OVERLAP: usize = 64;
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
     let memory = fs::File::open(format!("/proc/{pid}/mem")).unwrap();
-    let pattern = |text: &&[u8]| -> String { text.iter().map(|byte| format!("\\x{byte:02x}")).collect() };
+    let pattern =
+        |text: &&[u8]| -> String { text.iter().map(|byte| format!("\\x{byte:02x}")).collect::<Vec<_>>().concat() };
     let search = |text: &&[u8]| regex::bytes::Regex::new(&format!("(?-u){}", pattern(text))).unwrap();
     let searches: Vec<regex::bytes::Regex> = texts.iter().map(search).collect();
     let mut counts = vec![0; texts.len()];

@@ -75,7 +75,8 @@ async fn the_module_and_the_server_agree_about_every_ticket() {
     let names = ["appid", "platform", "openid", "unionid", "phone", "login-id", "expires-at", "claims", "assertion"];
     let echo: String =
         names.map(|name| format!("add_header X-Auth-{name} $http_x_auth_{};\n", name.replace('-', "_"))).concat();
-    nginx.http += &format!("server {{ listen unix:DIR/echo; location / {{ {echo} return 200; }} }}");
+    let echoing = format!("server {{ listen unix:DIR/echo; location / {{ {echo} return 200; }} }}");
+    nginx.http.push_str(&echoing);
     nginx.server = "location / { auth_ticket on; proxy_pass http://unix:DIR/echo; }".to_owned();
     let gateway = nginx.start().await;
     let tickets = tickets(&owner);

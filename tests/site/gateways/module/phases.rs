@@ -156,12 +156,13 @@ async fn each_app_has_its_own_file_and_http2_is_the_same() {
     put(&nginx.file("other.verify"), &verifier_file_of(&own, foreign, SystemClock.now()));
     let pass = to(&service);
     // nginx itself is the client that speaks HTTP/2.
-    nginx.http += &format!(
+    let servers = format!(
         "server {{ listen unix:DIR/h2 http2; location / {{ auth_ticket on; {pass} }} }}
          server {{ listen unix:DIR/other; auth_ticket_verifier DIR/other.verify; location / {{ auth_ticket on; {pass} }} }}
          server {{ listen unix:DIR/both; auth_ticket_verifier DIR/other.verify; auth_ticket_verifier DIR/app.verify;
              location / {{ auth_ticket on; {pass} }} }}"
     );
+    nginx.http.push_str(&servers);
     nginx.server = "location /h2 { grpc_pass grpc://unix:DIR/h2; }
          location /other { proxy_pass http://unix:DIR/other; }
          location /both { proxy_pass http://unix:DIR/both; }"
