@@ -229,7 +229,7 @@ impl Refusal {
     /// The JSON of the answer: `error`, `error_description` and `request_id`, as in all answers of the login server.
     #[must_use]
     pub fn to_json(self, request_id: &str) -> String {
-        let object = ErrorObject { error: self.error(), error_description: self.description(), request_id };
+        let object = RefusalObject { error: self.error(), error_description: self.description(), request_id };
         // Three texts always have JSON.
         serde_json::to_string(&object).unwrap_or_default()
     }
@@ -245,9 +245,9 @@ impl Refusal {
     }
 }
 
-/// The one shape of all refusals.
+/// The JSON of a refused ticket, in the shape that all errors of the login server have.
 #[derive(Serialize)]
-struct ErrorObject<'a> {
+struct RefusalObject<'a> {
     error: &'static str,
     error_description: &'static str,
     request_id: &'a str,

@@ -179,7 +179,7 @@ fn the_length_of_the_key_says_which_aes_it_is() {
     assert_eq!(decrypt(PHONE, KEY, APPID).unwrap().phone().unwrap().number().as_str(), "+8613800000000");
     assert_eq!(decrypt(USER, LONG_KEY, APPID).unwrap().openid(), Ok(Some("o")));
     assert_eq!(decrypt(USER, KEY, APPID).unwrap_err(), UserDataError::Padding);
-    for bad in ["AAAA", "not base64", "ABEiM0RVZneImaq7zN3u_w=="] {
+    for bad in ["AAAA", "not-base64", "ABEiM0RVZneImaq7zN3u_w=="] {
         assert_eq!(decrypt(USER, bad, APPID).unwrap_err(), UserDataError::Key, "{bad}");
     }
 }

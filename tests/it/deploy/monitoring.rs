@@ -30,7 +30,7 @@ async fn exported() -> String {
     let temporary = tempfile::tempdir().unwrap();
     let mut demo = bare(&[]);
     demo.args(["demo", "--listen", "127.0.0.1:0"]).env("TMPDIR", temporary.path());
-    let (_demo, lines) = start(&mut demo, 13);
+    let (_demo, lines) = start(&mut demo, 16);
     let (clients, operators) = (url(&lines[0]), url(lines[1].split("operators on").nth(1).unwrap()));
     let client = reqwest::Client::new();
     let login = async |code: &str| {

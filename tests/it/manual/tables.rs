@@ -145,10 +145,9 @@ fn errors() -> BTreeSet<(String, String)> {
         let (_, rest) = refusals.split_once(&format!("pub const fn {name}(self)")).unwrap();
         rest.split_once("\n    }\n").unwrap().0.split_once("match self {").unwrap().1.to_owned()
     };
-    let statuses: BTreeMap<_, _> = arms(&body("status")).into_iter().collect();
+    let statuses: BTreeMap<_, _> = arms(&body("status_code")).into_iter().collect();
     for (variant, name) in arms(&body("error")) {
-        let status = statuses[&variant].strip_prefix("StatusCode::").unwrap();
-        errors.insert((number_of(status).to_string(), name));
+        errors.insert((statuses[&variant].clone(), name));
     }
     errors
 }

@@ -114,7 +114,7 @@ fn a_key_is_16_bytes_in_canonical_base64() {
         "tiihtNczf5v6AKRyjwEU",
         "tiihtNczf5v6AKRyjwEUhQE=",
         "tiihtNczf5v6AKRyjwEUhQECAwQ=",
-        " tiihtNczf5v6AKRyjwEUhQ==",
+        "!tiihtNczf5v6AKRyjwEUhQ==",
         "k",
         &"A".repeat(256),
     ] {
@@ -275,7 +275,7 @@ fn the_forgery_is_made_from_genuine_data_and_a_servers_answers() {
 
 proptest! {
     #[test]
-    fn any_key_has_an_answer(session_key in ".{1,64}") {
+    fn any_key_has_an_answer(session_key in "[!-~]{1,64}") {
         decrypt(&key(&session_key), published::DATA, published::IV, "wx").unwrap_err();
     }
 

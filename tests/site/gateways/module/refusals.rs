@@ -8,7 +8,7 @@ use crate::gateways::websocket::{start_service, upgrade};
 use crate::support::{Answer, Call};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_forges_an_identity_in_any_spelling() {
+async fn nobody_forges_an_identity_to_a_service_behind_the_module() {
     let (owner, service) = (Owner::start(), Service::start().await);
     let gateway = Nginx::new(service.address, &owner.verifier_file()).start().await;
     let ticket = owner.server.ticket("demo-alice-1");
