@@ -5,7 +5,7 @@ CLIENT := clients/js
 CLIENT_OUT := $(or $(CARGO_TARGET_DIR),target)/client
 CLIENT_PROGRAM = $(abspath $(or $(CARGO_TARGET_DIR),target))/debug/auth-ticket
 
-.PHONY: client client-tools client-build client-page client-test
+.PHONY: client client-program client-tools client-build client-page client-test
 
 client-tools: consumers-tools
 	@if ! cmp -s $(CLIENT)/package-lock.json $(CLIENT)/node_modules/.installed; then \
@@ -25,8 +25,11 @@ client-build: client-tools
 client-page: client-tools ## Bundle the scripts of the demo's page, which the program contains
 	@cd $(CLIENT) && npm run --silent page
 
-client-test: client-build ## Build and test the npm package
-	@$(CARGO) build --locked
+# The program as `cargo test` has built it: `cargo build` would build the dependencies again, with fewer features.
+client-program:
+	@$(CARGO) test -q --locked --no-run --test it
+
+client-test: client-build client-program ## Build and test the npm package
 	@cd $(CLIENT) && AUTH_TICKET=$(CLIENT_PROGRAM) npm test --silent
 
 client: client-test ## Build, test, check and pack the npm package into target/client

@@ -9,8 +9,7 @@ NPM_BIN_TESTED := $(or $(CARGO_TARGET_DIR),target)/npm-bin
 npm-bin-pack: ## Pack the program for npm: NPM_PROGRAMS="linux-x64=PROGRAM linux-arm64=PROGRAM" into NPM_OUT
 	@node $(NPM_BIN)/pack.mjs $(NPM_OUT) $(NPM_PROGRAMS)
 
-npm-bin-test: client-tools ## Pack the program for npm, check and test the packages
-	@$(CARGO) build --locked
+npm-bin-test: client-tools client-program ## Pack the program for npm, check and test the packages
 	@rm -rf $(NPM_BIN_TESTED)
 	@node $(NPM_BIN)/pack.mjs $(NPM_BIN_TESTED) "$$(node -p 'process.platform + "-" + process.arch')=$(CLIENT_PROGRAM)" win32-x64=LICENSE-MIT
 	@cd $(CLIENT) && npx --no-install prettier --check --log-level warn --config .prettierrc.json '$(abspath $(NPM_BIN))/**/*.{js,mjs,ts,mts,json}' && \
