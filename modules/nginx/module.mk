@@ -37,7 +37,7 @@ nginx-module-tools:
 	    if [ ! -e $(NGINX_SOURCE_DIR)/made-of-$$version ]; then \
 	        rm -rf $(NGINX_SOURCE_DIR) && mkdir -p $(NGINX_SOURCE_DIR) && cp -rs /usr/share/nginx/src/* $(NGINX_SOURCE_DIR) && \
 	        cd $(NGINX_SOURCE_DIR) && \
-	        { bash -c '. ./conf_flags && ./configure "$${NGINX_CONF_FLAGS[@]}"' >configure.log 2>&1 || { tail configure.log >&2; exit 1; }; } && \
+	        { bash -c '. ./conf_flags && ./configure "$${NGX_CONF_FLAGS[@]}"' >configure.log 2>&1 || { tail configure.log >&2; exit 1; }; } && \
 	        touch made-of-$$version; \
 	    fi; \
 	fi

@@ -79,15 +79,10 @@ fn every_block_of_commands_is_run_or_says_why_it_is_not() {
 
 #[test]
 fn every_make_target_that_a_document_names_is_there() {
-    let makefiles = [
-        "Makefile",
-        "deploy/checks.mk",
-        "deploy/dist/dist.mk",
-        "benches/bench.mk",
-        "tests/consumers.mk",
-        "tests/soak.mk",
-    ];
-    let rules: String = makefiles.iter().map(|file| fs::read_to_string(Path::new(ROOT).join(file)).unwrap()).collect();
+    let read = |file: &str| fs::read_to_string(Path::new(ROOT).join(file)).unwrap();
+    let makefile = read("Makefile");
+    let included = makefile.lines().filter_map(|line| line.strip_prefix("include ")).flat_map(|files| files.split(' '));
+    let rules: String = included.map(read).chain([makefile.clone()]).collect();
     for block in documents().iter().flat_map(|document| blocks(document)).filter(Block::is_typed) {
         for step in block.steps() {
             let Some(target) = step.typed.strip_prefix("make ").and_then(|words| words.split(' ').next()) else {

@@ -77,10 +77,11 @@ async fn redirects_subrequests_error_pages_and_variables_see_one_check() {
     let (owner, service) = (Owner::start(), Service::start().await);
     let pass = to(&service);
     let mut nginx = Nginx::new(service.address, &owner.verifier_file());
-    nginx.http += "log_format who '$uri $auth_ticket_openid $auth_ticket_error $status'; access_log DIR/access who;
+    nginx.http += "log_format who '$uri $auth_ticket_openid $auth_ticket_error $status';
          limit_req_zone $auth_ticket_openid zone=users:1m rate=1r/m;";
     nginx.server = format!(
         "auth_ticket on;
+         access_log DIR/access who;
          location / {{ {pass} }}
          location /named {{ try_files /nothing @named; }}
          location @named {{ {pass} }}
