@@ -23,6 +23,7 @@ mod dist;
 mod documents;
 mod drill;
 mod gateways;
+mod memory;
 mod package;
 mod process;
 mod soak;

@@ -333,6 +333,11 @@ impl Gateway {
         self.signal(Signal::HUP);
     }
 
+    /// A connection of one's own.
+    pub(super) async fn connect(&self) -> Box<dyn Connection> {
+        self.door.connect().await.unwrap()
+    }
+
     /// Sends `call` byte by byte as it is, on a connection that ends with it.
     pub(super) async fn call(&self, call: Call) -> Answer {
         self.call_naming("", call).await

@@ -119,7 +119,7 @@ impl Nginx {
             .concat();
         let text = format!(
             "load_module {};\ndaemon off;\nuser root;\nworker_processes {};\npid DIR/pid;\nerror_log stderr info;\n{}\n\
-             events {{ worker_connections 4096; }}\nhttp {{\n{temporary}  access_log off;\n{}\n\
+             events {{ worker_connections 16384; }}\nhttp {{\n{temporary}  access_log off;\n{}\n\
              server {{ listen unix:DIR/socket;\n{}\n}}\n}}\n",
             module().display(),
             self.workers,
@@ -143,6 +143,12 @@ impl Nginx {
         let output = self.command().arg("-t").output().unwrap();
         (output.status.success(), told(&output))
     }
+}
+
+/// The processes that answer requests.
+fn workers(gateway: &Gateway) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", gateway.pid())).unwrap();
+    children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
 
 /// What `GET path` with this ticket is answered.

@@ -2,21 +2,15 @@
 
 use std::fs;
 use std::net::TcpStream;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use auth_ticket::claims::{PlatformId, SessionKey};
-use auth_ticket::clock::{Clock, SystemClock};
-use auth_ticket::keyring::{AppId, LoginId, Purpose};
-use auth_ticket::keystore::Directory;
-use auth_ticket::ticket::{Policy, Session};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use rustix::process::{Signal, geteuid};
 
-use crate::support::{APPID, BINARY, Keys, Outcome, Server, Site, call, simulator, try_call, until};
+use crate::memory;
+use crate::support::{BINARY, Keys, Outcome, Server, Site, call, simulator, try_call, until};
 
 /// `command` as a user who is not root; as ourselves if that is one.
 fn unprivileged(command: &mut Command) -> &mut Command {
@@ -75,71 +69,21 @@ fn no_process_of_the_same_user_reads_the_memory() {
     child.wait().unwrap();
 }
 
-/// How often each of `texts` stands in the memory of process `pid`, whose pages only root can read.
-fn counts_in_memory(pid: u32, texts: &[&[u8]]) -> Vec<usize> {
-    const CHUNK: usize = 1 << 20;
-    /// A text that lies across two chunks is whole in the first one.
-    const OVERLAP: usize = 64;
-    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
-    let memory = fs::File::open(format!("/proc/{pid}/mem")).unwrap();
-    let pattern =
-        |text: &&[u8]| -> String { text.iter().map(|byte| format!("\\x{byte:02x}")).collect::<Vec<_>>().concat() };
-    let search = |text: &&[u8]| regex::bytes::Regex::new(&format!("(?-u){}", pattern(text))).unwrap();
-    let searches: Vec<regex::bytes::Regex> = texts.iter().map(search).collect();
-    let mut counts = vec![0; texts.len()];
-    let zeros = vec![0_u8; CHUNK + OVERLAP];
-    let mut chunk = zeros.clone();
-    for line in maps.lines().filter(|line| line.contains(" r") && !line.contains("[v")) {
-        let (range, _) = line.split_once(' ').unwrap();
-        let (from, to) = range.split_once('-').unwrap();
-        let [from, to] = [from, to].map(|address| u64::from_str_radix(address, 16).unwrap());
-        for at in (from..to).step_by(CHUNK) {
-            let len = usize::try_from(to - at).unwrap().min(CHUNK + OVERLAP);
-            // A page may have gone since.
-            let read = memory.read_at(&mut chunk[..len], at).unwrap_or_default();
-            // Most of what is mapped was never written to.
-            if chunk[..read] == zeros[..read] {
-                continue;
-            }
-            for (search, count) in searches.iter().zip(&mut counts) {
-                *count += search.find_iter(&chunk[..read]).count();
-            }
-        }
-    }
-    counts
-}
-
 /// A check leaves the `session_key` encrypted, so there is none in the memory of a server that has only answered checks.
 #[test]
 fn a_server_that_has_only_answered_checks_has_no_session_key_in_memory() {
-    const SESSION_KEY: &str = "++/+q83v/+8BI0VniavN7w==";
-    const ODD_SESSION_KEY: &str = "canary-session-key";
-    const OPENID: &str = "o-canary-openid";
     if !geteuid().is_root() {
         // Nobody else may read the memory of a process that is not dumpable.
         return;
     }
     let site = Site::new("127.0.0.1:1".parse().unwrap(), "");
-    let (now, app) = (SystemClock.now(), AppId::parse(APPID).unwrap());
-    let (ring, _) = Directory::new(site.keys.path()).load_ring([app.clone()], now).unwrap();
-    let tickets = [SESSION_KEY, ODD_SESSION_KEY].map(|session_key| {
-        let mut session = Session::new(PlatformId::parse(OPENID).unwrap(), LoginId::generate().unwrap(), now);
-        session.session_key = Some(SessionKey::parse(session_key).unwrap());
-        let policy = Policy { ttl_s: 600, max_session_s: 86400 };
-        session.seal(&ring, &app, Purpose::Ticket, now, &policy).unwrap().text().to_owned()
-    });
+    let tickets = memory::tickets_with_session_keys(&site.keys);
     let server = site.start();
     for ticket in tickets.iter().cycle().take(20) {
         assert_eq!(server.verify(ticket).status, 200);
         assert_eq!(server.get("/v1/session", &[("weixinauth", ticket)]).status, 200);
     }
-    let bytes = STANDARD.decode(SESSION_KEY).unwrap();
-    let found = counts_in_memory(
-        server.pid(),
-        &[OPENID.as_bytes(), SESSION_KEY.as_bytes(), &bytes, ODD_SESSION_KEY.as_bytes()],
-    );
-    assert!(found[0] > 0, "what was in the answers is found");
-    assert_eq!(found[1..], [0, 0, 0], "the session_keys are not");
+    memory::holds_users_but_no_session_key(&[server.pid()]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use auth_ticket::clock::{Clock, SystemClock};
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::{Nginx, Owner, changed, comes_to, get, put, put_with_mode, verifier_file_of};
+use super::{Nginx, Owner, changed, comes_to, get, put, put_with_mode, verifier_file_of, workers};
 use crate::gateways::service::Service;
 use crate::support::{APPID, Keys, OTHER_APPID};
 
@@ -121,8 +121,7 @@ async fn keys_rotate_workers_die_and_nginx_reloads_without_a_false_refusal() {
             100 | 300 => gateway.signal(Signal::HUP),
             200 => {
                 // The master starts another one. Its connections break, so no call may be under way.
-                let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", gateway.pid())).unwrap();
-                let worker = children.split_whitespace().next().unwrap().parse().unwrap();
+                let worker = i32::try_from(workers(&gateway)[0]).unwrap();
                 rustix::process::kill_process(rustix::process::Pid::from_raw(worker).unwrap(), Signal::KILL).unwrap();
             }
             _ => {}

@@ -1,11 +1,12 @@
 //! What a client may try: identities, tickets that are none, other protocols.
 
-use super::{Nginx, Owner, get};
+use super::{Nginx, Owner, get, verifier_file, workers};
 use crate::gateways::gateway::headers_of_answer;
 use crate::gateways::headers::{FORGED, Marks, expected, identity, spellings};
 use crate::gateways::service::Service;
 use crate::gateways::websocket::{start_service, upgrade};
-use crate::support::{Answer, Call};
+use crate::memory;
+use crate::support::{Answer, Call, Keys};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_forges_an_identity_to_a_service_behind_the_module() {
@@ -116,4 +117,19 @@ async fn a_websocket_is_let_through_with_a_ticket_and_refused_without() {
     assert_eq!((&opened["status"], &opened["close"]), (&101.into(), &1000.into()), "{opened}");
     assert!(!opened.to_string().contains(FORGED) && !opened.to_string().contains(&ticket), "{opened}");
     assert_eq!(upgrade(&gateway, &[("weixinauth", "garbage")]).await["status"], 401);
+}
+
+/// A verifier file takes no `session_key` out of a ticket, so nginx never holds one.
+#[tokio::test(flavor = "multi_thread")]
+async fn nginx_that_has_checked_tickets_has_no_session_key_in_memory() {
+    if !rustix::process::geteuid().is_root() {
+        // nginx's processes are not dumpable for others.
+        return;
+    }
+    let (keys, service) = (Keys::init(), Service::start().await);
+    let gateway = Nginx::new(service.address, &verifier_file(&keys)).start().await;
+    for ticket in memory::tickets_with_session_keys(&keys).iter().cycle().take(20) {
+        assert_eq!(get(&gateway, "/", ticket).await.status, 200);
+    }
+    memory::holds_users_but_no_session_key(&[workers(&gateway), vec![gateway.pid()]].concat());
 }

@@ -3,8 +3,10 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use super::agreement::Numbers;
-use super::{Nginx, Owner, get};
+use super::{Nginx, Owner, get, workers};
 use crate::gateways::gateway::{Door, Gateway};
 use crate::gateways::service::Service;
 use crate::support::Call;
@@ -41,13 +43,12 @@ fn odd(numbers: &mut Numbers, ticket: &str) -> Call {
 
 /// The memory of nginx's workers, in KiB.
 fn resident_kib(gateway: &Gateway) -> u64 {
-    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", gateway.pid())).unwrap();
-    let of = |pid: &str| {
+    let of = |pid: u32| {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap().to_owned();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
     };
-    children.split_whitespace().map(of).sum()
+    workers(gateway).into_iter().map(of).sum()
 }
 
 async fn send_odd(gateway: &Gateway, numbers: &mut Numbers, ticket: &str, until: Instant) -> u64 {
@@ -78,6 +79,38 @@ async fn odd_headers_neither_end_nginx_nor_make_it_grow() {
     assert_eq!(get(&gateway, "/", &ticket).await.status, 200);
     // The service keeps what it saw.
     drop(service.take());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "ten thousand connections are more than many machines allow: make nginx-module-soak"]
+async fn each_of_ten_thousand_connections_has_its_own_user() {
+    const CONNECTIONS: usize = 10_000;
+    let (owner, service) = (Owner::start(), Service::start().await);
+    let gateway = Nginx::new(service.address, &owner.verifier_file()).start().await;
+    let users = ["alice", "bob"].map(|name| {
+        let ticket = owner.server.ticket(&format!("demo-{name}-1"));
+        let openid = owner.server.verify(&ticket).header("x-auth-openid").unwrap().to_owned();
+        (ticket, openid)
+    });
+    let mut connections = Vec::new();
+    for _ in 0..CONNECTIONS {
+        connections.push(gateway.connect().await);
+    }
+    for (number, connection) in connections.iter_mut().enumerate() {
+        // Every third one has no ticket.
+        let (ticket, openid) =
+            if number % 3 == 2 { ("garbage", None) } else { (&*users[number % 3].0, Some(&*users[number % 3].1)) };
+        let request = format!("GET / HTTP/1.1\r\nHost: api.example.com\r\nweixinauth: {ticket}\r\n\r\n");
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = [0; 4096];
+        let len = connection.read(&mut answer).await.unwrap();
+        let status: &[u8] = if openid.is_some() { b"HTTP/1.1 200 " } else { b"HTTP/1.1 401 " };
+        assert!(answer[..len].starts_with(status), "{number}: {}", String::from_utf8_lossy(&answer[..len]));
+        if let Some(openid) = openid {
+            assert_eq!(service.one().all("x-auth-openid"), [openid], "{number}");
+        }
+    }
+    assert!(service.take().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
