@@ -243,7 +243,7 @@ pub(super) enum Door {
     Port(u16),
 }
 
-trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
