@@ -10,6 +10,7 @@ const FILES: &[&str] = &[
     "deploy/Containerfile",
     "deploy/kubernetes/deployment.yaml",
     "deploy/kubernetes/rotate-cronjob.yaml",
+    "deploy/kubernetes/gateway.yaml",
     "deploy/kubernetes/keys.sh",
     "deploy/systemd/auth-ticket.service",
     "deploy/systemd/auth-ticket-rotate.service",

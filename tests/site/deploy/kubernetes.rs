@@ -1,12 +1,15 @@
 //! The rotation job's script against something that answers as the Kubernetes API does, with the real kubectl.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use auth_ticket::clock::{Clock, SystemClock};
 use auth_ticket::http::{ConnectionCount, ConnectionLimits, Listener, serve};
+use auth_ticket::verifier::AppVerifier;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -183,6 +186,33 @@ fn is_ticket_key(name: &str) -> bool {
 
 fn rotate(work: &str) {
     succeed(bare(&[]).args(["keys", "rotate", "--force", "--keys"]).arg(Path::new(work).join("keys")));
+}
+
+/// The files of a Secret volume can be read by their group.
+#[test]
+fn the_gateways_pod_has_its_verifier_file_before_nginx_starts_and_keeps_it_current() {
+    let pod = read(&shipped("deploy/kubernetes/gateway.yaml"));
+    let commands: Vec<Vec<&str>> = pod
+        .lines()
+        .filter_map(|line| Some(line.trim().strip_prefix("args: [")?.strip_suffix(']')?.split(", ").collect()))
+        .collect();
+    let [first, kept] = &commands[..] else { panic!("{commands:?}") };
+    let without_watch: Vec<&str> = kept.iter().copied().filter(|word| *word != "--watch").collect();
+    assert!(*first == without_watch && kept.len() == first.len() + 1, "{commands:?}");
+
+    let volumes = tempfile::tempdir().unwrap();
+    let (keys, verifier) = (volumes.path().join("keys"), volumes.path().join("verifier"));
+    succeed(bare(&[]).args(["keys", "init", "--keys"]).arg(&keys));
+    std::fs::create_dir(&verifier).unwrap();
+    for file in std::fs::read_dir(&keys).unwrap().map(Result::unwrap) {
+        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o440)).unwrap();
+    }
+    let at = volumes.path().display();
+    let mounted = |word: &&str| if word.starts_with('/') { format!("{at}{word}") } else { (*word).to_owned() };
+    succeed(bare(&[]).args(first.iter().map(mounted)));
+    let written = std::fs::read(verifier.join("app.verifier")).unwrap();
+    let file = AppVerifier::parse(&written, SystemClock.now()).unwrap();
+    assert!(pod.contains(&format!("--app, {},", file.appid())), "{pod}");
 }
 
 #[test]
