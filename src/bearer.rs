@@ -55,8 +55,8 @@ pub(crate) struct Credentials<'a> {
     pub(crate) header_section_len: usize,
 }
 
+#[cfg(feature = "tower")]
 impl<'a> Credentials<'a> {
-    #[cfg(feature = "tower")]
     pub(crate) fn of(headers: &'a HeaderMap) -> Self {
         let mut found = Self::default();
         for (name, value) in headers {
@@ -71,7 +71,9 @@ impl<'a> Credentials<'a> {
         }
         found
     }
+}
 
+impl Credentials<'_> {
     /// The ticket that came in `weixinauth` or `Authorization: Bearer`.
     ///
     /// Beside a `weixinauth`, `Authorization` belongs to the service behind the gateway, unless it bears a ticket.

@@ -4,8 +4,6 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use rustix::fs::{Gid, Mode};
-
 use super::handle::Handle;
 
 /// Puts `content` at `path`, in the place of what is there: whole at any moment, on disk when this returns, for its owner
@@ -35,9 +33,21 @@ pub fn publish(path: &Path, content: &[u8], group: Option<u32>) -> io::Result<()
 
 fn fill(mut file: File, content: &[u8], group: Option<u32>) -> io::Result<()> {
     if let Some(gid) = group {
-        rustix::fs::fchown(&file, None, Some(Gid::from_raw(gid)))?;
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(0o640))?;
+        let_group_read(&file, gid)?;
     }
     file.write_all(content)?;
     file.sync_all()
+}
+
+#[cfg(unix)]
+fn let_group_read(file: &File, gid: u32) -> io::Result<()> {
+    use rustix::fs::{Gid, Mode, fchmod, fchown};
+
+    fchown(file, None, Some(Gid::from_raw(gid)))?;
+    Ok(fchmod(file, Mode::from_raw_mode(0o640))?)
+}
+
+#[cfg(windows)]
+fn let_group_read(_file: &File, _gid: u32) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "files have no group on Windows"))
 }

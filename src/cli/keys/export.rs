@@ -13,8 +13,6 @@ use auth_ticket::keystore::{Directory, Reload, Reloader, publish};
 use auth_ticket::platform::kind;
 use auth_ticket::verifier;
 use clap::{Args, ValueHint};
-use nix::unistd::Group;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -23,6 +21,7 @@ use crate::cli::config::{self, Config};
 use crate::cli::output;
 use crate::cli::report::{self, WithHint};
 use crate::cli::servers;
+use crate::cli::signals;
 use crate::cli::text::parse_duration_s;
 
 const DEFAULT_PLATFORM: &str = "weapp";
@@ -102,7 +101,7 @@ impl Export {
         if self.relay {
             return job.produce(owner::open(directory, Access::Read)?, &mut hand_over);
         }
-        let group = self.group.as_deref().map(group_number).transpose()?;
+        let group = self.group.as_deref().map(owner::parse_group).transpose()?;
         let mut out = Out { path: self.out.clone(), group, failed_before: false };
         if owner::is_for_another(&directory) {
             job.relayed(out)?;
@@ -164,14 +163,6 @@ fn chosen(
         (None, Some([(app, platform)])) => Ok((app.clone(), Some(*platform))),
         (None, _) => Err(anyhow!("which app is not said")).hint("name it: --app APPID"),
     }
-}
-
-fn group_number(name: &str) -> anyhow::Result<u32> {
-    if let Ok(number) = name.parse() {
-        return Ok(number);
-    }
-    let group = Group::from_name(name).with_context(|| format!("cannot look up the group {name:?}"))?;
-    group.map(|group| group.gid.as_raw()).with_context(|| format!("there is no group {name:?}"))
 }
 
 impl Job {
@@ -237,13 +228,12 @@ fn end(child: &mut Child, is_watching: bool, written: anyhow::Result<()>) -> any
 
 /// Writes what comes until SIGTERM.
 async fn write_until_told(texts: ChildStdout, mut out: Out) -> anyhow::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = signals::any(signals::STOP)?;
     let (end, ended) = oneshot::channel();
     let work = move || drop(end.send(write_all(texts, &mut out, true)));
     thread::Builder::new().spawn(work).context("cannot start a thread")?;
     tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
+        () = stop.notified() => Ok(()),
         result = ended => match result {
             Ok(Err(error)) => Err(error),
             _ => bail!("the process that reads the keys has ended"),
@@ -313,11 +303,10 @@ impl Exporting<'_> {
     async fn go_on(mut self, sink: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let mut poll = interval(Duration::from_secs(self.job.poll_s));
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let stop = signals::any(signals::STOP)?;
         loop {
             tokio::select! {
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
+                () = stop.notified() => return Ok(()),
                 _ = poll.tick() => self.look(SystemClock.now(), sink)?,
             }
         }

@@ -6,9 +6,9 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub(in crate::cli) use unix::{is_for_another, named, open, parse_owner};
+pub(in crate::cli) use unix::{is_for_another, named, open, parse_group, parse_owner};
 #[cfg(windows)]
-pub(in crate::cli) use windows::{is_for_another, named, open, parse_owner};
+pub(in crate::cli) use windows::{is_for_another, named, open, parse_group, parse_owner};
 
 /// What a command is about to do in a directory.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 
 use anyhow::{Context, anyhow};
 use auth_ticket::keystore::{Directory, Owner};
-use nix::unistd::{Uid, User};
+use nix::unistd::{Group, Uid, User};
 
 use super::Access;
 use crate::cli::config;
@@ -83,6 +83,15 @@ pub(in crate::cli) fn parse_owner(user: &str) -> Result<Owner, String> {
         (None, Ok(number)) => Ok(Owner { uid: number, gid: number }),
         (None, Err(_)) => Err("there is no such user".to_owned()),
     }
+}
+
+/// The number of a group that is named or numbered.
+pub(in crate::cli) fn parse_group(group: &str) -> anyhow::Result<u32> {
+    if let Ok(number) = group.parse() {
+        return Ok(number);
+    }
+    let known = Group::from_name(group).with_context(|| format!("cannot look up the group {group:?}"))?;
+    known.map(|known| known.gid.as_raw()).with_context(|| format!("there is no group {group:?}"))
 }
 
 /// This command line as root has to give it, to run it as the owner of the keys.

@@ -19,6 +19,10 @@ pub(in crate::cli) fn named(uid: u32) -> String {
     format!("user {uid}")
 }
 
+pub(in crate::cli) fn parse_group(_group: &str) -> anyhow::Result<u32> {
+    anyhow::bail!("--group: files have no group on Windows; leave it out")
+}
+
 pub(in crate::cli) fn parse_owner(_user: &str) -> Result<Owner, String> {
     Err("is not available on Windows; run this as that user".to_owned())
 }
