@@ -15,14 +15,16 @@
 
 use std::fmt;
 
+#[cfg(any(feature = "server", all(test, feature = "tower")))]
+use ::http::HeaderName;
 #[cfg(feature = "tower")]
-use ::http::{HeaderMap, StatusCode, header::HeaderName};
+use ::http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
 use crate::ticket::{MAX_TICKET_LEN, OpenError, UnverifiedTicket};
 
 /// The header of mini-programs for tickets.
-#[cfg(feature = "tower")]
+#[cfg(any(feature = "server", all(test, feature = "tower")))]
 pub(crate) const WEIXINAUTH: HeaderName = HeaderName::from_static("weixinauth");
 
 /// Why a request presents nothing that could be opened. For logs; clients get a [`Refusal`].
