@@ -30,7 +30,7 @@ dist-binaries: dist-tools consumers-node
 	@sh deploy/dist/build.sh $(DIST_TOOLS) $(DIST_WORK)/bin $(DIST_TARGETS)
 
 dist-tools:
-	@rustup target add -q $(DIST_TARGETS) 2>/dev/null || rustup target add $(DIST_TARGETS)
+	@rustup -q target add $(DIST_TARGETS)
 	@missing=; \
 	command -v dpkg-deb >/dev/null || missing="$$missing dpkg"; \
 	/usr/bin/python3 -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
