@@ -72,7 +72,6 @@ static HTTP_MODULE: ngx_http_module_t = ngx_http_module_t {
 
 /// The module, under the name that nginx, and `load_module`'s messages, know it by.
 #[unsafe(no_mangle)]
-#[allow(non_upper_case_globals, reason = "the name of a symbol of C")]
 pub static mut ngx_http_auth_ticket_module: ngx_module_t = ngx_module_t {
     ctx: (&raw const HTTP_MODULE).cast_mut().cast(),
     commands: (&raw mut conf::COMMANDS).cast(),
@@ -83,18 +82,15 @@ pub static mut ngx_http_auth_ticket_module: ngx_module_t = ngx_module_t {
 
 /// What `load_module` looks for: the modules of this library, their names, and where they belong among nginx's own.
 #[unsafe(no_mangle)]
-#[allow(non_upper_case_globals, reason = "the name of a symbol of C")]
 pub static mut ngx_modules: [*const ngx_module_t; 2] = [&raw const ngx_http_auth_ticket_module, ptr::null()];
 
 /// See [`ngx_modules`].
 #[unsafe(no_mangle)]
-#[allow(non_upper_case_globals, reason = "the name of a symbol of C")]
 pub static mut ngx_module_names: [*const c_char; 2] = [c"ngx_http_auth_ticket_module".as_ptr(), ptr::null()];
 
 /// As nginx's build places filters of other people: after gzip, charset and `add_header` in its list, so before them when an
 /// answer passes.
 #[unsafe(no_mangle)]
-#[allow(non_upper_case_globals, reason = "the name of a symbol of C")]
 pub static mut ngx_module_order: [*const c_char; 3] =
     [c"ngx_http_auth_ticket_module".as_ptr(), c"ngx_http_copy_filter_module".as_ptr(), ptr::null()];
 
