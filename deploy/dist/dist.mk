@@ -33,6 +33,7 @@ dist-tools:
 	@rustup -q target add $(DIST_TARGETS)
 	@missing=; \
 	command -v dpkg-deb >/dev/null || missing="$$missing dpkg"; \
+	command -v readelf >/dev/null || missing="$$missing binutils"; \
 	/usr/bin/python3 -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
 	[ -e /etc/ssl/certs/ca-certificates.crt ] || missing="$$missing ca-certificates"; \
 	if [ -n "$$missing" ]; then \

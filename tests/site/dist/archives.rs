@@ -82,8 +82,10 @@ fn binaries_are_static_and_without_symbols_and_name_their_dependencies() {
     for target in [X86_64, AARCH64] {
         let root = tempfile::tempdir().unwrap();
         let binary = root.path().join(unpack(target, root.path()).strip_prefix("/").unwrap());
-        let elf = succeed(Command::new(needed("readelf")).args(["-W", "-l", "-S", "-d"]).arg(&binary));
+        let elf = succeed(Command::new(needed("readelf")).args(["-W", "-h", "-l", "-S", "-d"]).arg(&binary));
         assert!(!elf.contains("INTERP") && !elf.contains("(NEEDED)"), "{target} is not static:\n{elf}");
+        // The kernel loads it at another address each time.
+        assert!(elf.contains("DYN (Position-Independent Executable file)"), "{target} has a fixed address:\n{elf}");
         assert!(!elf.contains(".symtab") && !elf.contains(".debug_info"), "{target} is not stripped:\n{elf}");
         assert!(elf.contains(".dep-v0"), "{target} does not name its dependencies:\n{elf}");
         // Paths of the machine that built it. /home and /root stand in texts for users, too.
