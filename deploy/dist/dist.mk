@@ -57,9 +57,12 @@ dist-verify: ## Build twice, in two directories with two caches, and compare wha
 	@sh deploy/dist/verify.sh $(DIST) $(DIST_TOOLS)
 
 dist-sign: ## Sign target/dist/SHA256SUMS (KEY=minisign.key, which is never in the repository)
-	@[ -n "$(KEY)" ] || { echo "error: make dist-sign KEY=path/of/minisign.key" >&2; exit 1; }
+	@command -v minisign >/dev/null || { echo "error: minisign is not installed, and nothing is signed without it" >&2; exit 1; }
+	@[ -n "$(KEY)" ] || { echo "error: no key: make dist-sign KEY=path/of/minisign.key" >&2; exit 1; }
+	@[ -f "$(KEY)" ] || { echo "error: there is no key $(KEY)" >&2; exit 1; }
+	@[ -f $(DIST)/SHA256SUMS ] || { echo "error: there is nothing to sign: run make dist" >&2; exit 1; }
 	@cd $(DIST) && sha256sum --check --quiet --strict SHA256SUMS
-	@minisign -S -s $(KEY) -m $(DIST)/SHA256SUMS -t "auth-ticket $(DIST_VERSION)"
+	@minisign -S -s "$(KEY)" -m $(DIST)/SHA256SUMS -t "auth-ticket $(DIST_VERSION)"
 
 # Those that are there are taken as they are.
 DIST_BINARIES := $(DIST_TARGETS:%=$(DIST_WORK)/bin/auth-ticket-%)

@@ -2,13 +2,14 @@
 //! Debian of its own, beside the next version.
 //!
 //! These tests take the files of a build that takes minutes, and root, so they are ignored but for `make dist-test`, which
-//! builds what is missing and says where it is.
+//! builds what is missing and says where it is. Only `packing` needs no build.
 
 #![expect(clippy::disallowed_methods, reason = "what is tested are files")]
 
 mod archives;
 mod debian;
 mod image;
+mod packing;
 mod sums;
 mod upgrade;
 
