@@ -4,14 +4,14 @@
 #   sh deploy/dist/deb.sh VERSION TARGET WORK OUT        DEB_MAINTAINER="Name <address>" is who packs it
 set -eu
 version=$1 target=$2 work=$3 out=$4
-maintainer=${DEB_MAINTAINER:-The auth-ticket authors <auth-ticket@localhost>}
+maintainer=$(sh deploy/dist/maintainer.sh)
 case $target in
     x86_64-*) arch=amd64 ;;
     aarch64-*) arch=arm64 ;;
     *) echo "error: which architecture of Debian is $target?" >&2; exit 1 ;;
 esac
-# 1.0.0-rc.1 comes before 1.0.0 in Debian, too.
-debian_version=$(echo "$version" | sed 's/-/~/')
+# 1.0.0-rc.1 comes before 1.0.0 in Debian, too. What follows a dash would be the number of a package of somebody else's source.
+debian_version=$(echo "$version" | sed 's/-/~/; s/-/./g')
 common=$work/common
 root=$work/stage/deb-$arch
 doc=$root/usr/share/doc/auth-ticket
@@ -59,6 +59,7 @@ done
     echo " On Debian systems, the text is in /usr/share/common-licenses/Apache-2.0."
 } >"$doc/copyright"
 
+install -D -m 644 deploy/dist/debian/lintian-overrides "$root/usr/share/lintian/overrides/auth-ticket"
 for script in postinst prerm postrm; do
     install -m 755 "deploy/dist/debian/$script" "$root/DEBIAN/$script"
 done

@@ -30,6 +30,7 @@ dist-binaries: dist-tools consumers-node
 	@sh deploy/dist/build.sh $(DIST_TOOLS) $(DIST_WORK)/bin $(DIST_TARGETS)
 
 dist-tools:
+	@sh deploy/dist/maintainer.sh >/dev/null
 	@rustup -q target add $(DIST_TARGETS)
 	@missing=; \
 	command -v dpkg-deb >/dev/null || missing="$$missing dpkg"; \
@@ -110,6 +111,6 @@ dist-test: dist-test-tools $(if $(DIST_OTHER),,dist-next) $(if $(wildcard $(DIST
 # Part of `make check-deploy`: what can be said without building a release.
 check-dist: deploy-tools
 	@$(DEPLOY_TOOLS)/venv/bin/python3 deploy/dist/check.py $(MAKEFILE_LIST)
-	@for script in deploy/dist/*.sh deploy/dist/debian/*; do sh -n $$script || exit 1; done
+	@for script in deploy/dist/*.sh deploy/dist/debian/p*; do sh -n $$script || exit 1; done
 	@$(DEPLOY_TOOLS)/venv/bin/python3 -c 'import ast, sys; [ast.parse(open(file).read(), file) for file in sys.argv[1:]]' deploy/dist/*.py
 	@SOURCE_DATE_EPOCH=0 /usr/bin/python3 deploy/dist/dependencies.py sbom $(DIST_TARGETS) </dev/null | /usr/bin/python3 -m json.tool >/dev/null

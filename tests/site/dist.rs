@@ -49,6 +49,11 @@ fn archive_name(target: &str) -> String {
     format!("auth-ticket-{VERSION}-{target}")
 }
 
+/// The version as Debian's packages have it: that of a pre-release sorts before that of its release.
+fn debian_version(version: &str) -> String {
+    version.replacen('-', "~", 1).replace('-', ".")
+}
+
 /// Unpacks the archive for `target` into `root`; returns the path of the binary within it.
 fn unpack(target: &str, root: &Path) -> PathBuf {
     let archive = made(&format!("{}.tar.gz", archive_name(target)));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use super::{VERSION, X86_64, made, said};
+use super::{VERSION, X86_64, debian_version, made, said};
 use crate::support::system::{needed, read, shipped, succeed, told};
 
 /// The lines of the console block below `heading` of the manual.
@@ -11,7 +11,10 @@ pub(super) fn typed(heading: &str) -> Vec<String> {
     let text = read(&shipped("docs/OPERATING.md"));
     let (_, section) = text.split_once(heading).unwrap_or_else(|| panic!("no {heading}"));
     let block = section.split("```console\n").nth(1).unwrap().split("```").next().unwrap();
-    let lines = block.replace("\\\n", "").replace("VERSION", VERSION);
+    let lines = block.replace("\\\n", "");
+    let lines = lines
+        .replace("auth-ticket_VERSION", &format!("auth-ticket_{}", debian_version(VERSION)))
+        .replace("VERSION", VERSION);
     lines.lines().map(str::to_owned).collect()
 }
 
