@@ -16,13 +16,15 @@ common=$work/common
 root=$work/stage/deb-$arch
 doc=$root/usr/share/doc/auth-ticket
 rm -rf "$root"
-mkdir -p "$root/DEBIAN" "$doc/examples" "$root/usr/share/man/man1" "$root/etc/auth-ticket"
+mkdir -p "$root/DEBIAN" "$doc" "$root/usr/share/man/man1" "$root/etc/auth-ticket"
 
 install -D -m 755 "$work/bin/auth-ticket-$target" "$root/usr/bin/auth-ticket"
-for unit in auth-ticket.service auth-ticket-rotate.service auth-ticket-rotate.timer auth-ticket.socket; do
+for file in "$common"/deploy/systemd/*.service "$common"/deploy/systemd/*.timer "$common"/deploy/systemd/*.socket; do
+    unit=${file##*/}
     # Those in deploy/ are for a binary that was put into /usr/local by hand.
-    sed 's|/usr/local/bin/auth-ticket|/usr/bin/auth-ticket|; s|Install as /etc/systemd/system/auth-ticket.service; see deploy/README.md.|Change it with systemctl edit.|' \
-        "$common/deploy/systemd/$unit" | install -D -m 644 /dev/stdin "$root/usr/lib/systemd/system/$unit"
+    sed 's|/usr/local/bin/auth-ticket|/usr/bin/auth-ticket|; /^#   install -m 644 /d
+        s|Install as /etc/systemd/system/[^ ]*\( see [^ ]*\)\{0,1\}|Change it with systemctl edit.|' \
+        "$file" | install -D -m 644 /dev/stdin "$root/usr/lib/systemd/system/$unit"
 done
 grep -v '^# Install as' "$common/deploy/systemd/sysusers.conf" | install -D -m 644 /dev/stdin "$root/usr/lib/sysusers.d/auth-ticket.conf"
 grep -v '^# Install as' "$common/deploy/systemd/tmpfiles.conf" | install -D -m 644 /dev/stdin "$root/usr/lib/tmpfiles.d/auth-ticket.conf"
@@ -35,14 +37,19 @@ for page in "$common"/man/man1/*.1; do
 done
 {
     echo "auth-ticket ($debian_version) stable; urgency=medium"
-    printf '\n  * What has changed is in CHANGELOG.md.gz.\n\n'
+    printf '\n  * What has changed is in CHANGELOG.md.\n\n'
     echo " -- $maintainer  $(date --utc --date="@$SOURCE_DATE_EPOCH" --rfc-email)"
 } | gzip -n -9 >"$doc/changelog.gz"
-gzip -n -9 <"$common/CHANGELOG.md" >"$doc/CHANGELOG.md.gz"
 gzip -n -9 <"$common/LICENSES-THIRD-PARTY.txt" >"$doc/LICENSES-THIRD-PARTY.txt.gz"
-for example in "$common"/deploy/*; do
-    [ "${example##*/}" = systemd ] || cp -r "$example" "$doc/examples"
+# All documents, under the names by which they link to each other.
+for part in "$common"/*; do
+    case ${part##*/} in
+        man | completions | LICENSE*) ;;
+        *) cp -r "$part" "$doc" ;;
+    esac
 done
+ln -s ../../common-licenses/Apache-2.0 "$doc/LICENSE-APACHE"
+ln -s copyright "$doc/LICENSE-MIT"
 {
     echo "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/"
     echo "Upstream-Name: auth-ticket"

@@ -22,7 +22,8 @@ cp README*.md CHANGELOG.md SECURITY.md LICENSE-MIT LICENSE-APACHE "$common"
 /usr/bin/python3 deploy/dist/dependencies.py licences "$@" >"$common/LICENSES-THIRD-PARTY.txt"
 # Not what only a clone can use.
 cp -r deploy docs "$common"
-rm -rf "$common/deploy/dist" "$common/deploy/checks.mk" "$common/deploy/Containerfile" "$common/docs/public-api.txt"
+rm -rf "$common/deploy/dist" "$common/deploy/checks.mk" "$common/deploy/Containerfile"
+/usr/bin/python3 deploy/dist/linked.py "$common"
 
 # `tar` of a directory in $work/stage, without anything of who packs it, and when, and in what order.
 pack() {

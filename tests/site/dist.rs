@@ -18,7 +18,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::support::system::succeed;
+use crate::support::system::{read, succeed};
 use crate::support::{Outcome, Server, until};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -52,6 +52,24 @@ fn archive_name(target: &str) -> String {
 /// The version as Debian's packages have it: that of a pre-release sorts before that of its release.
 fn debian_version(version: &str) -> String {
     version.replacen('-', "~", 1).replace('-', ".")
+}
+
+/// The links between files in the documents below `root` that lead nowhere, and how many there are in all.
+fn dead_links(root: &Path) -> (Vec<String>, usize) {
+    let listed = succeed(Command::new("find").arg(root).args(["-name", "*.md"]));
+    let (mut dead, mut followed) = (Vec::new(), 0);
+    for document in listed.lines().map(Path::new) {
+        let text = read(document);
+        let prose = text.split("```").step_by(2).collect::<String>();
+        let targets = prose.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+        for target in targets.filter(|target| !target.contains(':') && !target.starts_with('#')) {
+            followed += 1;
+            if !document.with_file_name(target.split('#').next().unwrap()).exists() {
+                dead.push(format!("{} -> {target}", document.strip_prefix(root).unwrap().display()));
+            }
+        }
+    }
+    (dead, followed)
 }
 
 /// Unpacks the archive for `target` into `root`; returns the path of the binary within it.

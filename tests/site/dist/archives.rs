@@ -6,7 +6,9 @@ use std::process::Command;
 use std::time::Instant;
 
 use super::sums::typed;
-use super::{AARCH64, AT_MOST, VERSION, X86_64, archive_name, figure, logs_in_checks_and_rotates, made, unpack};
+use super::{
+    AARCH64, AT_MOST, VERSION, X86_64, archive_name, dead_links, figure, logs_in_checks_and_rotates, made, unpack,
+};
 use crate::support::Server;
 use crate::support::system::{needed, shipped, succeed};
 
@@ -95,6 +97,17 @@ fn binaries_are_static_and_without_symbols_and_name_their_dependencies() {
             let shown = at.map(|at| String::from_utf8_lossy(&bytes[at.saturating_sub(60)..at + 120]).into_owned());
             assert!(shown.is_none(), "{target} contains {path}: {shown:?}");
         }
+    }
+}
+
+#[test]
+#[ignore = "make dist-test"]
+fn every_link_in_an_archive_leads_to_a_file_in_it() {
+    for target in [X86_64, AARCH64] {
+        let root = tempfile::tempdir().unwrap();
+        unpack(target, root.path());
+        let (dead, followed) = dead_links(root.path());
+        assert!(dead.is_empty() && followed > 100, "{target}: {followed} links, of which these are dead: {dead:#?}");
     }
 }
 

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::{VERSION, debian_version, made, said, sums};
+use super::{VERSION, dead_links, debian_version, made, said, sums};
 use crate::support::system::{Running, needed, read, shipped, start, succeed, told, write};
 use crate::support::{Server, simulator};
 
@@ -229,10 +229,26 @@ fn the_package_for_arm64_holds_the_same_files() {
         "./etc/auth-ticket/auth-ticket.toml",
         "./usr/lib/systemd/system/auth-ticket-rotate.timer",
         "./usr/lib/systemd/system/auth-ticket.socket",
+        "./usr/lib/systemd/system/auth-ticket-export.service",
+        "./usr/share/doc/auth-ticket/docs/OPERATING.md",
         "./usr/share/doc/auth-ticket/copyright",
     ] {
         assert!(amd64.iter().any(|found| found == file), "{file} is not in the package: {amd64:#?}");
     }
+}
+
+/// The documents are there under the names by which they link to each other, so the manual is in the package.
+#[test]
+#[ignore = "make dist-test"]
+fn every_link_in_the_documents_of_the_package_leads_to_a_file_in_it() {
+    let place = tempfile::tempdir().unwrap();
+    succeed(Command::new("dpkg-deb").arg("-x").arg(package()).arg(place.path()));
+    // Every Debian has the text of this licence.
+    let licences = place.path().join("usr/share/common-licenses");
+    std::fs::create_dir(&licences).unwrap();
+    write(&licences.join("Apache-2.0"), "");
+    let (dead, followed) = dead_links(&place.path().join("usr/share/doc/auth-ticket"));
+    assert!(dead.is_empty() && followed > 100, "{followed} links, of which these are dead: {dead:#?}");
 }
 
 /// Of its warnings, too; what is accepted says in the package why.

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use super::{X86_64, debian_version};
-use crate::support::system::{needed, shipped, succeed, told, write, write_script};
+use super::{X86_64, dead_links, debian_version};
+use crate::support::system::{needed, read, shipped, succeed, told, write, write_script};
 
 /// A directory as pack.sh leaves it for deb.sh: what all archives have, and a program.
 fn work() -> tempfile::TempDir {
@@ -101,6 +101,33 @@ fn who_packs_is_named_as_debian_reads_it_or_nothing_is_packed() {
         assert!(!output.status.success() && told(&output).contains("DEB_MAINTAINER is to be"), "{}", told(&output));
     }
     assert!(!work.path().join("tools").exists());
+}
+
+/// What pack.sh has linked.py add to the documents of an archive.
+fn linked(documents: &Path) -> Output {
+    let mut command = Command::new(needed("python3"));
+    command.arg("deploy/dist/linked.py").arg(documents).current_dir(shipped(".")).output().unwrap()
+}
+
+#[test]
+fn documents_bring_along_what_they_link_to() {
+    let place = tempfile::tempdir().unwrap();
+    let mut copy = Command::new("cp");
+    copy.arg("-r").args(["README.md", "README.zh-CN.md", "CHANGELOG.md", "SECURITY.md", "docs"].map(shipped));
+    succeed(copy.arg(place.path()));
+    assert_ne!(dead_links(place.path()), (Vec::new(), 0), "this would show nothing");
+    let output = linked(place.path());
+    assert!(output.status.success(), "{}", told(&output));
+    let (dead, followed) = dead_links(place.path());
+    assert!(dead.is_empty() && followed > 100, "{followed} links, of which these are dead: {dead:#?}");
+
+    let first = read(&place.path().join("README.md"));
+    for (target, name) in [("docs/NOWHERE.html", "docs/NOWHERE.html"), ("../outside", "../outside"), ("src", "src")] {
+        write(&place.path().join("README.md"), &format!("{first}\n[link]({target})\n"));
+        let output = linked(place.path());
+        assert!(!output.status.success(), "a link to {target} passed");
+        assert!(told(&output).contains(&format!("error: README.md links to {name}")), "{}", told(&output));
+    }
 }
 
 #[test]
