@@ -9,6 +9,7 @@
 mod archives;
 mod debian;
 mod image;
+mod npm;
 mod packing;
 mod sums;
 mod upgrade;
