@@ -213,7 +213,7 @@ pub(crate) fn log_directives() -> Option<String> {
 pub(crate) fn program() -> String {
     let called = std::env::args_os().next().and_then(|called| called.into_string().ok());
     let is_plain = |called: &String| {
-        !called.is_empty() && called.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte))
+        !called.is_empty() && called.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-@+".contains(&byte))
     };
     called.filter(is_plain).unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned())
 }

@@ -23,7 +23,11 @@ fn is_empty(directory: &Path) {
 
 #[test]
 fn a_name_that_a_shell_would_take_apart_is_not_among_what_to_type() {
-    for (called, typed) in [("./auth-ticket", "./auth-ticket"), ("/a b/$(x)", "auth-ticket"), ("", "auth-ticket")] {
+    // The second is what npx starts.
+    let npx = "/a/node_modules/@auth-ticket/linux-x64/bin/auth-ticket";
+    for (called, typed) in
+        [("./auth-ticket", "./auth-ticket"), (npx, npx), ("/a b/$(x)", "auth-ticket"), ("", "auth-ticket")]
+    {
         let directory = tempfile::tempdir().unwrap();
         let mut server = Server::start(demo(directory.path()).arg0(called));
         until(called, || server.stdout().contains(&format!("\n{typed} keys rotate --now --keys /")));
