@@ -53,7 +53,7 @@ nginx-module-deb: nginx-module ## Pack the module for Debian, target/nginx/deb/
 	@cp modules/nginx/debian/postinst modules/nginx/debian/prerm $(NGINX_TARGET)/deb/root/DEBIAN
 	@chmod 755 $(NGINX_TARGET)/deb/root/DEBIAN/postinst $(NGINX_TARGET)/deb/root/DEBIAN/prerm
 	@abi=$$(sed -n 's/^nginx:abi=//p' $(NGINX_SOURCE_DIR)/debian/libnginx-mod.abisubstvars) && [ -n "$$abi" ] && \
-	    sed -e "s/@VERSION@/$(NGINX_MODULE_VERSION)+$${abi#nginx-abi-}/" -e "s/@ARCH@/$$(dpkg --print-architecture)/" -e "s/@ABI@/$$abi/" \
+	    sed -e "s/@VERSION@/$(subst -,~,$(NGINX_MODULE_VERSION))+$${abi#nginx-abi-}/" -e "s/@ARCH@/$$(dpkg --print-architecture)/" -e "s/@ABI@/$$abi/" \
 	    modules/nginx/debian/control >$(NGINX_TARGET)/deb/root/DEBIAN/control
 	@dpkg-deb --root-owner-group -Zxz --build $(NGINX_TARGET)/deb/root $(NGINX_TARGET)/deb >/dev/null && rm -r $(NGINX_TARGET)/deb/root
 	@ls $(NGINX_TARGET)/deb
