@@ -1,7 +1,7 @@
 //! Who a ticket stands for: in the headers of a check, in every answer of JSON, in every JWT.
 
 use hyper::HeaderMap;
-use hyper::header::{CACHE_CONTROL, HeaderValue};
+use hyper::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use serde::Serialize;
 
 use crate::bearer::Refusal;
@@ -98,10 +98,12 @@ impl IdentityHeaders {
     pub(crate) fn new(app: &App) -> Self {
         let appid: &'static str = Box::leak(app.id.as_str().into());
         let mut headers = HeaderMap::with_capacity(10);
-        headers.insert(APPID, HeaderValue::from_static(appid));
-        headers.insert(PLATFORM, HeaderValue::from_static(app.platform.name()));
+        // A name that is given as text would be copied, and then shared as well.
+        let mut insert = |name, value| headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        insert(APPID, appid);
+        insert(PLATFORM, app.platform.name());
         for name in [OPENID, UNIONID, PHONE, CLAIMS, LOGIN_ID, EXPIRES_AT, ASSERTION] {
-            headers.insert(name, HeaderValue::from_static(""));
+            insert(name, "");
         }
         headers.insert(CACHE_CONTROL, NO_STORE);
         Self(headers)
