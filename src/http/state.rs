@@ -37,9 +37,10 @@ pub struct AppState {
     pub(crate) settings: Settings,
     /// What `/openapi.json` answers.
     pub(crate) description: PublicJson,
-    apps: HashMap<AppId, Served, foldhash::fast::RandomState>,
-    /// The app that is meant where none is named.
-    default_app: Option<AppId>,
+    apps: HashMap<AppId, Arc<Served>, foldhash::fast::RandomState>,
+    /// The app that is meant where none is named: the only one, or the default one of several. At hand, because each check
+    /// asks for it.
+    default_app: Option<Arc<Served>>,
     services: Vec<Service>,
     pub(crate) opener: Opener<Live>,
     pub(crate) login_flights: Flights<Arc<Session>>,
@@ -148,11 +149,12 @@ impl AppState {
             [only] => Some(only.id.clone()),
             _ => settings.default_app.clone(),
         };
-        let apps = apps.into_iter().map(|app| (app.id.clone(), Served::new(app, &settings)));
+        let apps = apps.into_iter().map(|app| (app.id.clone(), Arc::new(Served::new(app, &settings))));
+        let apps: HashMap<_, _, _> = apps.collect();
         Ok(Arc::new(Self {
             description: PublicJson::new(&openapi::description(&settings)),
-            apps: apps.collect(),
-            default_app,
+            default_app: default_app.and_then(|id| apps.get(&id).cloned()),
+            apps,
             services,
             opener: Opener::new(Live::new(ring, signers, &metrics), settings.policy, clock),
             login_flights: Flights::default(),
@@ -345,7 +347,7 @@ impl AppState {
     }
 
     pub(crate) fn served(&self, appid: &str) -> Option<&Served> {
-        self.apps.get(appid)
+        self.apps.get(appid).map(|served| &**served)
     }
 
     /// The app of a ticket. The ring opens none of an app that is not configured, so there always is one.
@@ -353,9 +355,9 @@ impl AppState {
         self.app(ticket.app().as_str()).ok_or(Refusal::InvalidTicket.into())
     }
 
-    /// The app that is meant where none is named: the only one, or the default one of several.
+    /// The app that is meant where none is named.
     pub(crate) fn default_app(&self) -> Option<&Served> {
-        self.served(self.default_app.as_ref()?.as_str())
+        self.default_app.as_deref()
     }
 }
 
