@@ -58,6 +58,18 @@ impl<R: Borrow<KeyRing>> Opener<R> {
         claimed.open(ring.borrow(), purpose, self.now(), &self.policy)
     }
 
+    /// The same for who needs the ticket no longer than `then` runs.
+    #[cfg(feature = "server")]
+    pub(crate) fn open_for<T>(
+        &self,
+        ring: &R,
+        claimed: &mut UnverifiedTicket,
+        purpose: Purpose,
+        then: impl FnOnce(&Ticket) -> T,
+    ) -> Result<T, OpenError> {
+        claimed.open_for(ring.borrow(), purpose, self.now(), &self.policy, then)
+    }
+
     /// The same for a hand-over to the page at `origin`.
     #[cfg(feature = "server")]
     pub(crate) fn open_handover(

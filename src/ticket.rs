@@ -45,7 +45,7 @@ pub use session::Session;
 
 use crate::claims::{SessionKey, WebOrigin};
 use crate::clock::{LEEWAY_S, UnixSeconds};
-use crate::keyring::{AppId, AppTag, Cutoffs, KeyId, KeyRing, NoOpeningKey, OpeningKeys, Purpose};
+use crate::keyring::{AppId, AppTag, ChosenKey, Cutoffs, KeyId, KeyRing, NoOpeningKey, OpeningKeys, Purpose};
 use crate::seal::{self, NONCE_LEN, TAG_LEN};
 use buffer::Buffer;
 use format::{HEADER_LEN, MIN_BYTES, aad};
@@ -199,9 +199,24 @@ impl UnverifiedTicket {
         now: UnixSeconds,
         policy: &Policy,
     ) -> Result<Ticket, OpenError> {
-        self.unseal(keys, purpose, now, policy, |app, claims, session_end| {
-            claims.check_life(keys.cutoffs(), app, now, session_end)
-        })
+        self.unseal(keys, purpose, now, policy, |ticket| ticket.check_life(keys.cutoffs(), now))
+    }
+
+    /// The same for who needs the ticket no longer than `then` runs, and so need not have it moved: it has some 500 bytes.
+    #[cfg(feature = "server")]
+    pub(crate) fn open_for<T>(
+        &mut self,
+        keys: &impl OpeningKeys,
+        purpose: Purpose,
+        now: UnixSeconds,
+        policy: &Policy,
+        then: impl FnOnce(&Ticket) -> T,
+    ) -> Result<T, OpenError> {
+        let key = self.key(keys, purpose, now)?;
+        let mut ticket = Ticket::unfilled(&key);
+        self.fill(&mut ticket, &key, purpose, policy)?;
+        ticket.check_life(keys.cutoffs(), now)?;
+        Ok(then(&ticket))
     }
 
     /// Opens it as a hand-over for the page at `origin`; that it is for this one counts before its time does.
@@ -215,11 +230,11 @@ impl UnverifiedTicket {
         now: UnixSeconds,
         policy: &Policy,
     ) -> Result<Ticket, OpenError> {
-        self.unseal(ring, Purpose::Handover, now, policy, |app, claims, session_end| {
-            if claims.origin.as_ref() != Some(origin) {
+        self.unseal(ring, Purpose::Handover, now, policy, |ticket| {
+            if ticket.origin() != Some(origin) {
                 return Err(OpenError::OtherOrigin);
             }
-            claims.check_life(ring.cutoffs(), app, now, session_end)
+            ticket.check_life(ring.cutoffs(), now)
         })
     }
 
@@ -230,20 +245,41 @@ impl UnverifiedTicket {
         purpose: Purpose,
         now: UnixSeconds,
         policy: &Policy,
-        check: impl FnOnce(&AppId, &Claims, UnixSeconds) -> Result<(), OpenError>,
+        check: impl FnOnce(&Ticket) -> Result<(), OpenError>,
     ) -> Result<Ticket, OpenError> {
+        let key = self.key(keys, purpose, now)?;
+        let mut ticket = Ticket::unfilled(&key);
+        self.fill(&mut ticket, &key, purpose, policy)?;
+        check(&ticket)?;
+        Ok(ticket)
+    }
+
+    /// What it is opened with. Looked up before the AEAD runs, so a ticket under an unknown key costs no decryption.
+    fn key<'k>(
+        &self,
+        keys: &'k impl OpeningKeys,
+        purpose: Purpose,
+        now: UnixSeconds,
+    ) -> Result<ChosenKey<'k>, OpenError> {
         let (kid, app_tag) = (self.unverified_kid(), self.unverified_app_tag());
-        // The key is looked up before the AEAD runs, so a ticket under an unknown key costs no decryption.
-        let key = keys.to_open(kid, app_tag, purpose, now).map_err(|why| no_key(why, kid, app_tag))?;
+        keys.to_open(kid, app_tag, purpose, now).map_err(|why| no_key(why, kid, app_tag))
+    }
+
+    /// Proves authenticity and form; `ticket`, which has to be [`Ticket::unfilled`], is worth nothing after an error.
+    fn fill(
+        &mut self,
+        ticket: &mut Ticket,
+        key: &ChosenKey<'_>,
+        purpose: Purpose,
+        policy: &Policy,
+    ) -> Result<(), OpenError> {
         let Parts { header, nonce, sealed, tag } = self.parts().ok_or(OpenError::NotATicket("too short"))?;
         key.seal_key.open(nonce, &aad(header), sealed, tag).map_err(|seal::Unauthentic| OpenError::Unauthentic)?;
-        let nonce = *nonce;
-        let mut claims = Claims::none();
-        wire::decode(sealed, purpose, key.max_ttl_s, &mut claims)
+        ticket.nonce = *nonce;
+        wire::decode(sealed, purpose, key.max_ttl_s, &mut ticket.claims)
             .map_err(|wire::Malformed(what)| OpenError::Malformed(what))?;
-        let session_expires_at = claims.session.auth_time.plus(policy.max_session_s);
-        check(key.app, &claims, session_expires_at)?;
-        Ok(Ticket { app: key.app.clone(), kid, nonce, claims, session_expires_at })
+        ticket.session_expires_at = ticket.session().auth_time.plus(policy.max_session_s);
+        Ok(())
     }
 
     fn parts(&mut self) -> Option<Parts<'_>> {
@@ -281,17 +317,6 @@ impl Claims {
         self.issued_at.plus(self.lifetime_s)
     }
 
-    fn check_life(
-        &self,
-        cutoffs: &Cutoffs,
-        app: &AppId,
-        now: UnixSeconds,
-        session_end: UnixSeconds,
-    ) -> Result<(), OpenError> {
-        self.check_time(now, session_end)?;
-        if self.session.is_among(cutoffs, app) { Err(OpenError::Revoked) } else { Ok(()) }
-    }
-
     fn check_time(&self, now: UnixSeconds, session_end: UnixSeconds) -> Result<(), OpenError> {
         if self.issued_at > now.plus(LEEWAY_S) {
             return Err(OpenError::FromTheFuture { ahead_s: self.issued_at.since(now) });
@@ -304,6 +329,12 @@ impl Claims {
 }
 
 impl Ticket {
+    /// The place for one that is opened with `key`.
+    fn unfilled(key: &ChosenKey<'_>) -> Self {
+        let (app, kid, session_expires_at) = (key.app.clone(), key.kid, UnixSeconds::new(0));
+        Self { app, kid, nonce: [0; NONCE_LEN], claims: Claims::none(), session_expires_at }
+    }
+
     /// The app that it was sealed for.
     #[must_use]
     pub const fn app(&self) -> &AppId {
@@ -324,8 +355,12 @@ impl Ticket {
         let tag = self.app.tag();
         // The key's life is the same for all that it seals, whatever the purpose.
         ring.to_open(self.kid, tag, Purpose::Ticket, now).map_err(|why| no_key(why, self.kid, tag))?;
+        self.check_life(ring.cutoffs(), now)
+    }
+
+    fn check_life(&self, cutoffs: &Cutoffs, now: UnixSeconds) -> Result<(), OpenError> {
         self.claims.check_time(now, self.session_expires_at)?;
-        if self.session().is_cut_off(ring, &self.app) { Err(OpenError::Revoked) } else { Ok(()) }
+        if self.session().is_among(cutoffs, &self.app) { Err(OpenError::Revoked) } else { Ok(()) }
     }
 
     /// The first second in which it is refused, unless it is revoked before.

@@ -234,29 +234,38 @@ impl AppState {
     where
         ApiError: From<E>,
     {
-        let attempt = || Ok(self.open_now(claimed()?, purpose)?);
+        let attempt = || {
+            let claimed = claimed()?;
+            Ok(self.open_counted(claimed.unverified_kid(), |live| self.opener.open(live, claimed, purpose))?)
+        };
         self.opener.with_look(attempt, |result| result.as_ref().is_err_and(ApiError::is_of_unknown_key)).await
     }
 
     /// Opens the hand-over `text`, which the page at `origin` presents; under an unknown kid as [`AppState::open`].
     pub(crate) async fn open_handover(&self, text: &str, origin: &WebOrigin) -> Result<Ticket, ApiError> {
-        let open = |live: &Live, claimed| self.opener.open_handover(live, claimed, origin);
-        let attempt = || Ok(self.open_counted(UnverifiedTicket::parse(text.as_bytes())?, open)?);
+        let attempt = || {
+            let claimed = UnverifiedTicket::parse(text.as_bytes())?;
+            let kid = claimed.unverified_kid();
+            Ok(self.open_counted(kid, |live| self.opener.open_handover(live, claimed, origin))?)
+        };
         self.opener.with_look(attempt, |result| result.as_ref().is_err_and(ApiError::is_of_unknown_key)).await
     }
 
-    pub(crate) fn open_now(&self, claimed: UnverifiedTicket, purpose: Purpose) -> Result<Ticket, OpenError> {
-        self.open_counted(claimed, |live, claimed| self.opener.open(live, claimed, purpose))
+    /// Opens `claimed` with the keys as they are, for `then`; the ticket is not moved.
+    pub(crate) fn open_now<T>(
+        &self,
+        claimed: &mut UnverifiedTicket,
+        purpose: Purpose,
+        then: impl FnOnce(&Ticket) -> T,
+    ) -> Result<T, OpenError> {
+        let kid = claimed.unverified_kid();
+        self.open_counted(kid, |live| self.opener.open_for(live, claimed, purpose, then))
     }
 
-    fn open_counted(
-        &self,
-        claimed: UnverifiedTicket,
-        open: impl FnOnce(&Live, UnverifiedTicket) -> Result<Ticket, OpenError>,
-    ) -> Result<Ticket, OpenError> {
-        let kid = claimed.unverified_kid();
+    /// Counts what opening a ticket under `kid` comes to.
+    fn open_counted<T>(&self, kid: KeyId, open: impl FnOnce(&Live) -> Result<T, OpenError>) -> Result<T, OpenError> {
         let live = self.ring();
-        let result = open(&live, claimed);
+        let result = open(&live);
         match &result {
             // Forged kids share one label.
             Err(OpenError::UnknownKey(_)) => self.unknown_kid(kid),

@@ -127,14 +127,18 @@ impl<'a> GatewayCheck<'a> {
             Wanted::Any => Some(state.default_app().ok_or(SEVERAL_APPS)?),
             Wanted::App(appid) => Some(state.served(appid).ok_or(NO_SUCH_APP)?),
         };
-        let ticket = state.open_now(credentials.ticket()?, Purpose::Ticket)?;
-        let served = match wanted {
-            // The ring opens none of an app that is not configured, so there always is one.
-            None => state.served(ticket.app().as_str()).ok_or(Refusal::InvalidTicket)?,
-            Some(served) if served.app.id == *ticket.app() => served,
-            Some(_) => return Err(Refusal::WrongApp.into()),
-        };
-        served.identity.of(&ticket, assertion(state, &ticket, served).as_deref())
+        let mut claimed = credentials.ticket();
+        // Borrowed, because they are moved otherwise.
+        let claimed = claimed.as_mut().map_err(|why| *why)?;
+        state.open_now(claimed, Purpose::Ticket, |ticket| {
+            let served = match wanted {
+                // The ring opens none of an app that is not configured, so there always is one.
+                None => state.served(ticket.app().as_str()).ok_or(Refusal::InvalidTicket)?,
+                Some(served) if served.app.id == *ticket.app() => served,
+                Some(_) => return Err(Refusal::WrongApp.into()),
+            };
+            served.identity.of(ticket, assertion(state, ticket, served).as_deref())
+        })?
     }
 }
 

@@ -55,7 +55,7 @@ pub fn outside(text: &str) -> Result<Outside, OpenError> {
 /// [`OpenError`]: not authentic, not of the right form, or its key opens nothing any more.
 pub fn inside(text: &str, ring: &KeyRing, now: UnixSeconds, policy: &Policy) -> Result<Inside, OpenError> {
     for purpose in Purpose::ALL {
-        match UnverifiedTicket::parse(text.as_bytes())?.unseal(ring, purpose, now, policy, |_, _, _| Ok(())) {
+        match UnverifiedTicket::parse(text.as_bytes())?.unseal(ring, purpose, now, policy, |_| Ok(())) {
             Ok(ticket) => {
                 let verdict = UnverifiedTicket::parse(text.as_bytes())?.open(ring, purpose, now, policy).map(drop);
                 let session_key = ticket.session_key(ring, now).map(drop);
