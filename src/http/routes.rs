@@ -1,6 +1,7 @@
 //! Which request goes where, and the layer that all answers but those of checks pass.
 
 use std::borrow::Cow;
+use std::future::ready;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +12,9 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post, put};
 use axum::{BoxError, Router};
-use hyper::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
-};
+use futures_util::FutureExt as _;
+use futures_util::future::Either;
+use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Method, Request};
 use tower::ServiceExt;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -58,31 +59,47 @@ impl Routes {
     }
 
     /// The answer to `request`, whose sender is at `peer`, if it has an address.
-    pub async fn answer<B>(&self, request: Request<B>, peer: Option<IpAddr>) -> Response
+    ///
+    /// A check is answered before there is a future, which then has nothing left to do but to give the answer. It waits only
+    /// under an unknown key, for a look at the keys directory, if one is due: the key may have just arrived.
+    pub fn answer<B>(&self, request: Request<B>, peer: Option<IpAddr>) -> impl Future<Output = Response> + Send + use<B>
     where
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        if let Some(state) = &self.checks
-            && let Some(check) = GatewayCheck::of(request.uri().path())
-        {
-            let mut response = check.answer(state, request.method(), request.headers(), peer).await;
-            // A check waits for no body, so a connection on which one may still come ends with the answer, and says so.
-            if !request.body().is_end_stream() {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        let check = self.checks.as_ref().zip(GatewayCheck::of(request.uri().path()));
+        let Some((state, check)) = check else {
+            // In a box, because a connection has room for the larger of both for as long as it lives.
+            return Either::Right(route(self.router.clone(), request, peer).boxed());
+        };
+        let identity = check.identity(state, request.headers());
+        if !identity.as_ref().is_err_and(ApiError::is_of_unknown_key) {
+            return Either::Left(ready(check.answer(state, &request, peer, identity)));
+        }
+        let (state, check) = (Arc::clone(state), check.into_owned());
+        Either::Right(
+            async move {
+                let looked = state.rescans().ask().await;
+                let identity = if looked { check.identity(&state, request.headers()) } else { identity };
+                check.answer(&state, &request, peer, identity)
             }
-            return response;
-        }
-        let (mut request, unread) = Unread::watch(request.map(Body::new));
-        request.extensions_mut().insert(Peer(peer));
-        // In a box, because a connection has room for the larger of both for as long as it lives.
-        let answered = Box::pin(self.router.clone().oneshot(request)).await;
-        let mut response = answered.unwrap_or_else(|never| match never {});
-        if let Some(unread) = unread {
-            unread.settle(&mut response).await;
-        }
-        response
+            .boxed(),
+        )
     }
+}
+
+async fn route<B>(router: Router, request: Request<B>, peer: Option<IpAddr>) -> Response
+where
+    B: hyper::body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let (mut request, unread) = Unread::watch(request.map(Body::new));
+    request.extensions_mut().insert(Peer(peer));
+    let mut response = router.oneshot(request).await.unwrap_or_else(|never| match never {});
+    if let Some(unread) = unread {
+        unread.settle(&mut response).await;
+    }
+    response
 }
 
 /// Without checks.

@@ -10,7 +10,8 @@ use std::net::IpAddr;
 
 use axum::body::Body;
 use axum::response::Response;
-use hyper::{HeaderMap, Method};
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::{HeaderMap, Request};
 use percent_encoding::percent_decode_str;
 use tracing::Level;
 
@@ -76,19 +77,28 @@ impl<'a> GatewayCheck<'a> {
         Self { route: Route::None, wanted: Wanted::App(Cow::Borrowed("")) }
     }
 
-    /// The answer to a request with `headers`. Its method and `peer` decide nothing and are for the log.
-    pub(crate) async fn answer(
+    /// The same, for longer than the request is there.
+    pub(crate) fn into_owned(self) -> GatewayCheck<'static> {
+        let wanted = match self.wanted {
+            Wanted::Any => Wanted::Any,
+            Wanted::App(appid) => Wanted::App(Cow::Owned(appid.into_owned())),
+        };
+        GatewayCheck { route: self.route, wanted }
+    }
+
+    /// The answer to `request`, of which `identity` was found. Its method and `peer` decide nothing and are for the log.
+    pub(crate) fn answer(
         &self,
         state: &AppState,
-        method: &Method,
-        headers: &HeaderMap,
+        request: &Request<impl hyper::body::Body>,
         peer: Option<IpAddr>,
+        identity: Result<HeaderMap, ApiError>,
     ) -> Response {
-        let result = self.identity(state, headers).await;
+        let (method, headers) = (request.method(), request.headers());
         let request_id = LazyCell::new(|| RequestId::of(headers));
         let is_logged = tracing::enabled!(target: LOG_TARGET, Level::DEBUG);
-        let outcome = result.as_ref().err().filter(|_| is_logged).map(ApiError::summary);
-        let response = match result {
+        let outcome = identity.as_ref().err().filter(|_| is_logged).map(ApiError::summary);
+        let mut response = match identity {
             Ok(identity) => {
                 let mut response = Response::new(Body::empty());
                 *response.headers_mut() = identity;
@@ -108,15 +118,15 @@ impl<'a> GatewayCheck<'a> {
             let (route, outcome) = (self.route.as_str(), outcome.as_deref().unwrap_or("ok"));
             tracing::debug!(target: LOG_TARGET, request_id = %*request_id, %method, route, status, outcome, "answered");
         }
+        // A check waits for no body, so a connection on which one may still come ends with the answer, and says so.
+        if !request.body().is_end_stream() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         response
     }
 
-    async fn identity(&self, state: &AppState, headers: &HeaderMap) -> Result<HeaderMap, ApiError> {
-        let attempt = || self.identity_now(state, headers);
-        state.opener.with_look(attempt, |result| result.as_ref().is_err_and(ApiError::is_of_unknown_key)).await
-    }
-
-    fn identity_now(&self, state: &AppState, headers: &HeaderMap) -> Result<HeaderMap, ApiError> {
+    /// Who sent a request with `headers`, in those of a 200; or why that is refused, with the keys as they are.
+    pub(crate) fn identity(&self, state: &AppState, headers: &HeaderMap) -> Result<HeaderMap, ApiError> {
         let credentials = Credentials::of(headers);
         if credentials.header_section_len > MAX_HEADER_SECTION {
             return Err(ApiError::from(Refusal::InvalidTicket).at(Limit::HeaderSize));

@@ -113,15 +113,16 @@ async fn run(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Option<IpAddr>, 
     let mut stop = server.stop.clone();
     let watchdog = &Watchdog::new(*limits);
     let io = TokioIo::new(WatchedIo::new(stream, watchdog, count, routes.are_for_pages()));
-    let service = service_fn(async |request: Request<Incoming>| {
+    let service = service_fn(|request: Request<Incoming>| {
         watchdog.now_doing(Doing::Answering);
         let has_body = !request.body().is_end_stream();
-        let response = routes.answer(request, peer).await;
-        if has_body && response.headers().contains_key(CONNECTION) {
-            watchdog.leaves_unread.store(true, Ordering::Relaxed);
-        }
-        watchdog.now_doing(Doing::Waiting);
-        Ok::<_, Infallible>(response)
+        routes.answer(request, peer).map(move |response| {
+            if has_body && response.headers().contains_key(CONNECTION) {
+                watchdog.leaves_unread.store(true, Ordering::Relaxed);
+            }
+            watchdog.now_doing(Doing::Waiting);
+            Ok::<_, Infallible>(response)
+        })
     });
     let mut connection = pin!(
         // Answers are written in one piece, for which `write` costs less than `writev`.
