@@ -24,7 +24,7 @@ nginx-module: nginx-module-tools ## Build the module for nginx, target/nginx/ngx
 nginx-module-tools:
 	@missing=; \
 	if [ ! -e /usr/share/nginx/src/conf_flags ] && [ $(NGINX_SOURCE_DIR) = $(abspath $(NGINX_TARGET))/tree ]; then missing=nginx-dev; fi; \
-	ls /usr/lib/*/libclang*.so* /usr/lib/llvm-*/lib/libclang*.so* >/dev/null 2>&1 || \
+	ls /usr/lib/*-linux-gnu /usr/lib/llvm-*/lib 2>/dev/null | grep -qE '^libclang(-[0-9.]+)?\.so' || \
 	    missing="$$missing $$(apt-cache policy libclang1-14 2>/dev/null | grep -q 'Candidate: 1' && echo libclang1-14 || echo libclang-dev)"; \
 	if [ -n "$$missing" ]; then \
 	    if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
