@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Barrier;
 
 /// Where nobody listens.
 pub(super) const NOBODY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
@@ -24,20 +25,28 @@ struct Answer {
     bytes: String,
     /// The connection ends after it.
     is_last: bool,
+    /// It waits until so many are to be given.
+    together: Arc<Barrier>,
 }
 
 impl Check {
     /// Answers with these bytes, and reads on; with none, for ever.
     pub(super) async fn answering(answer: &str) -> Self {
-        Self::start(Answer { bytes: answer.to_owned(), is_last: false }).await
+        Self::start(answer, false, 1).await
     }
 
     /// Breaks off after these bytes.
     pub(super) async fn breaking_off_after(answer: &str) -> Self {
-        Self::start(Answer { bytes: answer.to_owned(), is_last: true }).await
+        Self::start(answer, true, 1).await
     }
 
-    async fn start(answer: Answer) -> Self {
+    /// A 200 with these headers, for `count` requests that are there at once, and not before.
+    pub(super) async fn passing_together(count: usize, headers: &[(&str, &str)]) -> Self {
+        Self::start(&ok(headers), false, count).await
+    }
+
+    async fn start(answer: &str, is_last: bool, count: usize) -> Self {
+        let answer = Answer { bytes: answer.to_owned(), is_last, together: Arc::new(Barrier::new(count)) };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let answer = Arc::new(Mutex::new(answer));
@@ -85,7 +94,8 @@ async fn serve(mut stream: TcpStream, answer: Arc<Mutex<Answer>>, asked: Arc<Mut
         if received.ends_with(b"\r\n\r\n") {
             asked.lock().unwrap().push(String::from_utf8_lossy(&received).into_owned());
             received.clear();
-            let Answer { bytes, is_last } = answer.lock().unwrap().clone();
+            let Answer { bytes, is_last, together } = answer.lock().unwrap().clone();
+            together.wait().await;
             if stream.write_all(bytes.as_bytes()).await.is_err() || is_last {
                 return;
             }

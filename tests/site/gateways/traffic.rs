@@ -1,5 +1,9 @@
 //! A request with a good ticket arrives as it was sent, and the check costs no more than it must.
 
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
 use super::check::Check;
 use super::gateway::{Kind, Setup, everywhere};
 use super::service::Service;
@@ -126,14 +130,34 @@ async fn whatever_looks_like_a_ticket_is_kept_back() {
     everywhere(|kind| async move {
         let (check, service) = (Check::passing(&[("X-Auth-Openid", "o-alice")]).await, Service::start().await);
         let gateway = Setup::new(kind, check.address, service.address).start().await;
-        for token in ["AQ", "AZ", "Aa", "Af", &format!("AQ-_{}", "9".repeat(1020))] {
-            assert_eq!(
-                gateway.call(Call::get("/").header("Authorization", format!("Bearer {token}"))).await.status,
-                200
-            );
+        let short = ["AQ", "AZ", "Aa", "Af"].map(str::to_owned);
+        let long = [996, 997, 998, 1020].map(|more| format!("AQ-_{}", "9".repeat(more)));
+        for token in short.into_iter().chain(long) {
+            let call = Call::get("/").header("Authorization", format!("Bearer {token}"));
+            assert_eq!(gateway.call(call).await.status, 200);
             let seen = service.one();
             assert!(seen.all("authorization").is_empty(), "{seen:?}");
         }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_connections_of_a_hundred_checks_at_once_are_kept_for_the_next_hundred() {
+    everywhere(|kind| async move {
+        // Its own limit, two, cannot be changed.
+        if kind == Kind::Traefik {
+            return;
+        }
+        let check = Check::passing_together(100, &[("X-Auth-Openid", "o-alice")]).await;
+        let service = Service::start().await;
+        let gateway = Arc::new(Setup::new(kind, check.address, service.address).start().await);
+        for _ in 0..2 {
+            let calls = (0..100).map(|_| Arc::clone(&gateway));
+            let calls = calls.map(|gateway| async move { gateway.call(Call::get("/").ticket("good")).await.status });
+            assert_eq!(calls.collect::<JoinSet<_>>().join_all().await, [200; 100]);
+        }
+        assert!(check.connections() <= 120, "{}", check.connections());
     })
     .await;
 }
