@@ -6,18 +6,27 @@ BENCH_TARGET := $(or $(CARGO_TARGET_DIR),target)
 BENCH_TOOLS := $(BENCH_TARGET)/bench/tools
 BENCH_HTTP := --manifest-path benches/http/Cargo.toml --target-dir $(BENCH_TARGET)/bench/build
 # Debian's packages, unpacked: that needs no root and starts no service.
-BENCH_PACKAGES := wrk libluajit-5.1-2 redis-server redis-tools libjemalloc2 liblzf1 libatomic1 libhiredis0.14 \
+BENCH_PACKAGES := redis-server redis-tools libjemalloc2 liblzf1 libatomic1 libhiredis0.14 \
     liblua5.1-0 lua-bitop lua-cjson valgrind
+BENCH_LIBRARIES := usr/lib/$(shell uname -m)-linux-gnu
 BENCH_ENV = PATH="$(abspath $(BENCH_TOOLS))/usr/bin:$$PATH" VALGRIND_LIB=$(abspath $(BENCH_TOOLS))/usr/libexec/valgrind \
-    LD_LIBRARY_PATH=$(abspath $(BENCH_TOOLS))/usr/lib/$(shell uname -m)-linux-gnu
+    LD_LIBRARY_PATH=$(abspath $(BENCH_TOOLS))/$(BENCH_LIBRARIES)
+# The gateways are those of the tests.
+BENCH_GATEWAYS_ENV = PATH="$$PATH:$(abspath $(DEPLOY_TOOLS))/venv/bin" \
+    LD_LIBRARY_PATH=$(abspath $(DEPLOY_TOOLS))/$(BENCH_LIBRARIES)
 
-BENCH_LOADS := bench-memory bench-start bench-logins bench-flood bench-outage bench-requests
+BENCH_LOADS := bench-memory bench-start bench-logins bench-flood bench-outage bench-requests bench-open-loop
 
-.PHONY: bench bench-criterion bench-instructions check-instructions accept-instructions bench-profile bench-docs bench-lint bench-tools bench-programs $(BENCH_LOADS)
+.PHONY: bench bench-gateways bench-express bench-criterion bench-instructions check-instructions accept-instructions bench-profile bench-docs bench-lint bench-tools bench-programs $(BENCH_LOADS)
 
-bench: bench-programs bench-tools ## Measure /v1/verify beside other servers (BENCH_SECONDS=5 BENCH_ROUNDS=7)
+bench: bench-programs bench-tools bench-express ## Measure /v1/verify beside other servers, then behind gateways (BENCH_SECONDS=3 BENCH_ROUNDS=5)
 	@$(BENCH_ENV) $(BENCH_TARGET)/bench/build/release/http-comparison run
+	@$(MAKE) --no-print-directory bench-gateways
 
+bench-gateways: bench-programs deploy-tools nginx-module ## Measure what a check costs behind gateways, and inside nginx
+	@$(BENCH_GATEWAYS_ENV) $(BENCH_TARGET)/bench/build/release/http-comparison gateways
+
+bench-open-loop: ## Measure how long checks take at 1,000 a second
 bench-memory: ## Measure what an idle connection costs
 bench-start: ## Measure how soon a server is ready, with a hundred keys
 bench-logins: ## Measure logins by how many come at once, while the platform takes 50 ms for each
@@ -67,6 +76,12 @@ bench-lint: ## Check format and lints of benches/http, which `make lint` leaves 
 bench-programs:
 	$(CARGO) build --release --locked
 	$(CARGO) build --release --locked $(BENCH_HTTP)
+
+# With the versions of its package-lock.json.
+bench-express:
+	@mkdir -p $(BENCH_TARGET)/bench/express
+	@cd benches/http/express && cp package.json package-lock.json server.js $(abspath $(BENCH_TARGET))/bench/express
+	@cd $(BENCH_TARGET)/bench/express && npm ci --silent --no-audit --no-fund
 
 bench-tools:
 	@mkdir -p $(BENCH_TOOLS)/download

@@ -1,4 +1,4 @@
-//! The other load, where wrk cannot tell enough: connections that are opened, used and closed one by one, and answers with
+//! The other load, where one kind of request is not enough: connections that are opened, used and closed one by one, and answers with
 //! their status and time.
 
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,5 +1,5 @@
 //! The servers that `/v1/verify` is measured beside. Each is what its library's own examples show, and no more; each listens
-//! on a free port of the loopback interface and says where.
+//! on a free port of the loopback interface and says where; some on a Unix socket, too.
 //!
 //! `POST /login` makes a session and answers with its cookie; `/v1/verify` tells who the session belongs to, in the same
 //! headers as the program does. The bare ones answer without looking.
@@ -9,13 +9,17 @@ mod axum_cookie;
 mod axum_redis;
 mod bare;
 
+use std::env;
 use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
 /// What the variable is called that says where redis-server listens.
 pub(crate) const REDIS_URL: &str = "BENCH_REDIS_URL";
+/// The same of the path of a Unix socket to listen on.
+pub(crate) const SOCKET: &str = "BENCH_SOCKET";
 
 const SESSION_COOKIE: &str = "session";
 
@@ -69,9 +73,10 @@ impl Session {
 pub(crate) fn serve(name: &str) -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").context("cannot listen")?;
     listener.set_nonblocking(true)?;
+    let socket = env::var_os(SOCKET).map(UnixListener::bind).transpose().context("cannot listen on a Unix socket")?;
     println!("{name} on http://{}", listener.local_addr()?);
     match name {
-        "axum" => in_tokio(bare::axum(listener)),
+        "axum" => in_tokio(bare::axum(listener, socket)),
         "axum-headers" => in_tokio(bare::axum_with_headers(listener)),
         "hyper" => in_tokio(bare::hyper(listener)),
         "axum-redis" => in_tokio(axum_redis::serve(listener)),

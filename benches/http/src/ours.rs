@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, ensure};
@@ -89,18 +89,37 @@ impl Ours {
         Ok(())
     }
 
-    /// What `command` has to be given to serve on `address`, IP:PORT.
+    /// Writes the verifier file of the app.
+    pub(crate) fn export(&self, file: &Path) -> anyhow::Result<()> {
+        let mut command = Process::pinned(&[LOAD_CORE], &self.program);
+        command.args(["keys", "export", "--config", &self.path("auth-ticket.toml"), "--out"]).arg(file);
+        let done = command.output()?;
+        ensure!(done.status.success(), "keys export: {}", String::from_utf8_lossy(&done.stderr));
+        Ok(())
+    }
+
+    /// What `command` has to be given to serve on `address`, IP:PORT, or on a list with commas.
     pub(crate) fn serve_on(&self, command: &mut Command, address: &str) {
         command.args(["serve", "--config", &self.path("auth-ticket.toml")]);
         command.args(["--listen", address, "--admin-listen", "127.0.0.1:0"]).env_remove("RUST_LOG");
     }
 
-    /// Starts it on the server's core.
+    /// Starts it on the server's core, at a free port.
     pub(crate) fn start(&self) -> anyhow::Result<Server> {
+        self.start_on("127.0.0.1:0", None)
+    }
+
+    /// The same with a Unix socket beside it.
+    pub(crate) fn start_with_socket(&self) -> anyhow::Result<Server> {
+        let socket = self.directory.join("socket");
+        self.start_on(&format!("127.0.0.1:0,unix:{}", socket.display()), Some(socket))
+    }
+
+    fn start_on(&self, address: &str, socket: Option<PathBuf>) -> anyhow::Result<Server> {
         let mut command = Process::pinned(&[SERVER_CORE], &self.program);
-        self.serve_on(&mut command, "127.0.0.1:0");
+        self.serve_on(&mut command, address);
         let (process, url) = Process::server(&mut command).context("auth-ticket")?;
-        Ok(Server { process, url, store: None })
+        Ok(Server { process, url, socket, store: None })
     }
 }
 

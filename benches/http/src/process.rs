@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::ops::{Add, Sub};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -181,14 +182,8 @@ impl Drop for Process {
 pub(crate) struct Server {
     pub(crate) process: Process,
     pub(crate) url: String,
+    /// Where it listens beside that.
+    pub(crate) socket: Option<PathBuf>,
     /// Runs on the server's core, and its processor time counts.
     pub(crate) store: Option<Process>,
-}
-
-impl Server {
-    /// Of the server, and of its store.
-    pub(crate) fn ticks(&self) -> anyhow::Result<(Ticks, Ticks)> {
-        let store = self.store.as_ref().map(Process::ticks).transpose()?;
-        Ok((self.process.ticks()?, store.unwrap_or_default()))
-    }
 }

@@ -6,11 +6,11 @@ use std::fs;
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::figures::{Spread, ms};
+use crate::figures::{Spread, ms, quietness};
+use crate::load::Load;
 use crate::machine::{Machine, seconds};
 use crate::process::Ticks;
 use crate::settings::target;
-use crate::wrk::Load;
 
 /// A whole run.
 #[derive(Debug, Serialize)]
@@ -28,7 +28,7 @@ pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) group: String,
     pub(crate) samples: Vec<Sample>,
-    /// Memory of the server at the end, without its store's, in KiB.
+    /// Memory of the server at the end, without that of whom it asks, in KiB.
     pub(crate) resident_kib: u64,
 }
 
@@ -42,8 +42,8 @@ pub(crate) struct Sample {
     /// Processor time of the server, in seconds.
     pub(crate) user_s: f64,
     pub(crate) system_s: f64,
-    /// The same of its store, if it has one.
-    pub(crate) store_s: f64,
+    /// The same of whom it asks, if it asks anybody: a store, or a check.
+    pub(crate) behind_s: f64,
     /// Which part of the server's core went to others: programs that have nothing to do with it, or the host.
     pub(crate) others: f64,
     /// The same of the core that the load comes from.
@@ -51,16 +51,16 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// What wrk saw, what the server and its store used meanwhile, and which part of both cores others had.
-    pub(crate) fn new(load: &Load, server: Ticks, store: Ticks, [others, others_at_load]: [f64; 2]) -> Self {
+    /// What the load saw, what the server and whom it asks used meanwhile, and which part of both cores others had.
+    pub(crate) fn new(load: &Load, server: Ticks, behind: Ticks, [others, others_at_load]: [f64; 2]) -> Self {
         Self {
             requests: load.requests,
-            duration_us: load.duration_us,
-            p50_us: load.p50_us,
-            p99_us: load.p99_us,
+            duration_us: u64::try_from(load.took.as_micros()).unwrap_or(u64::MAX),
+            p50_us: load.percentile_us(50.0),
+            p99_us: load.percentile_us(99.0),
             user_s: seconds(server.user),
             system_s: seconds(server.system),
-            store_s: seconds(store.all()),
+            behind_s: seconds(behind.all()),
             others,
             others_at_load,
         }
@@ -75,14 +75,14 @@ impl Sample {
 
     /// Processor time of everything, for 100,000 requests.
     pub(crate) fn cpu(&self) -> f64 {
-        self.for_100k(self.user_s + self.system_s + self.store_s)
+        self.for_100k(self.user_s + self.system_s + self.behind_s)
     }
 
     /// Which part of its core the server used. Well below 1, it was the load that had no more to give.
     pub(crate) fn busy(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
         let duration_us = self.duration_us as f64;
-        (self.user_s + self.system_s + self.store_s) * 1e6 / duration_us
+        (self.user_s + self.system_s + self.behind_s) * 1e6 / duration_us
     }
 
     pub(crate) fn requests_per_s(&self) -> f64 {
@@ -119,6 +119,18 @@ impl Row {
 }
 
 impl Results {
+    /// How the tables begin: where and how it was measured.
+    pub(crate) fn preface(&self) -> String {
+        let Self { machine, seconds, rounds, connections, rows } = self;
+        let others = rows.iter().flat_map(|row| &row.samples).map(|of| of.others.max(of.others_at_load));
+        format!("{machine} {rounds} rounds of {seconds} s, {connections} connections. {}\n", quietness(others))
+    }
+
+    pub(crate) fn row_of(&self, group: &str, name: &str) -> anyhow::Result<&Row> {
+        let found = self.rows.iter().find(|row| row.group == group && row.name == name);
+        found.with_context(|| format!("no row {group}, {name}"))
+    }
+
     pub(crate) fn row(&self, name: &str) -> anyhow::Result<&Row> {
         self.rows.iter().find(|row| row.name == name).with_context(|| format!("no row {name}"))
     }

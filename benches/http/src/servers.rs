@@ -1,23 +1,22 @@
-//! What is measured: the servers, and what is sent to them.
+//! `make bench`, first part: servers that tell who is asking, and what is sent to them.
+
+mod tables;
 
 use std::env;
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
-use crate::contender::REDIS_URL;
+use crate::contender::{REDIS_URL, SOCKET};
+use crate::field::{Field, Scenario};
+use crate::load::{Place, Request};
+use crate::machine::Machine;
 use crate::ours::{Ours, SECRET, Simulator, log_in};
-use crate::process::{self, Process, SERVER_CORE, Server, Ticks};
-use crate::wrk::Request;
-
-/// One row of the tables.
-pub(crate) struct Scenario {
-    pub(crate) name: &'static str,
-    pub(crate) group: &'static str,
-    pub(crate) server: usize,
-    pub(crate) request: Request,
-}
+use crate::process::{Process, SERVER_CORE, Server};
+use crate::results;
+use crate::rounds;
+use crate::settings::{Settings, target};
 
 /// A row that checks who is asking.
 pub(crate) const CHECKS: &str = "checks";
@@ -28,91 +27,114 @@ pub(crate) const OURS: &str = "auth-ticket, /v1/verify";
 pub(crate) const REFERENCE: &str = "axum, bare";
 pub(crate) const WITH_REDIS: &str = "axum + Redis session";
 
-/// The others, by the names that `contender` knows; the last says whether there is a session to make first.
-const CONTENDERS: [(&str, &str, bool); 6] = [
+/// Ours and the reference over a Unix socket.
+pub(crate) const OURS_ON_SOCKET: &str = "auth-ticket, Unix socket";
+const REFERENCE_ON_SOCKET: &str = "axum, bare, Unix socket";
+/// What the answer alone costs.
+pub(crate) const SAME_HEADERS: &str = "axum, bare, same headers";
+const WITH_EXPRESS: &str = "express + Redis session";
+
+/// The others, by the names that `start` knows; the last says whether there is a session to make first.
+const CONTENDERS: [(&str, &str, bool); 7] = [
     (REFERENCE, "axum", false),
-    ("axum, bare, same headers", "axum-headers", false),
+    (SAME_HEADERS, "axum-headers", false),
     ("hyper, bare", "hyper", false),
     (WITH_REDIS, "axum-redis", true),
+    (WITH_EXPRESS, "express", true),
     ("axum-extra PrivateCookieJar", "axum-cookie", true),
     ("actix-session, cookie", "actix-session", true),
 ];
 
-/// All of it, started. What is in it ends when this is dropped.
-pub(crate) struct Field {
-    pub(crate) servers: Vec<Server>,
-    pub(crate) scenarios: Vec<Scenario>,
-    /// Stands for the platform, so it runs where the load comes from.
-    simulator: Simulator,
+/// `make bench`: measures, and writes results.json and results.md.
+pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
+    let program = settings.program()?;
+    let machine = Machine::describe(&program, Some("redis-server"))?;
+    let scratch = tempfile::tempdir()?;
+    let field = field(&program, scratch.path(), &CONTENDERS.map(|(name, ..)| name))?;
+    let results = rounds::measure(&field, machine, settings)?;
+    results::store("results", &results, &tables::tables(&results)?)
 }
 
-impl Field {
-    /// Starts everything; `program` is the auth-ticket to measure.
-    pub(crate) fn start(program: &str, scratch: &Path) -> anyhow::Result<Self> {
-        let simulator = Simulator::start(program)?;
-        let ours = Ours::set_up(program, scratch.join("ours"), Some(&simulator.url), "")?.start()?;
-        let ticket = log_in(&ours.url)?;
-        let mut field = Self { servers: vec![ours], scenarios: our_scenarios(&ticket), simulator };
-        for (name, contender, has_session) in CONTENDERS {
-            let server = start_contender(contender, scratch).with_context(|| contender.to_owned())?;
-            let header = if has_session { ("Cookie", session_cookie(&server.url)?) } else { bearer(&ticket) };
-            field.scenarios.push(Scenario {
-                name,
-                group: CHECKS,
-                server: field.servers.len(),
-                request: Request { method: "GET", path: "/v1/verify", headers: vec![header], body: None },
-            });
-            field.servers.push(server);
-        }
-        for scenario in &field.scenarios {
-            field.probe(scenario).with_context(|| format!("{} does not do its work", scenario.name))?;
-        }
-        Ok(field)
+/// Starts ours and these others, by name; `program` is the auth-ticket to measure.
+pub(crate) fn field(program: &str, scratch: &Path, others: &[&str]) -> anyhow::Result<Field> {
+    let simulator = Simulator::start(program)?;
+    let ours = Ours::set_up(program, scratch.join("ours"), Some(&simulator.url), "")?.start_with_socket()?;
+    let ticket = log_in(&ours.url)?;
+    let mut field = Field { at_load: vec![simulator.process], ..Field::default() };
+    add_ours(&mut field, ours, &ticket)?;
+    for (name, contender, has_session) in CONTENDERS.into_iter().filter(|(name, ..)| others.contains(name)) {
+        let socket = (name == REFERENCE).then(|| scratch.join("reference.socket"));
+        let server = start(contender, scratch, socket).with_context(|| contender.to_owned())?;
+        let header = if has_session { ("Cookie", session_cookie(&server.url)?) } else { bearer(&ticket) };
+        add(&mut field, name, server, header)?;
     }
+    for scenario in &field.scenarios {
+        does_its_work(scenario).with_context(|| format!("{} does not do its work", scenario.name))?;
+    }
+    Ok(field)
+}
 
-    /// Of what runs where the load comes from, wrk included once it has ended.
-    pub(crate) fn load_ticks(&self) -> anyhow::Result<Ticks> {
-        Ok(self.simulator.process.ticks()? + process::ended_ticks()?)
+/// Adds the rows of a contender.
+fn add(field: &mut Field, name: &'static str, server: Server, header: (&'static str, String)) -> anyhow::Result<()> {
+    let Server { process, url, socket, store } = server;
+    let (server, behind) = (field.add(process), store.map(|store| field.add(store)));
+    let request = Request { method: "GET", path: "/v1/verify", headers: vec![header], body: None };
+    let mut row = |name, place| {
+        field.scenarios.push(Scenario { name, group: CHECKS, place, request: request.clone(), server, behind });
+    };
+    row(name, Place::of_url(&url)?);
+    if let Some(socket) = socket {
+        row(REFERENCE_ON_SOCKET, Place::Unix(socket));
     }
+    Ok(())
+}
 
-    /// Whether the answer is that of a server which did what it is measured for.
-    fn probe(&self, scenario: &Scenario) -> anyhow::Result<()> {
-        let Scenario { request, .. } = scenario;
-        let url = format!("{}{}", self.servers[scenario.server].url, request.path);
-        let mut builder = ureq::http::Request::builder().method(request.method).uri(url);
-        for (name, value) in &request.headers {
-            builder = builder.header(*name, value);
-        }
-        let body = request.body.as_deref().unwrap_or_default().replace("$N", "0");
-        let answer = ureq::run(builder.body(body)?)?;
-        ensure!(answer.status() == 200, "status {}", answer.status());
-        let identity = ["appid", "platform", "openid", "unionid", "phone", "claims", "login-id", "expires-at"];
-        let told = identity.iter().filter_map(|name| answer.headers().get(format!("x-auth-{name}")));
-        let (told, filled) =
-            told.fold((0, 0), |(told, filled), value| (told + 1, filled + usize::from(!value.is_empty())));
-        let expected = match scenario.name {
-            _ if scenario.group == ISSUING => (0, 0),
-            REFERENCE | "hyper, bare" => (0, 0),
-            _ => (8, 6),
-        };
-        ensure!((told, filled) == expected, "it tells {told} things, {filled} of them not empty");
-        Ok(())
-    }
+/// Whether the answer is that of a server which did what it is measured for.
+fn does_its_work(scenario: &Scenario) -> anyhow::Result<()> {
+    let headers = scenario.probe()?;
+    let identity = ["appid", "platform", "openid", "unionid", "phone", "claims", "login-id", "expires-at"];
+    let told: Vec<&str> = identity
+        .iter()
+        .filter_map(|name| headers.iter().find(|(found, _)| *found == format!("x-auth-{name}")))
+        .map(|(_, value)| &**value)
+        .collect();
+    let filled = told.iter().filter(|value| !value.is_empty()).count();
+    let expected = match scenario.name {
+        _ if scenario.group == ISSUING => (0, 0),
+        REFERENCE | REFERENCE_ON_SOCKET | "hyper, bare" => (0, 0),
+        _ => (8, 6),
+    };
+    ensure!((told.len(), filled) == expected, "it tells {} things, {filled} of them not empty", told.len());
+    Ok(())
 }
 
 /// Starts one of the servers that `contender` knows.
 pub(crate) fn start_contender(contender: &str, scratch: &Path) -> anyhow::Result<Server> {
-    let ourselves = env::current_exe()?.display().to_string();
-    let mut command = Process::pinned(&[SERVER_CORE], &ourselves);
-    command.args(["contender", contender]);
+    start(contender, scratch, None)
+}
+
+/// The same with a Unix socket, and express.
+fn start(contender: &str, scratch: &Path, socket: Option<PathBuf>) -> anyhow::Result<Server> {
+    let mut command = if contender == "express" {
+        let mut command = Process::pinned(&[SERVER_CORE], "node");
+        command.arg("server.js").current_dir(target().join("bench/express")).env("NODE_ENV", "production");
+        command
+    } else {
+        let mut command = Process::pinned(&[SERVER_CORE], &env::current_exe()?.display().to_string());
+        command.args(["contender", contender]);
+        command
+    };
     let mut store = None;
-    if contender == "axum-redis" {
+    if ["axum-redis", "express"].contains(&contender) {
         let (process, url) = start_redis(scratch)?;
         command.env(REDIS_URL, url);
         store = Some(process);
     }
+    if let Some(socket) = &socket {
+        command.env(SOCKET, socket);
+    }
     let (process, url) = Process::server(&mut command)?;
-    Ok(Server { process, url, store })
+    Ok(Server { process, url, socket, store })
 }
 
 /// In memory only, over TCP as usual, on the server's core.
@@ -125,31 +147,32 @@ fn start_redis(scratch: &Path) -> anyhow::Result<(Process, String)> {
     Ok((Process::silent(command, || TcpStream::connect(address).is_ok())?, format!("redis://{address}")))
 }
 
-fn our_scenarios(ticket: &str) -> Vec<Scenario> {
+/// Adds the rows of auth-ticket.
+fn add_ours(field: &mut Field, ours: Server, ticket: &str) -> anyhow::Result<()> {
     let form = format!(
         "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&subject_token={ticket}\
          &subject_token_type=urn:auth-ticket:params:oauth:token-type:auth-ticket\
          &audience=orders&client_id=orders&client_secret={SECRET}"
     );
-    let scenario = |name, group, method, path, headers, body| Scenario {
-        name,
-        group,
-        server: 0,
-        request: Request { method, path, headers, body },
-    };
+    let socket = Place::Unix(ours.socket.context("ours has no socket")?);
+    let (tcp, server) = (Place::of_url(&ours.url)?, field.add(ours.process));
     let json = ("Content-Type", "application/json".to_owned());
     let urlencoded = ("Content-Type", "application/x-www-form-urlencoded".to_owned());
     // The simulator takes such a code any number of times; a code in flight twice would be one exchange.
     let login = r#"{"code":"slow-0-alice-$N"}"#.to_owned();
-    vec![
-        scenario(OURS, CHECKS, "GET", "/v1/verify", vec![bearer(ticket)], None),
-        scenario("login, against the simulator", ISSUING, "POST", "/v1/login", vec![json], Some(login)),
-        scenario("renew", ISSUING, "POST", "/v1/renew", vec![bearer(ticket)], None),
-        scenario("token exchange (ES256)", ISSUING, "POST", "/v1/token", vec![urlencoded], Some(form)),
-    ]
+    let mut row = |name, group, place: &Place, method, path, header, body| {
+        let request = Request { method, path, headers: vec![header], body };
+        field.scenarios.push(Scenario { name, group, place: place.clone(), request, server, behind: None });
+    };
+    row(OURS, CHECKS, &tcp, "GET", "/v1/verify", bearer(ticket), None);
+    row(OURS_ON_SOCKET, CHECKS, &socket, "GET", "/v1/verify", bearer(ticket), None);
+    row("login, against the simulator", ISSUING, &tcp, "POST", "/v1/login", json, Some(login));
+    row("renew", ISSUING, &tcp, "POST", "/v1/renew", bearer(ticket), None);
+    row("token exchange (ES256)", ISSUING, &tcp, "POST", "/v1/token", urlencoded, Some(form));
+    Ok(())
 }
 
-fn bearer(ticket: &str) -> (&'static str, String) {
+pub(crate) fn bearer(ticket: &str) -> (&'static str, String) {
     ("Authorization", format!("Bearer {ticket}"))
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 /// How long to measure, and what.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// Length of one turn, in whole seconds (`BENCH_SECONDS`); wrk knows no less than one.
+    /// Length of one turn, in whole seconds (`BENCH_SECONDS`).
     pub(crate) seconds: u64,
     /// How often each has its turn (`BENCH_ROUNDS`).
     pub(crate) rounds: usize,

@@ -1,6 +1,7 @@
 //! Servers that look at nothing: what the framework alone costs.
 
 use std::convert::Infallible;
+use std::future::IntoFuture;
 
 use axum::Router;
 use axum::response::AppendHeaders;
@@ -12,14 +13,22 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 
 use super::Session;
 
-/// 200 with an empty body, always.
-pub(super) async fn axum(listener: std::net::TcpListener) -> anyhow::Result<()> {
+/// 200 with an empty body, always; over TCP and, if there is one, over a Unix socket.
+pub(super) async fn axum(
+    listener: std::net::TcpListener,
+    socket: Option<std::os::unix::net::UnixListener>,
+) -> anyhow::Result<()> {
     let router = Router::new().route("/v1/verify", any(async || ()));
-    Ok(axum::serve(TcpListener::from_std(listener)?, router).await?)
+    let tcp = axum::serve(TcpListener::from_std(listener)?, router.clone()).into_future();
+    let Some(socket) = socket else { return Ok(tcp.await?) };
+    socket.set_nonblocking(true)?;
+    let unix = axum::serve(UnixListener::from_std(socket)?, router).into_future();
+    tokio::try_join!(tcp, unix)?;
+    Ok(())
 }
 
 /// The same with the headers of a check, made anew for each answer.

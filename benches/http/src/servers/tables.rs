@@ -2,16 +2,13 @@
 
 use std::fmt::{self, Write};
 
-use crate::figures::{Verdict, ms, quietness, verdicts};
-use crate::results::{Results, Sample};
-use crate::servers::{CHECKS, ISSUING, OURS, REFERENCE, WITH_REDIS};
+use super::{CHECKS, ISSUING, OURS, OURS_ON_SOCKET, REFERENCE, SAME_HEADERS, WITH_REDIS};
+use crate::figures::{Verdict, ms, verdicts};
+use crate::results::{Results, Row, Sample};
 
 /// All tables, as Markdown.
-pub(super) fn tables(results: &Results) -> Result<String, anyhow::Error> {
-    let mut out = String::new();
-    let others = results.rows.iter().flat_map(|row| &row.samples).map(|of| of.others.max(of.others_at_load));
-    let Results { machine, seconds, rounds, connections, .. } = results;
-    writeln!(out, "{machine} {rounds} rounds of {seconds} s, {connections} connections. {}", quietness(others))?;
+pub(super) fn tables(results: &Results) -> anyhow::Result<String> {
+    let mut out = results.preface();
     checks(&mut out, results)?;
     issuing(&mut out, results)?;
     targets(&mut out, results)?;
@@ -25,7 +22,7 @@ fn checks(out: &mut String, results: &Results) -> anyhow::Result<()> {
          | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for row in results.rows.iter().filter(|row| row.group == CHECKS) {
-        let store = row.spread(|sample| sample.for_100k(sample.store_s)).median;
+        let store = row.spread(|sample| sample.for_100k(sample.behind_s)).median;
         let store = if store > 0.0 { format!(" + {store:.2} redis-server") } else { String::new() };
         writeln!(
             out,
@@ -73,17 +70,18 @@ fn issuing(out: &mut String, results: &Results) -> fmt::Result {
 }
 
 fn targets(out: &mut String, results: &Results) -> anyhow::Result<()> {
-    let (ours, reference, redis) = (results.row(OURS)?, results.row(REFERENCE)?, results.row(WITH_REDIS)?);
-    let user = |sample: &Sample| sample.for_100k(sample.user_s);
-    let p99 = |sample: &Sample| ms(sample.p99_us);
+    let (ours, socket) = (results.row(OURS)?, results.row(OURS_ON_SOCKET)?);
+    let (reference, headers) = (results.row(REFERENCE)?, results.row(SAME_HEADERS)?);
+    let redis = results.row(WITH_REDIS)?;
+    let ratio = |one: &Row, other: &Row| one.ratio(other, Sample::cpu);
     verdicts(
         out,
-        "of `/v1/verify`",
+        "of `/v1/verify`, processor time",
         &[
-            Verdict::at_most("CPU, x bare axum", 0.95, ours.ratio(reference, Sample::cpu)),
-            Verdict::at_most("user part, x bare axum", 1.0, ours.ratio(reference, user)),
-            Verdict::at_most("p99, x bare axum", 0.5, ours.ratio(reference, p99)),
-            Verdict::at_least("CPU of axum + Redis session, x ours", 2.0, redis.ratio(ours, Sample::cpu)),
+            Verdict::at_most("over a Unix socket, x bare axum over TCP", 0.88, ratio(socket, reference)),
+            Verdict::at_most("over TCP, x axum with the same headers", 0.9, ratio(ours, headers)),
+            Verdict::at_least("axum + Redis session, x ours over TCP", 2.9, ratio(redis, ours)),
+            Verdict::at_least("axum + Redis session, x ours over a Unix socket", 3.5, ratio(redis, socket)),
         ],
     )?;
     Ok(())
