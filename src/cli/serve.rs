@@ -71,7 +71,7 @@ impl Serve {
             ("allow_group_read", self.allow_group_read.then(|| "true".to_owned())),
         ];
         // While there is one thread.
-        let passed = Passed::from_env(config::environment());
+        let passed = Passed::from_env(config::environment())?;
         let config = Config::load(path, config::environment(), &flags).hint(config::HINT)?;
         let log = log::start(config::log_directives().as_deref(), LevelFilter::INFO, config.log_format)?;
         for warning in &config.warnings {

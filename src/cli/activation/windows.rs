@@ -8,10 +8,10 @@ use auth_ticket::http::Listener;
 /// Nothing.
 pub(crate) struct Passed;
 
-#[expect(clippy::unused_self, reason = "as elsewhere")]
+#[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as elsewhere")]
 impl Passed {
-    pub(crate) fn from_env(_env: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        Self
+    pub(crate) fn from_env(_env: impl IntoIterator<Item = (OsString, OsString)>) -> anyhow::Result<Self> {
+        Ok(Self)
     }
 
     pub(crate) fn take(&mut self, name: &str, _setting: &str) -> anyhow::Result<Vec<Listener>> {

@@ -1,5 +1,6 @@
 //! Unix sockets.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use auth_ticket::http::Listener;
 
 use super::Occupied;
+use crate::cli::endpoint::MAX_SOCKET_PATH_LEN;
 
 /// A socket's file, which goes away with this value, unless another server has put its own there.
 #[derive(Debug)]
@@ -48,9 +50,11 @@ pub(in crate::cli) fn listen(path: &Path, mode: u32) -> Result<(Listener, Socket
 /// listens.
 fn bind(path: &Path, mode: u32) -> Result<(UnixListener, SocketFile), Occupied> {
     check(path)?;
-    let name = format!(".{:x}", std::process::id());
-    let making = path.with_file_name(name);
-    let _ = fs::remove_file(&making);
+    let making = beside(path);
+    // A process of this number may have been killed here.
+    if check(&making).is_ok() {
+        let _ = fs::remove_file(&making);
+    }
     let listener = UnixListener::bind(&making)?;
     let placed = || {
         fs::set_permissions(&making, fs::Permissions::from_mode(mode))?;
@@ -66,6 +70,14 @@ fn bind(path: &Path, mode: u32) -> Result<(UnixListener, SocketFile), Occupied> 
             Err(Occupied::Io(error))
         }
     }
+}
+
+/// A name in the directory of `path` that no other process takes; shortened, where the system would take no longer one.
+fn beside(path: &Path) -> PathBuf {
+    let name = format!(".{:x}", std::process::id());
+    let directory_len = path.as_os_str().len() - path.file_name().map_or(0, OsStr::len);
+    let room = MAX_SOCKET_PATH_LEN.saturating_sub(directory_len);
+    path.with_file_name(&name[name.len().saturating_sub(room)..])
 }
 
 impl Drop for SocketFile {
@@ -108,6 +120,39 @@ mod tests {
         assert!(path.exists(), "the new server's socket stays");
         drop(new_file);
         assert!(!path.exists());
+    }
+
+    /// However short the name in a long directory, the name under which it is made is no longer.
+    #[test]
+    fn a_socket_is_made_at_the_longest_path_there_may_be() {
+        let directory = tempfile::tempdir().unwrap();
+        for name_len in [1, 2, 4, 8, 20] {
+            let directory_len = MAX_SOCKET_PATH_LEN - name_len - 1;
+            let parent = directory.path().join("d".repeat(directory_len - directory.path().as_os_str().len() - 1));
+            fs::create_dir(&parent).unwrap();
+            let path = parent.join("s".repeat(name_len));
+            assert_eq!(path.as_os_str().len(), MAX_SOCKET_PATH_LEN);
+            let (_listener, file) = bind(&path, 0o660).unwrap_or_else(|error| panic!("{name_len}: {error}"));
+            assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o660);
+            assert_eq!(fs::read_dir(&parent).unwrap().count(), 1, "nothing else is left behind");
+            UnixStream::connect(&path).unwrap();
+            drop(file);
+            assert!(matches!(bind(&parent.join("s".repeat(name_len + 1)), 0o660), Err(Occupied::Io(_))));
+            assert_eq!(fs::read_dir(&parent).unwrap().count(), 0);
+        }
+    }
+
+    #[test]
+    fn what_has_the_name_under_which_it_is_made_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("http.sock");
+        fs::write(beside(&path), "somebody's").unwrap();
+        assert!(matches!(bind(&path, 0o660), Err(Occupied::Io(_))));
+        assert_eq!(fs::read(beside(&path)).unwrap(), b"somebody's");
+        fs::remove_file(beside(&path)).unwrap();
+        drop(UnixListener::bind(beside(&path)).unwrap());
+        let (_listener, _file) = bind(&path, 0o660).unwrap();
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "of a process that was killed");
     }
 
     #[test]

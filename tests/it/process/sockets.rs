@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -151,10 +152,51 @@ fn what_is_at_the_path_is_replaced_only_if_it_is_stale() {
     fs::write(&path, "somebody's").unwrap();
     server.stop();
     assert_eq!(fs::read(&path).unwrap(), b"somebody's");
+}
 
-    let nowhere = place(&site, "none/http.sock");
-    let told = Outcome::of(&mut listening(&site, &unix(&nowhere), "")).refused();
-    assert!(told.contains("make its directory"), "{told}");
+/// Makes something at a path.
+type Obstacle<'a> = &'a dyn Fn(&Path);
+
+#[test]
+fn what_is_in_the_way_is_told_word_by_word() {
+    let other = "or choose another path";
+    let (remove, user) = (
+        format!("remove it if nobody needs it, {other}"),
+        format!("see that the server's user may write in its directory, {other}"),
+    );
+    let directory = format!("make its directory for the server's user (RuntimeDirectory= in a unit), {other}");
+    let no_socket = "what is there is no socket";
+    let link = |to: &Path, path: &Path| std::os::unix::fs::symlink(to, path).unwrap();
+    let cases: [(&str, Obstacle<'_>, &str, &str); 7] = [
+        ("file", &|path| fs::write(path, "somebody's").unwrap(), no_socket, &remove),
+        ("directory", &|path| fs::create_dir(path).unwrap(), no_socket, &remove),
+        ("link to nothing", &|path| link(Path::new("none"), path), no_socket, &remove),
+        (
+            "link to a socket",
+            &|path| {
+                drop(UnixListener::bind(path.with_extension("real")).unwrap());
+                link(&path.with_extension("real"), path);
+            },
+            no_socket,
+            &remove,
+        ),
+        ("pipe", &|path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success()), no_socket, &remove),
+        ("below/nothing", &|_| (), "No such file or directory (os error 2)", &directory),
+        (
+            "below a file/x",
+            &|path| fs::write(path.parent().unwrap(), "").unwrap(),
+            "Not a directory (os error 20)",
+            &user,
+        ),
+    ];
+    for (name, make, why, remedy) in cases {
+        let site = site("");
+        let path = place(&site, name);
+        make(&path);
+        let told = Outcome::of(&mut listening(&site, &unix(&path), "")).refused();
+        let expected = format!("error: cannot listen on {}: {why}\nhint: {remedy}\n", unix(&path));
+        assert!(told.ends_with(&expected), "{name}: {told}");
+    }
 }
 
 #[test]
@@ -186,12 +228,12 @@ fn commands_reach_a_server_at_its_socket() {
     assert!(check(&unix(&place(&site, "none.sock"))).stdout.contains("cannot be reached"));
 }
 
-/// `serve` with `listeners` passed as systemd does it, under these names.
-fn activated(site: &Site, listeners: &[&TcpListener], names: &str, listen: &str) -> Command {
-    let aside = listeners.iter().enumerate().map(|(index, listener)| {
+/// `serve` with `sockets` passed as systemd does it, under these names.
+fn activated(site: &Site, sockets: &[impl AsFd], names: &str, listen: &str) -> Command {
+    let aside = sockets.iter().enumerate().map(|(index, socket)| {
         // As for every descriptor that a child is to have.
-        fcntl_setfd(listener, FdFlags::empty()).unwrap();
-        format!("{}<&{}", 200 + index, std::os::fd::AsRawFd::as_raw_fd(*listener))
+        fcntl_setfd(socket, FdFlags::empty()).unwrap();
+        format!("{}<&{}", 200 + index, socket.as_fd().as_raw_fd())
     });
     let aside: Vec<String> = aside.collect();
     let first: Vec<String> = (0..aside.len()).map(|index| format!("{}<&{}", 3 + index, 200 + index)).collect();
@@ -199,7 +241,7 @@ fn activated(site: &Site, listeners: &[&TcpListener], names: &str, listen: &str)
     let mut command = Command::new("bash");
     command.args(["-c", &script, "bash", BINARY, "serve", "--config"]).arg(&site.config).env_clear();
     command.args(["--listen", listen]).env("WX_SECRET", Site::SECRET).env("RUST_LOG", "info");
-    command.env("LISTEN_FDS", listeners.len().to_string()).env("LISTEN_FDNAMES", names);
+    command.env("LISTEN_FDS", sockets.len().to_string()).env("LISTEN_FDNAMES", names);
     command
 }
 
@@ -235,12 +277,76 @@ fn a_socket_that_was_not_passed_is_missed_with_words() {
         let told = Outcome::of(command).refused();
         assert!(told.contains("error: there is no socket called web") && told.contains(because), "{told}");
     };
-    refused(&mut activated(&site, &[&http], "http", "systemd:web"), "those that were passed are called http");
-    refused(&mut activated(&site, &[&http], "", "systemd:web"), "those that were passed are called");
+    refused(&mut activated(&site, &[&http], "http", "systemd:web"), "the one that was passed is called http\n");
+    let two = [&http, &listener().0];
+    refused(&mut activated(&site, &two, "http:ops", "systemd:web"), "those that were passed are called http, ops\n");
     refused(&mut listening(&site, "systemd:web", ""), "none was passed to this process");
     // Meant for another process.
     let mut command = listening(&site, "systemd:web", "");
     refused(command.env("LISTEN_FDS", "1").env("LISTEN_PID", "1").env("LISTEN_FDNAMES", "web"), "none was passed");
+}
+
+/// Rule: `sd_listen_fds_with_names(3)`.
+#[test]
+fn sockets_without_names_are_called_unknown() {
+    let site = site("");
+    let ((first, address), (second, _)) = (listener(), listener());
+    for names in [None, Some("")] {
+        let mut command = activated(&site, &[&first, &second], "", "systemd:unknown");
+        match names {
+            None => command.env_remove("LISTEN_FDNAMES"),
+            Some(names) => command.env("LISTEN_FDNAMES", names),
+        };
+        let mut server = Server::start(&mut command);
+        assert_eq!(server.address, address);
+        assert_eq!(server.stdout().matches(" (systemd:unknown)").count(), 2, "{}", server.stdout());
+        server.stop();
+    }
+    for names in ["http", "http:ops:more", ":"] {
+        let mut command = activated(&site, &[&first], names, "systemd:http");
+        command.env("LISTEN_FDS", "2");
+        if names == ":" {
+            command.env("LISTEN_FDS", "1");
+        }
+        let told = Outcome::of(&mut command).refused();
+        assert!(told.contains("sockets were passed to this process, with"), "{names}: {told}");
+        assert!(told.contains("hint: give LISTEN_FDNAMES one name for each of LISTEN_FDS"), "{names}: {told}");
+    }
+}
+
+/// What systemd passes on with `Accept=yes` has been accepted already, and is called `connection`.
+#[test]
+fn a_connection_is_not_taken_for_a_socket_to_listen_on() {
+    let site = site("");
+    let (http, address) = listener();
+    let _client = TcpStream::connect(address).unwrap();
+    let (tcp, _) = http.accept().unwrap();
+    let (unix, _other) = UnixStream::pair().unwrap();
+    for connection in [tcp.as_fd(), unix.as_fd()] {
+        let told = Outcome::of(&mut activated(&site, &[connection], "connection", "systemd:connection")).refused();
+        let expected = "error: the socket called connection cannot be listened on: it is a connection, or was never \
+                        listened on\nhint: use ListenStream= in the .socket unit, and Accept=no\n";
+        assert!(told.ends_with(expected), "{told}");
+        let told = Outcome::of(&mut activated(&site, &[connection], "connection", "systemd:http")).refused();
+        assert!(told.contains("the one that was passed is called connection\nhint: "), "{told}");
+        assert!(told.contains("FileDescriptorName=http and Accept=no"), "{told}");
+    }
+}
+
+#[test]
+fn a_socket_may_have_a_path_of_all_that_the_system_takes() {
+    let (longest, site) = (if cfg!(target_os = "linux") { 107 } else { 103 }, site(""));
+    let root = site.keys.root().display().to_string();
+    let parent = place(&site, &"d".repeat(longest - root.len() - "//s".len()));
+    fs::create_dir(&parent).unwrap();
+    let path = parent.join("s");
+    let listen = format!("127.0.0.1:0,{}", unix(&path));
+    let server = Server::start(&mut listening(&site, &listen, ""));
+    assert_eq!(ask_unix(&path, "GET /healthz HTTP/1.1\r\nHost: x\r\n").0, 200);
+    drop(server);
+    let told = Outcome::of(&mut listening(&site, &unix(&parent.join("ss")), "")).refused();
+    let expected = format!("its path has {} bytes, and this system takes {longest} at most", longest + 1);
+    assert!(told.contains(&expected), "{told}");
 }
 
 #[test]
