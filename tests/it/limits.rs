@@ -156,6 +156,23 @@ async fn a_stop_finishes_what_runs_and_takes_nothing_new() {
     within_5_s("the end of the server", server.stopped()).await;
 }
 
+/// Rule: a restart loses no request. A client that has just connected cannot know that its connection was closed.
+#[tokio::test]
+async fn a_first_request_that_is_on_its_way_at_a_stop_is_answered() {
+    let mut server = TestServer::start().await;
+    let mut on_its_way = server.connect().await;
+    let accepted = "auth_ticket_connections{listener=\"clients\"} 1\n";
+    within_5_s("it is accepted", async { while !server.metrics().await.contains(accepted) {} }).await;
+    server.stop();
+    within_5_s("the stop", async { while TcpStream::connect(server.address).await.is_ok() {} }).await;
+    assert!(on_its_way.is_silent_for(ms(100)).await, "nothing has come yet");
+    let call = Call::get("/healthz");
+    on_its_way.send(call.to_bytes()).await;
+    on_its_way.answer(&call).await.is_ok();
+    on_its_way.is_closed_within(SOON).await;
+    within_5_s("the end of the server", server.stopped()).await;
+}
+
 #[tokio::test]
 async fn the_grace_bounds_a_login_that_hangs() {
     let mut server = start(ConnectionLimits { shutdown_grace: ms(300), ..LIMITS }).await;

@@ -130,6 +130,8 @@ async fn run(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Option<IpAddr>, 
     );
     let mut stopping = pin!(async move {
         let _ = stop.wait_for(|stop| *stop).await;
+        // It may be on its way: where the next server has the same socket, the client would lose nothing but this.
+        watchdog.first_request().await;
     });
     let mut overdue = pin!(watchdog.overdue());
     let (mut gate, mut asked_to_stop) = (Gate::new(), false);

@@ -9,7 +9,6 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use rustix::io::{FdFlags, fcntl_setfd};
 use serde_json::Value;
@@ -349,39 +348,83 @@ fn a_socket_may_have_a_path_of_all_that_the_system_takes() {
     assert!(told.contains(&expected), "{told}");
 }
 
-#[test]
-fn a_restart_under_load_loses_no_connection() {
-    let site = site("");
-    let (http, address) = listener();
-    let start = || Server::start(&mut activated(&site, &[&http], "http", "systemd:http"));
-    let (stop, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+/// What is sent over connections of their own, by several clients at once, until told to stop.
+struct Load {
+    stop: AtomicBool,
+    answered: AtomicUsize,
+}
+
+impl Load {
+    const CLIENTS: usize = 4;
+    const REQUEST: &str = "GET /v1/verify HTTP/1.1\r\nHost: x\r\nweixinauth: AQAA\r\n";
+
+    fn new() -> Self {
+        Self { stop: AtomicBool::new(false), answered: AtomicUsize::new(0) }
+    }
+
+    /// Each request has an answer, and it is the right one.
+    fn run<S: Read + Write>(&self, connect: impl Fn() -> S) -> Result<(), String> {
+        while !self.stop.load(Ordering::Relaxed) {
+            match ask(connect(), Self::REQUEST) {
+                Ok((401, _)) => self.answered.fetch_add(1, Ordering::Relaxed),
+                other => return Err(format!("after {} answers: {other:?}", self.answered.load(Ordering::Relaxed))),
+            };
+        }
+        Ok(())
+    }
+
+    /// Until so many more were answered, or one was not.
+    #[track_caller]
+    fn goes_on<T>(&self, clients: &[std::thread::ScopedJoinHandle<'_, T>]) {
+        let before = self.answered.load(Ordering::Relaxed);
+        until("clients are answered", || {
+            clients.iter().any(std::thread::ScopedJoinHandle::is_finished)
+                || self.answered.load(Ordering::Relaxed) > before + 200
+        });
+    }
+}
+
+/// Restarts a server three times while its socket, which this process holds as systemd would, has clients.
+fn restarts_lose_nothing<S: Read + Write>(socket: impl AsFd + Copy, connect: impl Fn() -> S + Sync) {
+    let (site, load) = (site(""), Load::new());
+    let start = || Server::start(&mut activated(&site, &[socket], "http", "127.0.0.1:0,systemd:http"));
     let mut server = start();
     std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..4)
-            .map(|_| {
-                scope.spawn(|| {
-                    while !stop.load(Ordering::Relaxed) {
-                        let stream = TcpStream::connect(address).unwrap();
-                        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-                        let (status, _) = ask(stream, "GET /v1/verify HTTP/1.1\r\nweixinauth: AQAA\r\n").unwrap();
-                        assert_eq!(status, 401);
-                        answered.fetch_add(1, Ordering::Relaxed);
-                    }
-                })
-            })
-            .collect();
+        let clients: Vec<_> = (0..Load::CLIENTS).map(|_| scope.spawn(|| load.run(&connect))).collect();
         for _ in 0..3 {
-            let before = answered.load(Ordering::Relaxed);
-            until("clients are answered", || answered.load(Ordering::Relaxed) > before + 200);
+            load.goes_on(&clients);
             server.stop();
-            std::thread::sleep(Duration::from_millis(50));
+            // While there is no server, clients are connected, send, and wait.
+            let mut waiting = connect();
+            waiting.write_all(format!("{}Connection: close\r\n\r\n", Load::REQUEST).as_bytes()).unwrap();
             server = start();
+            let mut answer = String::new();
+            waiting.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
         }
-        let before = answered.load(Ordering::Relaxed);
-        until("clients are answered by the last one", || answered.load(Ordering::Relaxed) > before + 200);
-        stop.store(true, Ordering::Relaxed);
+        load.goes_on(&clients);
+        load.stop.store(true, Ordering::Relaxed);
         for client in clients {
-            client.join().unwrap();
+            assert_eq!(client.join().unwrap(), Ok(()));
         }
     });
+}
+
+#[test]
+fn a_restart_under_load_loses_no_connection() {
+    let (http, address) = listener();
+    restarts_lose_nothing(&http, || {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("http.sock");
+    let socket = UnixListener::bind(&path).unwrap();
+    restarts_lose_nothing(&socket, || {
+        let stream = UnixStream::connect(&path).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream
+    });
+    assert!(path.exists(), "what systemd has made is systemd's to take away");
 }

@@ -3,9 +3,12 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::http::labels::Limit;
+
+/// How long a server that stops waits for the first request of a connection that it has accepted.
+const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 /// How many connections there may be, and how long each may take for what.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +76,14 @@ impl Watchdog {
             self.now_doing(Doing::Receiving);
         }
         begins
+    }
+
+    /// Ends when a first request is there, or after [`FIRST_REQUEST`]. It looks now and then, so that no request has to say it.
+    pub(crate) async fn first_request(&self) {
+        let until = Instant::now() + FIRST_REQUEST;
+        while self.state.load(Ordering::Relaxed) == Doing::Receiving as u64 && Instant::now() < until {
+            sleep(FIRST_REQUEST / 50).await;
+        }
     }
 
     pub(crate) const fn limit(&self, doing: Doing) -> Option<(Limit, Duration)> {
