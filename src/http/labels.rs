@@ -18,10 +18,11 @@ pub(crate) enum Limit {
     SessionKeyAsks,
     PhoneCalls,
     ClaimsAsks,
+    WrongSecrets,
 }
 
 impl Limit {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::MaxConnections,
         Self::ConnectionsPerAddress,
         Self::RequestsPerAddress,
@@ -37,6 +38,7 @@ impl Limit {
         Self::SessionKeyAsks,
         Self::PhoneCalls,
         Self::ClaimsAsks,
+        Self::WrongSecrets,
     ];
 
     /// The name of its setting, where it has one of its own.
@@ -57,6 +59,7 @@ impl Limit {
             Self::SessionKeyAsks => "session_key_asks",
             Self::PhoneCalls => "phone_calls",
             Self::ClaimsAsks => "claims_asks",
+            Self::WrongSecrets => "wrong_secrets",
         }
     }
 }

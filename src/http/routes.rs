@@ -241,6 +241,8 @@ async fn answer(State(state): State<Arc<AppState>>, mut request: Request<Body>, 
     let response = next.run(request).await;
     // Out here the request holds nothing any more but its connection.
     if response.extensions().get().map(ApiError::code) == Some(ErrorCode::InvalidClient) {
+        // Before it waits: a client may be gone when the wait is over.
+        state.metrics.limit_reached(Limit::WrongSecrets);
         state.limits.delay_refusal(client).await;
     }
     if let Some(limit) = response.extensions().get().and_then(ApiError::limit) {

@@ -71,6 +71,7 @@ async fn wrong_secrets_are_answered_one_after_the_other_and_right_ones_at_once()
         assert!(!guesses_are_over.get(), "the answers to the guesses took {:?}", began.elapsed());
     };
     join!(guesses, others);
+    assert_eq!(server.limit_reached("wrong_secrets").await, u64::from(GUESSES) + 1, "right ones reach no limit");
     assert!(began.elapsed() >= Duration::from_millis(100) * GUESSES, "{:?}", began.elapsed());
 }
 
@@ -94,5 +95,7 @@ async fn an_answer_that_waits_takes_no_place_of_its_address() {
     waiting.send(guess.to_bytes()).await;
     assert!(waiting.is_silent_for(Duration::from_millis(50)).await);
     server.call(of_one_address(introspection(SECRET))).await.is_ok();
+    // Who does not wait for the answer is counted, too.
+    assert_eq!(server.limit_reached("wrong_secrets").await, 11);
     waiting.answer(&guess).await;
 }
