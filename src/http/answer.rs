@@ -2,7 +2,7 @@
 
 use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
-use hyper::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH};
 use hyper::{HeaderMap, StatusCode};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -54,7 +54,6 @@ impl PublicJson {
         };
         let fields = response.headers_mut();
         fields.insert(CACHE_CONTROL, CACHE);
-        fields.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         fields.insert(ETAG, self.etag.clone());
         response
     }

@@ -14,7 +14,9 @@ use axum::routing::{get, post, put};
 use axum::{BoxError, Router};
 use futures_util::FutureExt as _;
 use futures_util::future::Either;
-use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use hyper::{Method, Request};
 use tower::ServiceExt;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -116,15 +118,28 @@ pub fn routes(state: Arc<AppState>) -> Routes {
         .route("/v1/signature", post(signature::signature));
     let others = Router::new()
         .merge(limited(for_services, &state))
+        .route("/healthz", get(admin::alive))
+        .route("/readyz", get(admin::ready_status))
+        .layer(middleware::from_fn(bounded_head));
+    let router = finish(others.merge(public_routes()).merge(client_routes(&state)), Arc::clone(&state));
+    Routes { checks: Some(state), router }
+}
+
+/// What is the same for everybody. Any page may read it, and why it is not there.
+fn public_routes() -> Router<Arc<AppState>> {
+    Router::new()
         .route("/.well-known/jwks.json", get(discovery::jwks))
         .route("/.well-known/oauth-authorization-server", get(discovery::metadata))
         .route("/.well-known/openid-configuration", get(discovery::openid_configuration))
         .route("/openapi.json", get(discovery::openapi))
-        .route("/healthz", get(admin::alive))
-        .route("/readyz", get(admin::ready_status))
-        .layer(middleware::from_fn(bounded_head));
-    let router = finish(others.merge(client_routes(&state)), Arc::clone(&state));
-    Routes { checks: Some(state), router }
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn(bounded_head))
+        .layer(middleware::map_response(for_any_origin))
+}
+
+async fn for_any_origin(mut response: Response) -> Response {
+    response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
 }
 
 /// What mini-programs and pages call; and the answer to what nobody has, so that a page can read that, too.

@@ -68,6 +68,10 @@ async fn answers_to_a_configured_origin_say_so_errors_too() {
         Call::post("/v1/login").body("application/json", "{"),
         Call::post("/v1/login").body("application/json", vec![b' '; 70_000]),
         Call::new("PUT", "/v1/login"),
+        Call::new("DELETE", "/v1/session"),
+        Call::get("/v1/token"),
+        Call::post("/v1/token").form("client_id=orders&client_secret=wrong"),
+        Call::post("/v1/phone"),
         Call::get("/miniLogin/login.ajax?code=err-40029"),
         Call::get("/v1/no-such-route"),
         Call::post("/"),
@@ -139,6 +143,87 @@ async fn a_star_allows_all_origins() {
     let answer = server.call(Call::get("/v1/session").ticket(&ticket).header("origin", FOREIGN)).await;
     assert_eq!(answer.is_ok().header("access-control-allow-origin"), Some("*"));
     server.call(preflight("/v1/login", FOREIGN)).await.is_ok();
+}
+
+/// A page learns why it gets no keys, whatever pages are configured.
+#[tokio::test]
+async fn any_page_reads_what_is_the_same_for_everybody_errors_too() {
+    const ROUTES: [&str; 4] = [
+        "/.well-known/jwks.json",
+        "/.well-known/oauth-authorization-server",
+        "/.well-known/openid-configuration",
+        "/openapi.json",
+    ];
+    for server in [TestServer::start().await, start(&[OWN]).await] {
+        for route in ROUTES {
+            for (call, expected) in [
+                (Call::get(route), None),
+                (Call::post(route), Some("method_not_allowed")),
+                (preflight(route, FOREIGN), Some("method_not_allowed")),
+                (Call::get(route).header("x-long", vec![b'x'; 17_000]), Some("headers_too_large")),
+            ] {
+                let answer = server.call(call.header("origin", FOREIGN)).await;
+                assert_eq!(cors_headers(&answer), ["access-control-allow-origin"], "{answer:?}");
+                assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+                // Without a name of its own, the server has no metadata.
+                let expected = expected.or(route.contains("oauth").then_some("not_found"));
+                let expected = expected.or(route.contains("openid").then_some("not_found"));
+                if let Some(error) = expected {
+                    answer.is_error(error);
+                } else {
+                    answer.is_ok();
+                }
+            }
+        }
+    }
+}
+
+/// Which back end asks is no page's business, and a page has no secret of a service.
+#[tokio::test]
+async fn what_back_ends_and_probes_call_has_no_headers_for_pages() {
+    let server = TestServer::builder().service("orders", "a-secret-of-orders").cors(&["*"]).start().await;
+    for (route, method, error) in [
+        ("/v1/introspect", "POST", "invalid_client"),
+        ("/v1/signature", "POST", "invalid_client"),
+        ("/healthz", "GET", ""),
+        ("/readyz", "GET", ""),
+    ] {
+        let form = |call: Call| call.form("client_id=orders&client_secret=wrong&token=x").header("origin", OWN);
+        let answer = server.call(form(Call::new(method, route))).await;
+        if error.is_empty() {
+            answer.is_ok()
+        } else {
+            answer.is_error(error)
+        };
+        assert!(cors_headers(&answer).is_empty(), "{answer:?}");
+        for (call, error) in [
+            (preflight(route, OWN), "method_not_allowed"),
+            (Call::new("PUT", route), "method_not_allowed"),
+            (Call::new(method, route).header("x-long", vec![b'x'; 17_000]), "headers_too_large"),
+        ] {
+            let answer = server.call(call.header("origin", OWN)).await;
+            assert!(cors_headers(answer.is_error(error)).is_empty(), "{answer:?}");
+        }
+    }
+}
+
+/// Pages inside of mini-programs are told the same as others; a 404 is for pages that may call more than one route.
+#[tokio::test]
+async fn a_page_that_redeems_can_read_its_errors() {
+    let server = TestServer::builder().handover(&[OWN]).start().await;
+    let redeem = "/v1/handover/redeem";
+    for (call, error) in [
+        (Call::post(redeem).body("application/json", r#"{"handover":"x"}"#), "invalid_ticket"),
+        (Call::post(redeem).body("application/json", "{"), "invalid_request"),
+        (Call::get(redeem), "method_not_allowed"),
+        (Call::post(redeem).header("x-long", vec![b'x'; 17_000]), "headers_too_large"),
+    ] {
+        let answer = server.call(call.header("origin", OWN)).await;
+        assert_eq!(answer.is_error(error).header("access-control-allow-origin"), Some(OWN), "{answer:?}");
+    }
+    server.call(preflight(redeem, OWN)).await.is_ok();
+    let nowhere = server.call(Call::get("/v1/no-such-route").header("origin", OWN)).await;
+    assert!(cors_headers(nowhere.is_error("not_found")).is_empty(), "{nowhere:?}");
 }
 
 #[tokio::test]

@@ -32,7 +32,15 @@ const IDENTITY_HEADERS: [&str; 9] = [
     "x-auth-unionid",
 ];
 
-/// The same, on what is the same for everybody.
+/// What is the same for everybody.
+const PUBLIC_ROUTES: [&str; 4] = [
+    "/.well-known/jwks.json",
+    "/.well-known/oauth-authorization-server",
+    "/.well-known/openid-configuration",
+    "/openapi.json",
+];
+
+/// Names of headers that answers of these routes may have.
 const PUBLIC_HEADERS: [&str; 2] = ["access-control-allow-origin", "etag"];
 
 /// The same, where web pages may call.
@@ -280,9 +288,12 @@ impl Answer {
             |check: &&str| asked.path.strip_prefix(check).is_some_and(|rest| matches!(rest.get(..1), None | Some("/")));
         let is_verify = checks.iter().any(below);
         let is_compat = rules.compat && asked.path.starts_with("/miniLogin/");
-        let is_public = asked.path.starts_with("/.well-known/") || asked.path == "/openapi.json";
-        let is_public = is_public && matches!(self.status, 200 | 304);
-        self.check_headers(rules, is_verify, is_public);
+        let is_for_all = PUBLIC_ROUTES.contains(&asked.path.split('?').next().unwrap_or_default());
+        let is_public = is_for_all && matches!(self.status, 200 | 304);
+        if is_for_all {
+            assert_eq!(self.header("access-control-allow-origin"), Some("*"), "{asked:?} {self:?}");
+        }
+        self.check_headers(rules, is_verify, is_for_all);
         let cache = if is_public { "public, max-age=300" } else { "no-store" };
         assert_eq!(self.header("cache-control"), Some(cache), "{asked:?} {self:?}");
         if is_verify {
@@ -306,12 +317,12 @@ impl Answer {
         self
     }
 
-    fn check_headers(&self, rules: &Rules, is_verify: bool, is_public: bool) {
+    fn check_headers(&self, rules: &Rules, is_verify: bool, is_for_all: bool) {
         for (name, _) in &self.headers {
             let name = &**name;
             let is_allowed = HEADERS.contains(&name)
                 || (is_verify && self.status == 200 && IDENTITY_HEADERS.contains(&name))
-                || (is_public && PUBLIC_HEADERS.contains(&name))
+                || (is_for_all && PUBLIC_HEADERS.contains(&name))
                 || (rules.cors && !is_verify && CORS_HEADERS.contains(&name));
             assert!(is_allowed, "{name} has no place in {self:?}");
         }
