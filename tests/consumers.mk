@@ -1,5 +1,6 @@
 # Other people's programs and libraries that tests/site/consumers.rs runs; included by the Makefile. Packages go to the target
-# directory, pinned by the files in tests/consumers/; only apt-get installs for the whole machine.
+# directory, pinned by the files in tests/consumers/; only apt-get installs for the whole machine. PostgreSQL's programs are
+# wanted, not a server of the machine's own.
 
 CONSUMERS := $(or $(CARGO_TARGET_DIR),target)/consumers
 CONSUMERS_PACKAGES := go:golang-go php:php-cli apache2:apache2-bin openssl:openssl javac:default-jdk-headless
@@ -9,17 +10,22 @@ export PATH := $(abspath $(CONSUMERS))/bin:$(PATH)
 
 .PHONY: consumers-tools consumers-node
 
-consumers-tools: consumers-node ## Install what tests/site/consumers needs: Go, Java, PHP, Apache, and packages for Node and Python
+consumers-tools: consumers-node ## Install what tests/site/consumers needs: Go, Java, PHP, Apache, PostgreSQL, and packages for Node and Python
 	@missing=; \
 	for tool in $(CONSUMERS_PACKAGES); do \
 	    command -v $${tool%%:*} >/dev/null || missing="$$missing $${tool#*:}"; \
 	done; \
 	ls /usr/sbin/php-fpm* >/dev/null 2>&1 || missing="$$missing php-fpm"; \
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	/usr/bin/python3 -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
 	if [ -n "$$missing" ]; then \
 	    if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
 	        echo "error: these are missing, and only root on Debian can install them here:$$missing" >&2; exit 1; \
 	    fi; \
+	    case "$$missing" in *postgresql*) \
+	        mkdir -p /etc/postgresql-common/createcluster.d; \
+	        echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.d/none.conf;; \
+	    esac; \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null; \
 	fi
 	@mkdir -p $(CONSUMERS)/node

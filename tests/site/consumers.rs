@@ -15,6 +15,7 @@ mod introspection;
 mod matrix;
 mod payment;
 mod php;
+mod postgres;
 mod rotation;
 mod strict;
 mod tools;

@@ -22,12 +22,18 @@ struct Gateway {
 impl Gateway {
     /// Keys are fetched every `cache` in place of five minutes.
     fn start(world: &World, cache: &str) -> Self {
+        Self::for_type(world, cache, "at+jwt")
+    }
+
+    /// The same for tokens of the type `typ`.
+    fn for_type(world: &World, cache: &str, typ: &str) -> Self {
         let service = Upstream::start(|_| Reply::Http("200 OK", "served".to_owned()));
         let directory = tempfile::tempdir().unwrap();
         let (at, port, log) = (directory.path(), free_port(), directory.path().join("log"));
         let issuer = world.front.url();
         let changes = [
             ("https://login.example.com", issuer.clone()),
+            ("exact: at+jwt", format!("exact: {typ}")),
             ("port_value: 3000", format!("port_value: {}", service.address.port())),
             ("port_value: 8080", format!("port_value: {}", issuer.rsplit(':').next().unwrap())),
             ("cache_duration: 300s", format!("cache_duration: {cache}")),
@@ -157,6 +163,26 @@ fn envoy_refuses_what_is_no_access_token_of_ours() {
         ("several audiences, ours among them", sign("aud", json!(["billing", "orders"]))),
     ] {
         assert_eq!(gateway.status(&token), 200, "{why}\n{}", read(&gateway.log));
+    }
+}
+
+/// With `typ = "JWT"`, the audience alone tells an access token from an assertion.
+#[test]
+fn envoy_takes_the_type_that_its_file_names_and_no_other() {
+    let world = World::with_tables(&[], "[jwt]\ntyp = \"JWT\"\n");
+    let token = world.token();
+    let (server, claims) = signer(&world, &token);
+    assert_eq!(jsonwebtoken::decode_header(&token).unwrap().typ.as_deref(), Some("JWT"));
+    let other = server.sign(&server.header().to_string(), &claims.to_string());
+    assert_eq!(jsonwebtoken::decode_header(&other).unwrap().typ.as_deref(), Some("at+jwt"));
+    let jwt = json!({ "typ": "JWT", "alg": "ES256", "kid": server.jwk["kid"] }).to_string();
+    let assertion = server.sign(&jwt, &with(&claims, "aud", json!("gateway")));
+    for (typ, right, wrong) in [("JWT", &token, &other), ("at+jwt", &other, &token)] {
+        let gateway = Gateway::for_type(&world, "300s", typ);
+        let seen = gateway.seen(right, &[]);
+        assert!(seen.contains(&format!("x-auth-appid: {}\r\n", claims["appid"].as_str().unwrap())), "{seen}");
+        assert_eq!((gateway.status(wrong), gateway.status(&assertion)), (403, 403), "{typ}");
+        assert_eq!(gateway.service.requests().len(), 1, "none of it has reached the service");
     }
 }
 

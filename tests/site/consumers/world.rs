@@ -47,10 +47,15 @@ pub(super) struct World {
 impl World {
     /// `init` is added to `keys init`.
     pub(super) fn start(init: &[&str]) -> Self {
+        Self::with_tables(init, "")
+    }
+
+    /// The same with more tables in the configuration.
+    pub(super) fn with_tables(init: &[&str], more: &str) -> Self {
         let (clock, platform, front) = (MovedClock::new(), simulator(), Front::start());
         let keys = Keys::missing();
         keys.run(&[&["init"], init].concat()).done();
-        let tables = TABLES.replace("UPSTREAM", &format!("http://{}", platform.address));
+        let tables = TABLES.replace("UPSTREAM", &format!("http://{}", platform.address)) + more;
         let site = Site::with_keys(keys, platform.address, &tables);
         let mut command = site.command();
         command.env("SERVICE_SECRET", SECRET).env("AUTH_TICKET_KEYS_POLL", "10m");
@@ -83,11 +88,15 @@ impl World {
         self.ticket_at(APPID)
     }
 
-    #[track_caller]
     pub(super) fn ticket_at(&self, appid: &str) -> String {
+        self.ticket_of(appid, "alice")
+    }
+
+    #[track_caller]
+    pub(super) fn ticket_of(&self, appid: &str, name: &str) -> String {
         // Codes work once.
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let code = format!("demo-alice-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let code = format!("demo-{name}-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let body = json!({ "code": code, "appid": appid }).to_string();
         let answer = self.server.post("/v1/login", &[("Content-Type", "application/json")], &body);
         answer.json()["ticket"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned()
@@ -96,20 +105,25 @@ impl World {
     /// A JWT for the service `orders`.
     #[track_caller]
     pub(super) fn token(&self) -> String {
-        let ticket = self.ticket();
+        self.token_for("orders", &self.ticket())
+    }
+
+    /// A JWT for `audience`, for which the service of this name asks.
+    #[track_caller]
+    pub(super) fn token_for(&self, audience: &str, ticket: &str) -> String {
         let form = format!(
-            "grant_type=urn:ietf:params:oauth:grant-type:token-exchange\
+            "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&audience={audience}\
              &subject_token_type=urn:auth-ticket:params:oauth:token-type:auth-ticket&subject_token={ticket}"
         );
-        let answer = self.server.post("/v1/token", &[FORM, ("Authorization", &basic())], &form);
+        let answer = self.server.post("/v1/token", &[FORM, ("Authorization", &basic(audience))], &form);
         answer.json()["access_token"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned()
     }
 
     pub(super) fn introspect(&self, token: &str) -> Answer {
-        self.server.post("/v1/introspect", &[FORM, ("Authorization", &basic())], &format!("token={token}"))
+        self.server.post("/v1/introspect", &[FORM, ("Authorization", &basic("orders"))], &format!("token={token}"))
     }
 }
 
-fn basic() -> String {
-    format!("Basic {}", STANDARD.encode(format!("orders:{SECRET}")))
+fn basic(service: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{service}:{SECRET}")))
 }
