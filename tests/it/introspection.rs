@@ -1,15 +1,23 @@
 //! Access tokens: what the owner has them say, and what introspection says of them.
 
+mod matrix;
+
+use std::cell::Cell;
+use std::time::Duration;
+
 use auth_ticket::http::{Audience, ClaimTemplate, Settings, TokenType};
 use auth_ticket::keyring::AppId;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::future::join_all;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
 use crate::support::{
-    APPID, Answer, Builder, Call, ISSUER, JWT_TTL_S, MAX_SESSION_S, OTHER_APPID, START, TestKey, TestServer, session,
+    APPID, Answer, Builder, Call, DEADLINE, ISSUER, JWT_TTL_S, MAX_SESSION_S, OTHER_APPID, START, TestKey, TestServer,
+    session,
 };
 
 const SECRET: &str = "a-secret-of-orders";
@@ -57,9 +65,14 @@ fn header() -> Value {
 
 /// Signs these very texts with the server's own key.
 fn signed(header: &str, claims: &str) -> String {
+    signed_by(101, header, claims)
+}
+
+/// The same with the key of this number.
+fn signed_by(number: u8, header: &str, claims: &str) -> String {
     // PKCS#8 around a P-256 scalar (RFC 5915).
     let prefix = hex::decode("3041020100301306072a8648ce3d020106082a8648ce3d030107042730250201010420").unwrap();
-    let key = EncodingKey::from_ec_der(&[prefix, Sha256::digest([101]).to_vec()].concat());
+    let key = EncodingKey::from_ec_der(&[prefix, Sha256::digest([number]).to_vec()].concat());
     let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
     let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::ES256).unwrap();
     format!("{message}.{signature}")
@@ -115,6 +128,47 @@ async fn an_access_token_lives_through_rotation_and_dies_with_its_key() {
     assert!(!is_active(&server, &old).await && is_active(&server, &new).await);
     server.change_ring(|plan| plan.keys.retain(|key| key.number != 102));
     assert!(!is_active(&server, &new).await, "its key is unknown");
+}
+
+/// Rule: a token may come from a replica whose key arrives here a moment later. There is one look for all unknown keys, at most
+/// once a second, so forged ones cannot cause disk load.
+#[tokio::test]
+async fn an_access_token_under_an_unknown_key_makes_a_replica_look_once() {
+    let (server, looks) = (builder().start().await, Cell::new(0));
+    let claims = part(&token_of(&server, "alice").await, 1).to_string();
+    let of_key = |number: u8| {
+        let header = with(&header(), "kid", json!(TestKey::jwt(number, START).kid()));
+        signed_by(number, &header, &claims)
+    };
+    let attend = async {
+        loop {
+            server.rescans().asked().await;
+            let look = server.rescans().begin();
+            looks.set(looks.get() + 1);
+            // The second key is there from the second look on.
+            server.change_ring(|plan| plan.keys.push(TestKey::jwt(101 + looks.get(), START)));
+            look.finish();
+        }
+    };
+    let ask = async {
+        let began = Instant::now();
+        assert!(is_active(&server, &of_key(102)).await, "the look has brought its key");
+        let forged = (0..100).map(|kid| signed(&with(&header(), "kid", json!(format!("{kid:08x}"))), &claims));
+        let forged: Vec<String> = forged.collect();
+        let active = join_all(forged.iter().map(|token| is_active(&server, token))).await;
+        assert!(active.iter().all(|active| !active));
+        assert!(u64::from(looks.get()) <= 1 + began.elapsed().as_secs(), "{} looks", looks.get());
+        while !is_active(&server, &of_key(103)).await {
+            assert!(began.elapsed() < DEADLINE, "the next look has brought the next key");
+        }
+        assert!(began.elapsed() >= Duration::from_secs(1) && looks.get() >= 2);
+        assert!(u64::from(looks.get()) <= 1 + began.elapsed().as_secs(), "{} looks", looks.get());
+    };
+    tokio::select! {
+        biased;
+        _ = attend => (),
+        () = ask => (),
+    }
 }
 
 /// Rule: the end has no leeway. The beginning has that of clocks that differ.

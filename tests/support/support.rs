@@ -25,7 +25,9 @@ use std::time::Duration;
 use auth_ticket::claims::{PlatformId, SessionKey};
 use auth_ticket::clock::{Clock, FixedClock, UnixSeconds};
 use auth_ticket::hook::Hook;
-use auth_ticket::http::{self, App, AppState, ConnectionCount, ConnectionLimits, Routes, Service, Settings, Subject};
+use auth_ticket::http::{
+    self, App, AppState, ConnectionCount, ConnectionLimits, Rescans, Routes, Service, Settings, Subject,
+};
 use auth_ticket::keyring::{AppId, LoginId, Purpose};
 use auth_ticket::platform::weapp::Weapp;
 use auth_ticket::platform::{Platform, PlatformOptions};
@@ -252,6 +254,11 @@ impl TestServer {
         let mut plan = self.plan.lock().unwrap();
         change(&mut plan);
         self.state.swap_ring(plan.ring(&self.apps));
+    }
+
+    /// Where requests ask for a look at the keys.
+    pub(crate) fn rescans(&self) -> &Rescans {
+        self.state.rescans()
     }
 
     /// Puts a ring in place that comes from elsewhere.

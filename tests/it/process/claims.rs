@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::{Outcome, Reply, Server, Site, Upstream, auth_ticket, simulator, until};
+use crate::support::{APPID, Outcome, Reply, Server, Site, Upstream, auth_ticket, simulator, until};
 
 const PUBLIC_URL: (&str, &str) = ("AUTH_TICKET_PUBLIC_URL", "https://login.example.com");
 
@@ -36,6 +39,63 @@ fn what_the_owner_says_goes_into_the_ticket() {
         assert!(head.starts_with("POST /ask HTTP/1.1\r\n") && jwt.split('.').count() == 3, "{question}");
         let header = jsonwebtoken::decode_header(jwt).unwrap();
         assert_eq!(header.typ.as_deref(), Some("claims-request+jwt"));
+    }
+}
+
+/// Rule: a question is signed with the keys of access tokens and is none, and introspection does not ask the owner.
+#[test]
+fn a_question_to_the_owner_is_never_active_and_a_ticket_is_until_it_is_cut_off() {
+    let (platform, blocks) = (simulator(), Arc::new(AtomicBool::new(false)));
+    let blocked = Arc::clone(&blocks);
+    let owner = Upstream::start(move |_| {
+        if blocked.load(Ordering::Relaxed) {
+            Reply::Http("403 Forbidden", String::new())
+        } else {
+            Reply::Http("200 OK", json!({ "claims": "uid=1001" }).to_string())
+        }
+    });
+    let site = Site::new(
+        platform.address,
+        &format!(
+            "[[service]]\nid = \"orders\"\nsecret_env = \"ORDERS_SECRET\"\n[jwt]\naudiences = [\"orders\"]\n[claims]\nurl = \
+             \"http://{}/ask\"\n",
+            owner.address
+        ),
+    );
+    let server = Server::start(serve(&site).env("ORDERS_SECRET", "a-secret-of-orders"));
+    let ask = |route: &str, form: &str| {
+        let form = format!("client_id=orders&client_secret=a-secret-of-orders&{form}");
+        server.post(route, &[("Content-Type", "application/x-www-form-urlencoded")], &form).json()
+    };
+    let introspect = |token: &str| ask("/v1/introspect", &format!("token={token}"));
+    let ticket = server.ticket("demo-alice-1");
+    let exchange = format!(
+        "grant_type=urn:ietf:params:oauth:grant-type:token-exchange\
+         &subject_token_type=urn:auth-ticket:params:oauth:token-type:auth-ticket&subject_token={ticket}"
+    );
+    let token = ask("/v1/token", &exchange)["access_token"].as_str().unwrap().to_owned();
+    blocks.store(true, Ordering::Relaxed);
+    assert_eq!(server.post("/v1/renew", &[("weixinauth", &ticket)], "").json()["error"], "user_blocked");
+    for (token, kind) in [(&ticket, "AuthTicket"), (&token, "Bearer")] {
+        let told = introspect(token);
+        assert_eq!((&told["active"], &told["token_type"]), (&json!(true), &json!(kind)), "{told}");
+        assert_eq!(told["claims"], "uid=1001");
+    }
+    let questions = owner.requests();
+    assert_eq!(questions.len(), 2, "for the login and the renewal, and none for what was introspected");
+    for question in &questions {
+        let (_, jwt) = question.split_once("\r\n\r\n").unwrap();
+        let header = jsonwebtoken::decode_header(jwt).unwrap();
+        assert_eq!(header.kid, jsonwebtoken::decode_header(&token).unwrap().kid, "by the key of access tokens");
+        assert_eq!(introspect(jwt), json!({ "active": false }));
+    }
+
+    let openid = introspect(&ticket)["openid"].as_str().unwrap().to_owned();
+    let mut cut_off = auth_ticket(&["cutoff", "add", "--appid", APPID, "--openid", &openid, "--keys"]);
+    Outcome::of(cut_off.arg(site.keys.path())).done();
+    server.signal(Signal::HUP);
+    for token in [&ticket, &token] {
+        until("the user is cut off", || introspect(token) == json!({ "active": false }));
     }
 }
 
