@@ -23,11 +23,16 @@ pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
     text.parse().map_err(|hint| format!("{} is not an address; {hint}", quoted(text)))
 }
 
-/// The permissions of a Unix socket, in octal digits.
+/// The permissions of a Unix socket, in octal digits. Who connects writes; nobody executes.
 pub(super) fn mode(text: &str) -> Result<u32, String> {
+    let wrong = |why: &str| format!("{} {why}; write for example \"0660\"", quoted(text));
     let is_octal = matches!(text.len(), 3 | 4) && text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
-    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| is_octal && *mode <= 0o777 && mode & 0o600 == 0o600);
-    mode.ok_or_else(|| format!("{} is not the mode of a socket; write for example \"0660\"", quoted(text)))
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| is_octal && *mode <= 0o777);
+    match mode.ok_or_else(|| wrong("is not the mode of a socket"))? {
+        mode if mode & 0o600 != 0o600 => Err(wrong("keeps the server's own user out")),
+        mode if mode & 0o111 != 0 => Err(wrong("has bits for executing, and a socket is not executed")),
+        mode => Ok(mode),
+    }
 }
 
 /// A name for operators' requests, without port, in lower case. IP addresses and `localhost` need no mention.

@@ -106,6 +106,7 @@ fn below(path: &str, name: &str) -> String {
 
 /// `name` as a key in TOML.
 pub(super) fn toml_key(name: &str) -> String {
-    let is_bare = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    let is_bare =
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
     if is_bare { name.to_owned() } else { quoted(name) }
 }

@@ -10,6 +10,7 @@ mod layers;
 mod limits;
 mod manual;
 mod secrets;
+mod sockets;
 
 use std::ffi::OsString;
 

@@ -41,6 +41,9 @@ pub enum ClaimTemplateError {
     /// The server says this itself.
     #[error("this claim is the server's own; write another name")]
     Reserved,
+    /// A claim's name is the empty text.
+    #[error("this claim has no name; write one")]
+    Nameless,
     /// A text begins with `$` and names no value of the user.
     #[error("a text that begins with $ has to be one of {}", Placeholder::names())]
     Placeholder,
@@ -145,9 +148,13 @@ impl ClaimTemplate {
     /// Whether a claim may have this name.
     ///
     /// # Errors
-    /// [`ClaimTemplateError::Reserved`].
+    /// [`ClaimTemplateError::Reserved`], [`ClaimTemplateError::Nameless`].
     pub fn check_name(name: &str) -> Result<(), ClaimTemplateError> {
-        if RESERVED.contains(&name) { Err(ClaimTemplateError::Reserved) } else { Ok(()) }
+        match name {
+            "" => Err(ClaimTemplateError::Nameless),
+            _ if RESERVED.contains(&name) => Err(ClaimTemplateError::Reserved),
+            _ => Ok(()),
+        }
     }
 
     /// Whether this may stand as a text in a claim, at any depth.
@@ -260,9 +267,11 @@ mod tests {
             assert_eq!(template(json!({ name: 1 })), Err(ClaimTemplateError::Reserved), "{name}");
             template(json!({ "below": { name: 1 } })).unwrap();
         }
-        for name in ["Sub", "role", "sub ", ""] {
+        for name in ["Sub", "role", "sub ", "$sub"] {
             template(json!({ name: 1 })).unwrap();
         }
+        assert_eq!(template(json!({ "": 1 })), Err(ClaimTemplateError::Nameless));
+        template(json!({ "below": { "": 1 } })).unwrap();
     }
 
     #[test]

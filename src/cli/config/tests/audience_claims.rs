@@ -7,6 +7,38 @@ use super::{APP, good, mistakes};
 
 const HEAD: &str = "public_url = \"https://login.example.com\"\n";
 
+/// What the server says itself, in a token or in the answer of an introspection.
+const OWN: [&str; 28] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+    "client_id",
+    "azp",
+    "scope",
+    "act",
+    "may_act",
+    "cnf",
+    "nonce",
+    "auth_time",
+    "acr",
+    "amr",
+    "sid",
+    "events",
+    "appid",
+    "platform",
+    "openid",
+    "unionid",
+    "phone_number",
+    "login_id",
+    "claims",
+    "active",
+    "token_type",
+];
+
 /// The claims stand from line 7 on.
 fn with(lines: &str) -> String {
     format!("{HEAD}{APP}[jwt.audience.rest]\n{lines}\n")
@@ -41,7 +73,15 @@ fn what_is_wrong_is_told_where_it_stands() {
     let infinite = "is not finite, and JSON has no such number; write another, or text in quotes";
     let known = "a text that begins with $ has to be one of $sub, $openid, $unionid, $appid, $platform, $login_id, $phone, \
                  $claims";
+    let nested = |depth: usize| format!("claims = {{ a = {}1{} }}", "[".repeat(depth), "]".repeat(depth));
+    let many: Vec<String> = (0..300).map(|number| format!("c{number} = {number}")).collect();
+    let many = format!("claims = {{ {} }}", many.join(", "));
     for (lines, expected) in [
+        ("claims = { \"\" = 1 }", "7: jwt.audience[rest].claims.\"\": this claim has no name; write one".into()),
+        (&many, "7: jwt.audience[rest].claims: these claims have 3081 bytes as compact JSON; write at most 2048".into()),
+        ("claims = 1", "7: jwt.audience[rest].claims: is an integer; write a table, for example claims = { role = \"authenticated\" }".into()),
+        ("claims = []", "7: jwt.audience[rest].claims: is a list; write a table, for example claims = { role = \"authenticated\" }".into()),
+        ("claims = { a = 9223372036854775808 }", "7: jwt.audience[rest].claims.a: is not a whole number of 64 bits; write it as text, in quotes".into()),
         ("claims = { sub = \"x\" }", format!("7: jwt.audience[rest].claims.sub: {own}")),
         ("[jwt.audience.rest.claims]\na = 1\nauth_time = 1", format!("9: jwt.audience[rest].claims.auth_time: {own}")),
         ("claims = { \"client_id\" = \"x\" }", format!("7: jwt.audience[rest].claims.client_id: {own}")),
@@ -74,6 +114,13 @@ fn what_is_wrong_is_told_where_it_stands() {
     ] {
         assert_eq!(mistakes(&with(lines)), [format!("login.toml:{expected}")], "{lines}");
     }
+    for name in OWN {
+        let told = mistakes(&with(&format!("claims = {{ {name} = 1 }}")));
+        assert_eq!(told, [format!("login.toml:7: jwt.audience[rest].claims.{name}: {own}")]);
+        good(&with(&format!("claims = {{ below = {{ {name} = 1 }} }}")));
+    }
+    good(&with(&nested(40)));
+    assert!(!mistakes(&with(&nested(200))).is_empty());
     // All of them at once.
     let found = mistakes(&with("claims = { iss = 1, exp = 2, a = \"$b\", c = nan }"));
     assert_eq!(found.len(), 4, "{found:#?}");

@@ -131,7 +131,7 @@ fn a_mistake_at_the_top_level_is_answered_with_the_remedy() {
         ("listen = \"systemd:\"", "listen: \"systemd:\" is not an address; write the FileDescriptorName= of"),
         ("listen_mode = 660", "listen_mode: is an integer; write text in quotes, for example listen_mode = \"0660\""),
         ("listen_mode = \"0o660\"", "listen_mode: \"0o660\" is not the mode of a socket; write for example \"0660\""),
-        ("listen_mode = \"0060\"", "listen_mode: \"0060\" is not the mode of a socket"),
+        ("listen_mode = \"0060\"", "listen_mode: \"0060\" keeps the server's own user out"),
         ("admin_listen_mode = \"1777\"", "admin_listen_mode: \"1777\" is not the mode of a socket"),
         ("listen = { port = 1 }", "listen: is a table; write text in quotes"),
         ("listen = \"127.0.0.1:9090\"", "listen: listen is 127.0.0.1:9090 and admin_listen is 127.0.0.1:9090: give"),
