@@ -18,6 +18,7 @@ mod alarms;
 pub mod alipay;
 mod app_client;
 mod app_token;
+mod capability;
 mod china_time;
 mod client;
 mod code;
@@ -48,6 +49,7 @@ pub mod xhs;
 
 pub use crate::outbound::{Outbound, Unreachable};
 pub use aes_cbc::{AesKey, AesKeyError};
+pub use capability::Capability;
 pub use code::{Code, CodeError};
 pub use encrypted::{Encrypted, EncryptedError};
 pub use error::{Errcode, ErrorDetail, FailedReason, PlatformError, RefusedUser, Rid};
@@ -58,48 +60,6 @@ pub use settings::{AppSetting, AppSettings, Requirement, SecretSource, SubjectId
 pub use setup::{Kind, Offer, PlatformOptions, SetupError};
 pub use signature::{SignableData, SignableError, UserSignature};
 pub use user_data::{SignedDataError, UserData, UserDataError};
-
-/// What a platform may have beyond logins.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Capability {
-    /// [`Platform::phone`].
-    PhoneByCode,
-    /// [`Platform::decrypt`], of data with a phone number.
-    PhoneByData,
-    /// [`Platform::vouches_for`]: the platform says whether it made an encrypted phone number.
-    OriginOfData,
-    /// [`Platform::signed_phone`].
-    PhoneBySignedData,
-    /// [`Platform::decrypt`], of data about the user.
-    EncryptedUserData,
-    /// [`Platform::has_signed`].
-    SignedUserData,
-    /// [`Platform::check_session`].
-    CheckSession,
-    /// [`Platform::reset_session`].
-    ResetSession,
-    /// [`Platform::sign`].
-    UserSignatures,
-}
-
-impl Capability {
-    /// Its name in documents, in words.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::PhoneByCode => "phone by code",
-            Self::PhoneByData => "phone by data",
-            Self::OriginOfData => "origin of data",
-            Self::PhoneBySignedData => "phone by signed data",
-            Self::EncryptedUserData => "encrypted user data",
-            Self::SignedUserData => "signed user data",
-            Self::CheckSession => "check session",
-            Self::ResetSession => "reset session",
-            Self::UserSignatures => "user signatures",
-        }
-    }
-}
 
 /// One app's platform, seen from a server that holds the app's secret.
 ///
