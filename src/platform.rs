@@ -4,14 +4,11 @@
 //! of them need stands beside the folders. None of them sends a code twice.
 
 use std::fmt;
-use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
-use tokio::time::Instant;
 
 use crate::claims::{PlatformId, SessionKey};
-use crate::clock::UnixSeconds;
 
 mod aes_cbc;
 mod alarms;
@@ -25,6 +22,7 @@ mod code;
 pub mod dd;
 mod encrypted;
 mod error;
+mod facts;
 mod identity;
 pub mod jd;
 pub mod kind;
@@ -53,6 +51,7 @@ pub use capability::Capability;
 pub use code::{Code, CodeError};
 pub use encrypted::{Encrypted, EncryptedError};
 pub use error::{Errcode, ErrorDetail, FailedReason, PlatformError, RefusedUser, Rid};
+pub use facts::{AppFacts, DateSeen};
 pub use identity::{Identity, IdentityError};
 pub use phone::{Phone, PhoneError};
 pub use rsa::{RsaKeyError, RsaPrivateKey, RsaPublicKey};
@@ -63,21 +62,12 @@ pub use user_data::{SignedDataError, UserData, UserDataError};
 
 /// One app's platform, seen from a server that holds the app's secret.
 ///
-/// [`Platform::exchange`] is all that a platform must have. What else it has, [`Platform::capabilities`] lists; calls of what
-/// is not listed send nothing.
+/// [`Platform::exchange`] is all that a platform must have, beside its name. What else it has, its [`AppFacts`] list; calls of
+/// what is not listed send nothing.
 pub trait Platform: Send + Sync + fmt::Debug {
-    /// The platform's name in configurations and answers, such as `weapp`.
-    fn name(&self) -> &'static str;
-
-    /// What there is beyond [`Platform::exchange`], with the configuration that the app has.
-    fn capabilities(&self) -> &[Capability] {
-        &[]
-    }
-
-    /// What the platform's last answer said about the time. Only informs: nothing may be decided by it.
-    fn date_seen(&self) -> Option<DateSeen> {
-        None
-    }
+    /// What there is to say of the app without a call: the platform's name, what it has beyond logins, what an operator does
+    /// about errors.
+    fn facts(&self) -> &AppFacts;
 
     /// What is plainly wrong with a login code, in words for the client; such a code is not sent.
     fn explain_code(&self, _code: &str) -> Option<&'static str> {
@@ -165,27 +155,10 @@ pub trait Platform: Send + Sync + fmt::Debug {
     fn sign(&self, _session_key: &SessionKey, _data: &SignableData) -> Result<UserSignature, PlatformError> {
         Err(PlatformError::Unsupported)
     }
-
-    /// What an operator does about `error`, where the platform's codes say it.
-    fn remedy(&self, _error: &PlatformError) -> Option<String> {
-        None
-    }
 }
 
 fn unsupported<'a, T: Send + 'a>() -> BoxFuture<'a, Result<T, PlatformError>> {
     ready(Err(PlatformError::Unsupported)).boxed()
-}
-
-/// The `Date` of an answer.
-#[derive(Clone, Copy, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "what a header and two clocks say")]
-pub struct DateSeen {
-    /// What the header said.
-    pub date: UnixSeconds,
-    /// When the answer's head had come.
-    pub at: Instant,
-    /// How long after the request that was.
-    pub took: Duration,
 }
 
 fn is_visible_ascii(text: &str) -> bool {

@@ -157,7 +157,7 @@ async fn check_platform(findings: &mut Findings, subject: &str, app: &App) {
             findings.ok(subject, "the platform accepts appid and secret");
         }
         Err(error @ (PlatformError::Misconfigured { .. } | PlatformError::NoSecret(_))) => {
-            findings.add(Level::Fail, subject, error.to_string(), app.platform.remedy(&error));
+            findings.add(Level::Fail, subject, error.to_string(), app.platform.facts().remedy(&error));
         }
         Err(error @ PlatformError::Simulated) => {
             let remedy =
@@ -171,7 +171,7 @@ async fn check_platform(findings: &mut Findings, subject: &str, app: &App) {
             let remedy = Some("see that this machine may reach the platform, or set base_url".to_owned());
             findings.add(Level::Fail, subject, error.to_string(), remedy);
         }
-        Err(error) => match app.platform.remedy(&error) {
+        Err(error) => match app.platform.facts().remedy(&error) {
             Some(remedy) => findings.add(Level::Fail, subject, error.to_string(), Some(remedy)),
             None => findings.add(Level::Warn, subject, error.to_string(), Some("try again in a minute".to_owned())),
         },

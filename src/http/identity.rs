@@ -48,7 +48,7 @@ impl<'a> IdentityFields<'a> {
     pub(crate) fn of(session: &'a Session, app: &'a App) -> Self {
         Self {
             appid: app.id.as_str(),
-            platform: app.platform.name(),
+            platform: app.platform.facts().name(),
             openid: session.openid.as_str(),
             unionid: session.unionid.as_ref().map(PlatformId::as_str),
             phone_number: session.phone.as_ref().map(PhoneNumber::as_str),
@@ -101,7 +101,7 @@ impl IdentityHeaders {
         // A name that is given as text would be copied, and then shared as well.
         let mut insert = |name, value| headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         insert(APPID, appid);
-        insert(PLATFORM, app.platform.name());
+        insert(PLATFORM, app.platform.facts().name());
         for name in [OPENID, UNIONID, PHONE, CLAIMS, LOGIN_ID, EXPIRES_AT, ASSERTION] {
             insert(name, "");
         }

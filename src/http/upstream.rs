@@ -92,7 +92,7 @@ impl Upstream {
     /// Compares this server's clock with the date of the platform's last answer. Only informs.
     fn compare_clocks(&self, app: &App) {
         let quick = |seen: &DateSeen| seen.took < SOON && seen.at.elapsed() < SOON;
-        let Some(seen) = app.platform.date_seen().filter(quick) else { return };
+        let Some(seen) = app.platform.facts().date_seen().filter(quick) else { return };
         let now = self.clock.now();
         let signed = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
         let ahead_s = signed(now.since(seen.date)) - signed(seen.date.since(now));
@@ -115,7 +115,7 @@ impl Upstream {
         match error {
             Some(PlatformError::Misconfigured { client_may_cause: true, .. }) => {}
             Some(error @ (PlatformError::Misconfigured { .. } | PlatformError::NoSecret(_))) => {
-                let remedy = app.platform.remedy(error).unwrap_or_else(|| "the log says more".to_owned());
+                let remedy = app.platform.facts().remedy(error).unwrap_or_else(|| "the log says more".to_owned());
                 self.notices.refusal(appid, call, Some(format!("{error}: {remedy}")));
             }
             Some(error @ PlatformError::Simulated) => {

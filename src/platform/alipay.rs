@@ -13,9 +13,10 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::app_client::{Advice, AppClient};
+use super::app_client::AppClient;
+use super::facts::Advice;
 use super::{
-    AppSetting, Capability, Code, DateSeen, FailedReason, Identity, Kind, Offer, Phone, Platform, PlatformError,
+    AppFacts, AppSetting, Capability, Code, FailedReason, Identity, Kind, Offer, Phone, Platform, PlatformError,
     PlatformOptions, Requirement, SetupError, SignedDataError,
 };
 use crate::outbound::concurrency::Share;
@@ -90,20 +91,8 @@ fn advice(error: &PlatformError) -> Option<Advice> {
 }
 
 impl Platform for Alipay {
-    fn name(&self) -> &'static str {
-        KIND.name
-    }
-
-    fn capabilities(&self) -> &[Capability] {
-        &self.app.capabilities
-    }
-
-    fn date_seen(&self) -> Option<DateSeen> {
-        self.app.http.date_seen()
-    }
-
-    fn remedy(&self, error: &PlatformError) -> Option<String> {
-        self.app.remedy(error)
+    fn facts(&self) -> &AppFacts {
+        &self.app.facts
     }
 
     fn exchange<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Identity, PlatformError>> {

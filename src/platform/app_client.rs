@@ -9,44 +9,23 @@ use tracing::Value;
 use super::alarms::Alarms;
 use super::app_token::{AppToken, AppTokens};
 use super::client::PlatformClient;
-use super::{Capability, Errcode, ErrorDetail, FailedReason, Kind, PlatformError, PlatformOptions, SetupError};
+use super::facts::{Advice, AppFacts};
+use super::{Errcode, ErrorDetail, FailedReason, Kind, PlatformError, PlatformOptions, SetupError};
 use crate::outbound::concurrency::{Busy, ConcurrencyLimit, Share, Shares};
 use crate::secret::SecretText;
 
 /// `Retry-After` when the platform, or our own queue, is full for the moment.
 pub(super) const BUSY_RETRY_AFTER_S: u64 = 2;
 
-/// What an operator does about an error.
-pub(super) struct Advice {
-    /// In words, without a full stop.
-    pub(super) text: String,
-    /// Whether the app's secret is to blame, so that its source is named, too.
-    pub(super) blames_the_secret: bool,
-}
-
-impl Advice {
-    pub(super) fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), blames_the_secret: false }
-    }
-
-    /// The same, if the secret is to blame.
-    pub(super) fn about_the_secret(text: impl Into<String>) -> Self {
-        Self { text: text.into(), blames_the_secret: true }
-    }
-}
-
 /// One app at its platform, as all of its calls need it.
 pub(super) struct AppClient {
-    pub(super) platform: &'static str,
+    pub(super) facts: AppFacts,
     pub(super) appid: String,
     secret: Option<SecretText>,
     pub(super) http: PlatformClient,
-    /// What the app has beyond logins.
-    pub(super) capabilities: Vec<Capability>,
     pub(super) permits: ConcurrencyLimit,
     timeout: Duration,
     alarms: Alarms,
-    advice: fn(&PlatformError) -> Option<Advice>,
 }
 
 impl AppClient {
@@ -63,17 +42,19 @@ impl AppClient {
         options.check(kind)?;
         let PlatformOptions { timeout, max_concurrent, .. } = *options;
         let shares = Shares { logins: max_concurrent, others: max_concurrent.div_ceil(2) };
+        let secret = options.secret.take();
+        let source = secret.as_ref().and_then(SecretText::source).map(str::to_owned);
+        let facts =
+            AppFacts::named(kind.name).with_capabilities(kind.offered(&options.settings)).with_advice(advice, source);
         Ok(Self {
-            platform: kind.name,
             appid: std::mem::take(&mut options.appid),
-            secret: options.secret.take(),
-            http: PlatformClient::of(kind, options.base_url.take(), timeout, &options.outbound)?,
-            capabilities: kind.offered(&options.settings),
+            secret,
+            http: PlatformClient::of(kind, options.base_url.take(), timeout, &options.outbound, facts.last_date())?,
+            facts,
             // Half the time is left to those who get a permit.
             permits: ConcurrencyLimit::new(max_concurrent, shares, timeout / 2),
             timeout,
             alarms: Alarms::default(),
-            advice,
         })
     }
 
@@ -126,16 +107,6 @@ impl AppClient {
         }))
     }
 
-    /// What an operator does about `error`, where the platform's codes say it.
-    pub(super) fn remedy(&self, error: &PlatformError) -> Option<String> {
-        let Advice { text, blames_the_secret } = (self.advice)(error)?;
-        let source = self.secret.as_ref().and_then(SecretText::source).filter(|_| blames_the_secret);
-        let source = source.map(|source| {
-            format!("; it comes from {source}, which a server reads when it starts: restart it after a change")
-        });
-        Some(text + &source.unwrap_or_default())
-    }
-
     /// Logs what `interface` refused by way of a client.
     pub(super) fn note(&self, interface: &'static str, error: &PlatformError) {
         self.log(interface, Some(error), Duration::ZERO);
@@ -143,7 +114,7 @@ impl AppClient {
 
     /// One line for each call; and one for each flood that nobody overlooks where an operator has to act.
     fn log(&self, interface: &'static str, error: Option<&PlatformError>, duration: Duration) {
-        let (platform, appid) = (self.platform, &*self.appid);
+        let (platform, appid) = (self.facts.name(), &*self.appid);
         let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let Some(error) = error else {
             tracing::debug!(appid, interface, duration_ms, "{platform}: answered");
@@ -156,7 +127,7 @@ impl AppClient {
         let errcode = errcode.or(text.as_ref().map(|text| text as &dyn Value));
         let rid = error.rid().map(tracing::field::display);
         tracing::debug!(appid, interface, errcode, rid = rid.as_ref(), duration_ms, "{platform}: {error}");
-        let Some(remedy) = self.remedy(error) else { return };
+        let Some(remedy) = self.facts.remedy(error) else { return };
         let Some(untold) = self.alarms.due(interface, error.errcode(), Instant::now()) else { return };
         let rid = rid.as_ref();
         let what = match error {

@@ -3,7 +3,6 @@
 //! URLs hold the app secret or an access token, so they are followed nowhere, named in no error, and no text of the HTTP
 //! client is shown.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{AGE, CONTENT_TYPE, DATE};
@@ -13,6 +12,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
+use super::facts::LastDate;
 use super::{DateSeen, FailedReason, Kind, PlatformError, SetupError};
 use crate::clock::UnixSeconds;
 use crate::outbound::{self, NoAnswer, Outbound, SIMULATOR_HEADER, Unreachable};
@@ -29,7 +29,7 @@ pub(super) struct PlatformClient {
     base_url: Url,
     /// Whether all hosts of the platform are `base_url`.
     is_redirected: bool,
-    date_seen: Mutex<Option<DateSeen>>,
+    date: LastDate,
 }
 
 /// What goes to an interface: GET without a body, POST with one.
@@ -62,16 +62,17 @@ pub(super) enum RequestBody<'a> {
 }
 
 impl PlatformClient {
-    /// Sets the client up for `base_url`, or for the hosts of `kind`; sends nothing.
+    /// Sets the client up for `base_url`, or for the hosts of `kind`, and leaves the dates of answers in `date`; sends nothing.
     pub(super) fn of(
         kind: &Kind,
         base_url: Option<Url>,
         timeout: Duration,
         outbound: &Outbound,
+        date: LastDate,
     ) -> Result<Self, SetupError> {
         let is_redirected = base_url.is_some();
         let base_url = base_url.map_or_else(|| Url::parse(kind.default_base_url), Ok);
-        Ok(Self { is_redirected, ..Self::new(base_url.map_err(|_| SetupError::BaseUrl)?, timeout, outbound)? })
+        Ok(Self { is_redirected, date, ..Self::new(base_url.map_err(|_| SetupError::BaseUrl)?, timeout, outbound)? })
     }
 
     fn new(base_url: Url, timeout: Duration, outbound: &Outbound) -> Result<Self, SetupError> {
@@ -85,7 +86,7 @@ impl PlatformClient {
         }
         let http = outbound.client(&base_url, timeout.min(CONNECT_TIMEOUT)).map_err(|_| SetupError::Client)?;
         let allows_simulator = outbound.allows_simulator();
-        Ok(Self { http, allows_simulator, base_url, is_redirected: true, date_seen: Mutex::default() })
+        Ok(Self { http, allows_simulator, base_url, is_redirected: true, date: LastDate::default() })
     }
 
     /// Sends `request`, and takes an answer of status 200 that is one JSON object, whatever its content type says.
@@ -121,18 +122,12 @@ impl PlatformClient {
         }
     }
 
-    /// What the last answer with a date said about the time.
-    pub(super) fn date_seen(&self) -> Option<DateSeen> {
-        *self.date_seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn see_date(&self, response: &Response, began: Instant) {
         let headers = response.headers();
         let date = headers.get(DATE).and_then(|date| UnixSeconds::parse_http_date(date.to_str().ok()?));
         // What a cache has kept says nothing about the present.
         if let Some(date) = date.filter(|_| !headers.contains_key(AGE)) {
-            let seen = DateSeen { date, at: Instant::now(), took: began.elapsed() };
-            *self.date_seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+            self.date.see(DateSeen { date, at: Instant::now(), took: began.elapsed() });
         }
     }
 
@@ -221,7 +216,7 @@ mod tests {
         let url = |base_url: Option<&str>, host| {
             let base_url = base_url.map(|url| Url::parse(url).unwrap());
             let (kind, outbound) = (&crate::platform::weapp::KIND, Outbound::default());
-            let client = PlatformClient::of(kind, base_url, CONNECT_TIMEOUT, &outbound).unwrap();
+            let client = PlatformClient::of(kind, base_url, CONNECT_TIMEOUT, &outbound, LastDate::default()).unwrap();
             let request = PlatformRequest { path: "a/b/", host, ..PlatformRequest::default() };
             client.url(&request).unwrap().to_string()
         };

@@ -11,12 +11,13 @@ use md5::{Digest as _, Md5};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::app_client::{Advice, AppClient};
+use super::app_client::AppClient;
 use super::china_time::china_time;
 use super::client::{JsonAnswer, PlatformRequest, RequestBody};
+use super::facts::Advice;
 use super::{
-    AppSetting, Capability, Code, DateSeen, Errcode, ErrorDetail, FailedReason, Identity, Kind, Platform,
-    PlatformError, PlatformOptions, Requirement, SetupError,
+    AppFacts, AppSetting, Code, Errcode, ErrorDetail, FailedReason, Identity, Kind, Platform, PlatformError,
+    PlatformOptions, Requirement, SetupError,
 };
 use crate::clock::Clock;
 use crate::outbound::concurrency::Share;
@@ -150,20 +151,8 @@ fn advice(error: &PlatformError) -> Option<Advice> {
 }
 
 impl Platform for Jd {
-    fn name(&self) -> &'static str {
-        KIND.name
-    }
-
-    fn capabilities(&self) -> &[Capability] {
-        &self.app.capabilities
-    }
-
-    fn date_seen(&self) -> Option<DateSeen> {
-        self.app.http.date_seen()
-    }
-
-    fn remedy(&self, error: &PlatformError) -> Option<String> {
-        self.app.remedy(error)
+    fn facts(&self) -> &AppFacts {
+        &self.app.facts
     }
 
     fn exchange<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Identity, PlatformError>> {

@@ -16,11 +16,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::aes_cbc::decrypt_128;
-use super::app_client::{Advice, AppClient, BUSY_RETRY_AFTER_S};
+use super::app_client::{AppClient, BUSY_RETRY_AFTER_S};
 use super::client::{JsonAnswer, PlatformRequest, RequestBody, integer};
+use super::facts::Advice;
 use super::user_data::{DataShape, PhoneShape};
 use super::{
-    AppSetting, Capability, Code, DateSeen, Encrypted, Errcode, ErrorDetail, FailedReason, Identity, Kind, Offer,
+    AppFacts, AppSetting, Capability, Code, Encrypted, Errcode, ErrorDetail, FailedReason, Identity, Kind, Offer,
     Platform, PlatformError, PlatformOptions, Requirement, Rid, SetupError, UserData, UserDataError, raw_data,
 };
 use crate::claims::SessionKey;
@@ -148,20 +149,8 @@ fn advice(error: &PlatformError) -> Option<Advice> {
 }
 
 impl Platform for Kwai {
-    fn name(&self) -> &'static str {
-        KIND.name
-    }
-
-    fn capabilities(&self) -> &[Capability] {
-        &self.app.capabilities
-    }
-
-    fn date_seen(&self) -> Option<DateSeen> {
-        self.app.http.date_seen()
-    }
-
-    fn remedy(&self, error: &PlatformError) -> Option<String> {
-        self.app.remedy(error)
+    fn facts(&self) -> &AppFacts {
+        &self.app.facts
     }
 
     fn exchange<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Identity, PlatformError>> {

@@ -19,12 +19,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::app_client::{Advice, AppClient, BUSY_RETRY_AFTER_S};
+use super::app_client::{AppClient, BUSY_RETRY_AFTER_S};
 use super::app_token::{AppToken, AppTokens, blames_token};
 use super::client::{JsonAnswer, PlatformRequest, RequestBody, integer};
+use super::facts::Advice;
 use super::{
-    AppSetting, Capability, Code, DateSeen, Errcode, ErrorDetail, FailedReason, Identity, Kind, Platform,
-    PlatformError, PlatformOptions, Requirement, SetupError,
+    AppFacts, AppSetting, Code, Errcode, ErrorDetail, FailedReason, Identity, Kind, Platform, PlatformError,
+    PlatformOptions, Requirement, SetupError,
 };
 use crate::outbound::concurrency::Share;
 use crate::secret::SecretText;
@@ -169,20 +170,8 @@ fn advice(error: &PlatformError) -> Option<Advice> {
 }
 
 impl Platform for Lark {
-    fn name(&self) -> &'static str {
-        KIND.name
-    }
-
-    fn capabilities(&self) -> &[Capability] {
-        &self.app.capabilities
-    }
-
-    fn date_seen(&self) -> Option<DateSeen> {
-        self.app.http.date_seen()
-    }
-
-    fn remedy(&self, error: &PlatformError) -> Option<String> {
-        self.app.remedy(error)
+    fn facts(&self) -> &AppFacts {
+        &self.app.facts
     }
 
     fn exchange<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Identity, PlatformError>> {

@@ -21,7 +21,7 @@ use super::user_data::WATERMARKED;
 use super::weapp::call::call;
 use super::weapp::errcode::ErrorAnswer;
 use super::{
-    AppSetting, Capability, Code, DateSeen, Encrypted, FailedReason, Identity, Kind, Offer, Platform, PlatformError,
+    AppFacts, AppSetting, Capability, Code, Encrypted, FailedReason, Identity, Kind, Offer, Platform, PlatformError,
     PlatformOptions, Requirement, SetupError, UserData, UserDataError, raw_data,
 };
 use crate::claims::SessionKey;
@@ -100,20 +100,8 @@ fn meaning(error: &ErrorAnswer) -> PlatformError {
 }
 
 impl Platform for Qq {
-    fn name(&self) -> &'static str {
-        KIND.name
-    }
-
-    fn capabilities(&self) -> &[Capability] {
-        &self.app.capabilities
-    }
-
-    fn date_seen(&self) -> Option<DateSeen> {
-        self.app.http.date_seen()
-    }
-
-    fn remedy(&self, error: &PlatformError) -> Option<String> {
-        self.app.remedy(error)
+    fn facts(&self) -> &AppFacts {
+        &self.app.facts
     }
 
     fn exchange<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Identity, PlatformError>> {

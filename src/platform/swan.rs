@@ -14,9 +14,10 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::app_client::{Advice, AppClient};
+use super::app_client::AppClient;
+use super::facts::Advice;
 use super::{
-    AppSetting, Capability, Code, DateSeen, Encrypted, FailedReason, Identity, Kind, Offer, Platform, PlatformError,
+    AppFacts, AppSetting, Capability, Code, Encrypted, FailedReason, Identity, Kind, Offer, Platform, PlatformError,
     PlatformOptions, Requirement, SetupError, UserData, UserDataError,
 };
 use crate::claims::SessionKey;
@@ -82,20 +83,8 @@ fn advice(error: &PlatformError) -> Option<Advice> {
 }
 
 impl Platform for Swan {
-    fn name(&self) -> &'static str {
-        KIND.name
-    }
-
-    fn capabilities(&self) -> &[Capability] {
-        &self.app.capabilities
-    }
-
-    fn date_seen(&self) -> Option<DateSeen> {
-        self.app.http.date_seen()
-    }
-
-    fn remedy(&self, error: &PlatformError) -> Option<String> {
-        self.app.remedy(error)
+    fn facts(&self) -> &AppFacts {
+        &self.app.facts
     }
 
     fn exchange<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Identity, PlatformError>> {

@@ -15,10 +15,11 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::aes_cbc::decrypt_user_data;
-use super::app_client::{Advice, AppClient};
+use super::app_client::AppClient;
+use super::facts::Advice;
 use super::user_data::WATERMARKED;
 use super::{
-    AppSetting, Capability, Code, DateSeen, Encrypted, FailedReason, Identity, Kind, Offer, Phone, Platform,
+    AppFacts, AppSetting, Capability, Code, Encrypted, FailedReason, Identity, Kind, Offer, Phone, Platform,
     PlatformError, PlatformOptions, Requirement, SetupError, UserData, UserDataError,
 };
 use crate::claims::{PlatformId, SessionKey};
@@ -87,20 +88,8 @@ fn advice(error: &PlatformError) -> Option<Advice> {
 }
 
 impl Platform for Tt {
-    fn name(&self) -> &'static str {
-        KIND.name
-    }
-
-    fn capabilities(&self) -> &[Capability] {
-        &self.app.capabilities
-    }
-
-    fn date_seen(&self) -> Option<DateSeen> {
-        self.app.http.date_seen()
-    }
-
-    fn remedy(&self, error: &PlatformError) -> Option<String> {
-        self.app.remedy(error)
+    fn facts(&self) -> &AppFacts {
+        &self.app.facts
     }
 
     fn exchange<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Identity, PlatformError>> {
@@ -110,7 +99,7 @@ impl Platform for Tt {
     /// The platform does not look at whose button gave the code: only where the configuration allows that.
     fn phone<'a>(&'a self, code: &'a Code, _openid: &'a PlatformId) -> BoxFuture<'a, Result<Phone, PlatformError>> {
         Box::pin(async move {
-            if !self.app.capabilities.contains(&Capability::PhoneByCode) {
+            if !self.app.facts.has(Capability::PhoneByCode) {
                 return Err(PlatformError::Unsupported);
             }
             self.app.run(Share::Others, phone::PATH, self.phones.phone(code)).await

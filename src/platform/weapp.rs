@@ -16,9 +16,10 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::app_client::{Advice, AppClient};
+use super::app_client::AppClient;
+use super::facts::Advice;
 use super::{
-    AppSetting, Capability, Code, DateSeen, Encrypted, FailedReason, Identity, Kind, Offer, Phone, Platform,
+    AppFacts, AppSetting, Capability, Code, Encrypted, FailedReason, Identity, Kind, Offer, Phone, Platform,
     PlatformError, PlatformOptions, Requirement, SetupError, SignableData, UserData, UserDataError, UserSignature,
     unsupported,
 };
@@ -119,26 +120,14 @@ pub(super) fn advice(error: &PlatformError) -> Option<Advice> {
 }
 
 impl Platform for Weapp {
-    fn name(&self) -> &'static str {
-        KIND.name
-    }
-
-    fn capabilities(&self) -> &[Capability] {
-        &self.app.capabilities
-    }
-
-    fn date_seen(&self) -> Option<DateSeen> {
-        self.app.http.date_seen()
+    fn facts(&self) -> &AppFacts {
+        &self.app.facts
     }
 
     fn explain_code(&self, code: &str) -> Option<&'static str> {
         (code == DEVTOOLS_MOCK).then_some(
             "this is the mock code of the developer tools; set a real appid in the project to get a real one",
         )
-    }
-
-    fn remedy(&self, error: &PlatformError) -> Option<String> {
-        self.app.remedy(error)
     }
 
     fn exchange<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Identity, PlatformError>> {

@@ -21,8 +21,8 @@ use super::client::{PlatformRequest, integer};
 use super::weapp::call::call;
 use super::weapp::errcode::ErrorAnswer;
 use super::{
-    AppSetting, Capability, Code, DateSeen, FailedReason, Identity, Kind, Platform, PlatformError, PlatformOptions,
-    RefusedUser, Requirement, SetupError, weapp,
+    AppFacts, AppSetting, Code, FailedReason, Identity, Kind, Platform, PlatformError, PlatformOptions, RefusedUser,
+    Requirement, SetupError, weapp,
 };
 use crate::outbound::concurrency::Share;
 
@@ -86,20 +86,8 @@ impl WeixinWeb {
 }
 
 impl Platform for WeixinWeb {
-    fn name(&self) -> &'static str {
-        KIND.name
-    }
-
-    fn capabilities(&self) -> &[Capability] {
-        &self.app.capabilities
-    }
-
-    fn date_seen(&self) -> Option<DateSeen> {
-        self.app.http.date_seen()
-    }
-
-    fn remedy(&self, error: &PlatformError) -> Option<String> {
-        self.app.remedy(error)
+    fn facts(&self) -> &AppFacts {
+        &self.app.facts
     }
 
     fn exchange<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Identity, PlatformError>> {

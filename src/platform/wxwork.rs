@@ -21,13 +21,14 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::aes_cbc::decrypt_user_data;
-use super::app_client::{Advice, AppClient, BUSY_RETRY_AFTER_S};
+use super::app_client::{AppClient, BUSY_RETRY_AFTER_S};
 use super::app_token::{AppToken, AppTokens, blames_token};
 use super::client::{JsonAnswer, PlatformRequest, integer};
 use super::error::address_in;
+use super::facts::Advice;
 use super::user_data::WATERMARKED;
 use super::{
-    AppSetting, Capability, Code, DateSeen, Encrypted, Errcode, ErrorDetail, FailedReason, Identity, Kind, Offer,
+    AppFacts, AppSetting, Capability, Code, Encrypted, Errcode, ErrorDetail, FailedReason, Identity, Kind, Offer,
     Platform, PlatformError, PlatformOptions, RefusedUser, Requirement, SetupError, UserData, UserDataError, raw_data,
 };
 use crate::claims::SessionKey;
@@ -205,20 +206,8 @@ fn advice(error: &PlatformError) -> Option<Advice> {
 }
 
 impl Platform for Wxwork {
-    fn name(&self) -> &'static str {
-        KIND.name
-    }
-
-    fn capabilities(&self) -> &[Capability] {
-        &self.app.capabilities
-    }
-
-    fn date_seen(&self) -> Option<DateSeen> {
-        self.app.http.date_seen()
-    }
-
-    fn remedy(&self, error: &PlatformError) -> Option<String> {
-        self.app.remedy(error)
+    fn facts(&self) -> &AppFacts {
+        &self.app.facts
     }
 
     fn exchange<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Identity, PlatformError>> {

@@ -18,12 +18,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::app_client::{Advice, AppClient};
+use super::app_client::AppClient;
 use super::app_token::{AppToken, AppTokens, Crowd};
 use super::client::{JsonAnswer, PlatformRequest, RequestBody, integer};
+use super::facts::Advice;
 use super::user_data::{DataShape, WATERMARKED};
 use super::{
-    AppSetting, Capability, Code, DateSeen, Encrypted, Errcode, ErrorDetail, FailedReason, Identity, Kind, Offer,
+    AppFacts, AppSetting, Capability, Code, Encrypted, Errcode, ErrorDetail, FailedReason, Identity, Kind, Offer,
     Platform, PlatformError, PlatformOptions, Requirement, SetupError, UserData, UserDataError, aes_cbc, raw_data,
 };
 use crate::claims::SessionKey;
@@ -186,20 +187,8 @@ fn advice(error: &PlatformError) -> Option<Advice> {
 }
 
 impl Platform for Xhs {
-    fn name(&self) -> &'static str {
-        KIND.name
-    }
-
-    fn capabilities(&self) -> &[Capability] {
-        &self.app.capabilities
-    }
-
-    fn date_seen(&self) -> Option<DateSeen> {
-        self.app.http.date_seen()
-    }
-
-    fn remedy(&self, error: &PlatformError) -> Option<String> {
-        self.app.remedy(error)
+    fn facts(&self) -> &AppFacts {
+        &self.app.facts
     }
 
     fn exchange<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Identity, PlatformError>> {

@@ -12,7 +12,7 @@ use auth_ticket::clock::{FixedClock, SystemClock};
 use auth_ticket::platform::tt::Tt;
 use auth_ticket::platform::weapp::Weapp;
 use auth_ticket::platform::{
-    AppSettings, Code, Identity, Platform, PlatformError, PlatformOptions, RefusedUser, RsaPrivateKey,
+    AppFacts, AppSettings, Code, Identity, Platform, PlatformError, PlatformOptions, RefusedUser, RsaPrivateKey,
 };
 use auth_ticket::simulator::Simulator;
 use axum::Router;
@@ -167,11 +167,11 @@ async fn replicas_that_take_tokens_from_each_other_lose_no_phone_number() {
 
 /// A platform with logins and nothing else.
 #[derive(Debug)]
-struct Bare;
+struct Bare(AppFacts);
 
 impl Platform for Bare {
-    fn name(&self) -> &'static str {
-        "bare"
+    fn facts(&self) -> &AppFacts {
+        &self.0
     }
 
     fn exchange<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Identity, PlatformError>> {
@@ -182,11 +182,11 @@ impl Platform for Bare {
 
 /// A platform that names somebody whom no server should let in.
 #[derive(Debug)]
-struct Refusing;
+struct Refusing(AppFacts);
 
 impl Platform for Refusing {
-    fn name(&self) -> &'static str {
-        "refusing"
+    fn facts(&self) -> &AppFacts {
+        &self.0
     }
 
     fn exchange<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Identity, PlatformError>> {
@@ -197,7 +197,7 @@ impl Platform for Refusing {
 
 #[tokio::test]
 async fn a_user_whom_the_platform_names_and_nobody_lets_in_gets_no_ticket() {
-    let server = TestServer::builder().own_platform(|| Box::new(Refusing)).start().await;
+    let server = TestServer::builder().own_platform(|| Box::new(Refusing(AppFacts::named("refusing")))).start().await;
     let answer = server.call(Call::post("/v1/login").json(&json!({"code": "demo-alice-1"}))).await;
     assert_eq!(answer.status, 403);
     answer.is_error("user_blocked");
@@ -205,7 +205,9 @@ async fn a_user_whom_the_platform_names_and_nobody_lets_in_gets_no_ticket() {
 
 #[tokio::test]
 async fn what_a_platform_does_not_have_is_not_supported() {
-    let builder = TestServer::builder().own_platform(|| Box::new(Bare)).service("shop", "shop-secret-0123456789");
+    let builder = TestServer::builder()
+        .own_platform(|| Box::new(Bare(AppFacts::named("bare"))))
+        .service("shop", "shop-secret-0123456789");
     let server = builder.may_sign().start().await;
     let ticket = server.ticket_for("alice").await;
     let session = server.session(&ticket).await;

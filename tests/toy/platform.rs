@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::app_client::AppClient;
 use super::client::PlatformRequest;
 use super::{
-    AppSetting, Code, Errcode, ErrorDetail, FailedReason, Identity, Kind, Requirement, Platform, PlatformError,
+    AppFacts, AppSetting, Code, Errcode, ErrorDetail, FailedReason, Identity, Kind, Requirement, Platform, PlatformError,
     PlatformOptions, SetupError,
 };
 use crate::outbound::concurrency::Share;
@@ -63,8 +63,8 @@ impl Toy {
 }
 
 impl Platform for Toy {
-    fn name(&self) -> &'static str {
-        KIND.name
+    fn facts(&self) -> &AppFacts {
+        &self.0.facts
     }
 
     fn exchange<'a>(&'a self, code: &'a Code) -> BoxFuture<'a, Result<Identity, PlatformError>> {

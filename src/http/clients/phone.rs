@@ -121,7 +121,7 @@ async fn by_data(state: &Arc<AppState>, app: &App, ticket: &Ticket, encrypted: E
         Ok(phone) => phone,
         Err(cause) => return Err(session_key::blame(state, app, ticket, session_key, &cause).await),
     };
-    if state.settings.phone_check_origin && app.platform.capabilities().contains(&Capability::OriginOfData) {
+    if state.settings.phone_check_origin && app.platform.facts().has(Capability::OriginOfData) {
         state.quotas.phone.admit(&app.id, ticket.session().login_id)?;
         let vouches = state.upstream.call(app, Interface::VouchesFor, app.platform.vouches_for(encrypted.text())).await;
         if !vouches.map_err(|error| ApiError::of_platform(&error, Stake::Nothing))? {

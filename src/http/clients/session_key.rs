@@ -92,7 +92,7 @@ pub(crate) async fn blame(
     session_key: &SessionKey,
     cause: &impl ToString,
 ) -> ApiError {
-    let said = if !app.platform.capabilities().contains(&Capability::CheckSession) {
+    let said = if !app.platform.facts().has(Capability::CheckSession) {
         "the platform cannot say whether the session_key lives".to_owned()
     } else if state.quotas.session_key.admit(&app.id, ticket.session().login_id).is_ok() {
         match ask(state, app, ticket, session_key).await {

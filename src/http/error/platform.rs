@@ -33,7 +33,7 @@ impl Stake {
 /// # Errors
 /// 400 `not_supported`.
 pub(crate) fn require(app: &App, capability: Capability) -> Result<(), ApiError> {
-    if app.platform.capabilities().contains(&capability) {
+    if app.platform.facts().has(capability) {
         Ok(())
     } else {
         Err(ApiError::of_platform(&PlatformError::Unsupported, Stake::Nothing))

@@ -110,7 +110,7 @@ async fn a_server_that_is_not_allowed_learns_its_address() {
     let dd = with_tokens(|_, _| by_gateway("\"60020\"", "访问ip不在白名单之中,request ip=203.0.113.7")).await;
     let app = app(&dd);
     let error = app.exchange(&code("c")).await.unwrap_err();
-    assert!(app.remedy(&error).unwrap().starts_with("add this server's IP 203.0.113.7 to"), "{error:?}");
+    assert!(app.facts().remedy(&error).unwrap().starts_with("add this server's IP 203.0.113.7 to"), "{error:?}");
 }
 
 #[tokio::test]
@@ -122,7 +122,7 @@ async fn wrong_credentials_are_a_400_and_cost_no_code() {
     assert_eq!((word::<()>(&Err(error.clone())), dd.count()), ("Misconfigured".to_owned(), 1));
     assert_eq!(error.errcode().map(ToString::to_string).as_deref(), Some("invalidClientIdOrSecret"));
     assert_eq!(error.rid().map(ToString::to_string).as_deref(), Some("6E3BD7A9"));
-    let remedy = refusing.remedy(&error).unwrap();
+    let remedy = refusing.facts().remedy(&error).unwrap();
     assert!(remedy.contains("AppKey and AppSecret") && remedy.contains("the variable APP_SECRET"), "{remedy}");
     for (status, answer, expected) in [
         (400, r#"{"code":"other"}"#, "UnknownErrcode"),
@@ -152,7 +152,7 @@ async fn a_refused_token_is_replaced_once() {
     let app = app(&dd);
     let error = app.exchange(&code("c")).await.unwrap_err();
     assert_eq!((dd.asked(TOKEN).len(), dd.asked(LOGIN).len()), (2, 2));
-    assert!(app.remedy(&error).unwrap().contains("that it has just given"));
+    assert!(app.facts().remedy(&error).unwrap().contains("that it has just given"));
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ async fn the_request_id_is_told_and_the_operator_what_to_do() {
         let error = app.exchange(&code("c")).await.unwrap_err();
         assert_eq!(error.errcode(), Some(&Errcode::Number(result)));
         assert_eq!(error.rid().unwrap().to_string(), "84829399-1");
-        let told = app.remedy(&error).unwrap();
+        let told = app.facts().remedy(&error).unwrap();
         assert!(told.contains(remedy), "{told}");
     }
 }

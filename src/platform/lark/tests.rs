@@ -103,7 +103,7 @@ async fn what_is_wrong_with_the_app_is_told_before_a_code_is_spent() {
         let app = app(&lark);
         let error = app.exchange(&code("c")).await.unwrap_err();
         assert_eq!((error.errcode(), lark.count()), (Some(&Errcode::Number(errcode)), 1));
-        assert!(app.remedy(&error).unwrap().contains(remedy), "{error}");
+        assert!(app.facts().remedy(&error).unwrap().contains(remedy), "{error}");
     }
     for bad in [r#"{"code":0}"#, r#"{"code":0,"app_access_token":"t","expire":"x"}"#, "{}"] {
         let lark = Scripted::saying(bad).await;
@@ -144,7 +144,7 @@ async fn a_refused_token_is_replaced_once() {
     let app = app(&lark);
     let error = app.exchange(&code("c")).await.unwrap_err();
     assert_eq!((lark.asked(TOKEN).len(), lark.asked(LOGIN).len()), (2, 2));
-    assert!(app.remedy(&error).unwrap().contains("that it has just given"));
+    assert!(app.facts().remedy(&error).unwrap().contains("that it has just given"));
 }
 
 #[tokio::test]

@@ -111,5 +111,5 @@ fn debug_output_shows_no_secret() {
 #[test]
 fn an_unknown_number_asks_nothing_of_an_operator() {
     let error = PlatformError::Failed(FailedReason::UnknownErrcode(crate::platform::ErrorDetail::new(-1009, None)));
-    assert_eq!(app().remedy(&error), None);
+    assert_eq!(app().facts().remedy(&error), None);
 }

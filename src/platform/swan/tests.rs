@@ -111,7 +111,7 @@ async fn a_refused_token_is_replaced_once() {
             ("AccessToken".to_owned(), Some(&errcode.into()))
         );
         assert_eq!((swan.asked(TOKEN).len(), swan.asked(NEW).len()), (2, 2));
-        assert!(app.remedy(&error).unwrap().contains("login_with_token = false needs none"));
+        assert!(app.facts().remedy(&error).unwrap().contains("login_with_token = false needs none"));
     }
 }
 
@@ -145,7 +145,7 @@ async fn who_is_unknown_is_told_before_a_code_is_spent() {
         let error = app.exchange(&code("c")).await.unwrap_err();
         assert_eq!(word(&Err::<(), _>(error.clone())), expected, "{answer}");
         assert_eq!(swan.count(), 1, "{answer}");
-        let remedy = app.remedy(&error);
+        let remedy = app.facts().remedy(&error);
         assert_eq!(remedy.is_some(), expected == "Misconfigured", "{remedy:?}");
         if let Some(remedy) = remedy {
             assert!(remedy.contains("App Key or App Secret is wrong") && remedy.contains("the variable APP_SECRET"));

@@ -3,8 +3,9 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::platform::app_client::{Advice, BUSY_RETRY_AFTER_S};
+use crate::platform::app_client::BUSY_RETRY_AFTER_S;
 use crate::platform::client::{JsonAnswer, integer};
+use crate::platform::facts::Advice;
 use crate::platform::{Errcode, ErrorDetail, FailedReason, PlatformError, Rid};
 
 /// `Retry-After` when the quota of an interface is gone.

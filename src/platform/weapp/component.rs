@@ -7,8 +7,9 @@
 use super::call::{Failure, call};
 use super::errcode::{self, ErrorAnswer};
 use super::exchange::identity;
-use crate::platform::app_client::{Advice, AppClient};
+use crate::platform::app_client::AppClient;
 use crate::platform::client::{JsonAnswer, PlatformRequest};
+use crate::platform::facts::Advice;
 use crate::platform::{AppSettings, Code, Errcode, FailedReason, Identity, PlatformError, SecretSource};
 use crate::secret::SecretText;
 

@@ -60,7 +60,7 @@ async fn a_wrong_secret_is_told_with_its_remedy() {
     let wechat = Scripted::saying(r#"{"errcode":40125,"errmsg":"invalid appsecret"}"#).await;
     let app = wechat.app("weixin-web", PlatformOptions::new(APPID));
     let error = app.exchange(&code("c")).await.unwrap_err();
-    assert!(app.remedy(&error).unwrap().contains("the app secret is wrong"), "{error}");
+    assert!(app.facts().remedy(&error).unwrap().contains("the app secret is wrong"), "{error}");
 }
 
 #[tokio::test]

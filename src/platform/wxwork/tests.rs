@@ -117,12 +117,12 @@ async fn what_is_wrong_with_the_app_is_told_with_its_remedy() {
         let app = app(&wecom);
         let error = app.exchange(&code("c")).await.unwrap_err();
         assert_eq!((error.errcode(), wecom.count()), (Some(&Errcode::Number(errcode)), 1), "no code was spent");
-        assert!(app.remedy(&error).unwrap().contains(remedy), "{error}");
+        assert!(app.facts().remedy(&error).unwrap().contains(remedy), "{error}");
     }
     let wecom = with_tokens(|_, _| refusal(48002)).await;
     let app = app(&wecom);
     let error = app.exchange(&code("c")).await.unwrap_err();
-    assert!(app.remedy(&error).unwrap().contains("not of the app that is linked"), "{error}");
+    assert!(app.facts().remedy(&error).unwrap().contains("not of the app that is linked"), "{error}");
     for bad in [r#"{"errcode":0}"#, r#"{"access_token":"t","expires_in":"x"}"#, r#"{"access_token":""}"#] {
         let wecom = Scripted::saying(bad).await;
         assert_eq!(word(&wecom.app("wxwork", options()).exchange(&code("c")).await), "Malformed", "{bad}");
@@ -160,7 +160,7 @@ async fn a_refused_token_is_replaced_once() {
     let app = app(&wecom);
     let error = app.exchange(&code("c")).await.unwrap_err();
     assert_eq!((wecom.asked(TOKEN).len(), wecom.asked(LOGIN).len()), (2, 2));
-    assert!(app.remedy(&error).unwrap().contains("that it has just given"));
+    assert!(app.facts().remedy(&error).unwrap().contains("that it has just given"));
 }
 
 #[tokio::test]

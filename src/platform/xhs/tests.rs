@@ -95,7 +95,7 @@ async fn what_is_wrong_with_the_app_is_told_before_a_code_is_spent() {
         let app = xhs.app("xhs", PlatformOptions::new(APPID));
         let error = app.exchange(&code("c")).await.unwrap_err();
         assert_eq!((error.errcode(), xhs.count()), (Some(&Errcode::Number(errcode)), 1));
-        assert!(app.remedy(&error).unwrap().contains(remedy), "{error}");
+        assert!(app.facts().remedy(&error).unwrap().contains(remedy), "{error}");
     }
     for bad in [r#"{"code":0,"data":{}}"#, r#"{"code":0,"data":{"access_token":"t","expire_in":"x"}}"#, "{}"] {
         let xhs = Scripted::saying(bad).await;
@@ -132,7 +132,7 @@ async fn a_refused_token_is_replaced_once() {
     let error = app.exchange(&code("c")).await.unwrap_err();
     assert_eq!((xhs.asked(TOKEN).len(), xhs.asked(SESSION).len()), (2, 2));
     assert_eq!(error.errcode(), Some(&Errcode::Number(410_101)));
-    assert!(app.remedy(&error).unwrap().contains("run two replicas at most"));
+    assert!(app.facts().remedy(&error).unwrap().contains("run two replicas at most"));
 }
 
 /// After five minutes a token may have been ended by one other replica, and then nobody else asks at the same time.

@@ -62,7 +62,7 @@ async fn a_refused_token_that_nobody_replaces_is_the_owners_to_mend() {
         let error = weapp.exchange(&code("c")).await.unwrap_err();
         assert!(matches!(error, PlatformError::Misconfigured { client_may_cause: false, .. }), "{error:?}");
         assert_eq!(wechat.count(PATH), calls);
-        let remedy = weapp.remedy(&error).unwrap();
+        let remedy = weapp.facts().remedy(&error).unwrap();
         assert!(remedy.contains("write a fresh component_access_token there"), "{remedy}");
     }
 }
@@ -74,7 +74,7 @@ async fn a_file_that_is_missing_or_empty_costs_no_code() {
     let error = weapp.exchange(&code("c")).await.unwrap_err();
     assert!(matches!(&error, PlatformError::NoSecret(why) if why.contains("is empty")), "{error:?}");
     assert_eq!((wechat.count(PATH), error.failure()), (0, Some("no_secret")));
-    let remedy = weapp.remedy(&error).unwrap();
+    let remedy = weapp.facts().remedy(&error).unwrap();
     assert!(remedy.starts_with("component_access_token_file is \"/x\": the file is empty"), "{remedy}");
     weapp.exchange(&code("c")).await.unwrap();
 }
@@ -98,8 +98,8 @@ async fn every_number_of_the_interface_has_its_meaning_and_remedy() {
         let error = weapp.exchange(&code("c")).await.unwrap_err();
         assert_eq!(format!("{error:?}").split(['(', ' ']).next(), Some(expected), "{errcode}");
         match remedy {
-            None => assert_eq!(weapp.remedy(&error), None, "{errcode}"),
-            Some(remedy) => assert!(weapp.remedy(&error).unwrap().contains(remedy), "{errcode}"),
+            None => assert_eq!(weapp.facts().remedy(&error), None, "{errcode}"),
+            Some(remedy) => assert!(weapp.facts().remedy(&error).unwrap().contains(remedy), "{errcode}"),
         }
     }
 }
@@ -110,7 +110,7 @@ async fn what_needs_a_token_of_the_app_is_not_there() {
     let wechat = WeChat::answering(fair_weather).await;
     let weapp = weapp_with(&wechat, &[Ok("t")]);
     let left = [Capability::EncryptedUserData, Capability::SignedUserData, Capability::UserSignatures];
-    assert_eq!(weapp.capabilities(), left);
+    assert_eq!(weapp.facts().capabilities(), left);
     let (openid, key) = (openid(OPENID), session_key("tiihtNczf5v6AKRyjwEUhQ=="));
     assert_eq!(weapp.phone(&code("c"), &openid).await.unwrap_err(), PlatformError::Unsupported);
     assert_eq!(weapp.check_session(&openid, &key).await.unwrap_err(), PlatformError::Unsupported);
