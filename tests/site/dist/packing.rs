@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use super::{X86_64, dead_links, debian_version};
+use super::{VERSION, X86_64, dead_links, debian_version};
 use crate::support::system::{needed, read, shipped, succeed, told, write, write_script};
 
 /// A directory as pack.sh leaves it for deb.sh: what all archives have, and a program.
@@ -127,6 +127,14 @@ fn documents_bring_along_what_they_link_to() {
         let output = linked(place.path());
         assert!(!output.status.success(), "a link to {target} passed");
         assert!(told(&output).contains(&format!("error: README.md links to {name}")), "{}", told(&output));
+    }
+}
+
+#[test]
+fn what_readers_type_first_names_the_packages_of_this_version() {
+    let typed = format!("\n$ npm install ./auth-ticket-{VERSION}.tgz ./auth-ticket-linux-x64-{VERSION}.tgz\n");
+    for name in ["README.md", "README.zh-CN.md"] {
+        assert!(read(&shipped(name)).contains(&typed), "{name} does not have{typed}");
     }
 }
 
