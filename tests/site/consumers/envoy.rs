@@ -101,6 +101,10 @@ fn envoy_tells_the_service_what_the_token_says_and_nothing_that_the_client_says(
     let token = world.token();
     let forged = ["X-Auth-Openid", "X-Auth-Phone", "X_Auth_Openid", "X.Auth.Claims", "X-Auth-New"];
     let seen = gateway.seen(&token, &forged.map(|name| (name, "forged")));
+    // The file names the keys' address, which the metadata would have said.
+    let metadata = world.server.get("/.well-known/openid-configuration", &[]).json();
+    let url = world.front.url();
+    assert_eq!((&metadata["issuer"], &metadata["jwks_uri"]), (&json!(url), &json!(format!("{url}{JWKS}"))));
     let session = world.server.get("/v1/session", &[("weixinauth", &world.ticket())]).json();
     let (_, claims) = signer(&world, &token);
     for (header, value) in [
