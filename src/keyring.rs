@@ -27,6 +27,7 @@
 
 mod app;
 pub mod cutoffs;
+pub(crate) mod fields;
 mod key;
 mod login_id;
 mod plan;
@@ -41,6 +42,7 @@ use foldhash::{HashMap, HashMapExt};
 
 pub use app::{AppId, AppIdError, AppTag};
 pub use cutoffs::Cutoffs;
+pub use fields::FieldError;
 pub use key::{Alg, Key, KeyError, KeyId, KeyIdError, KeyName, KeySpec, KeyUse, Purpose, UnknownName};
 pub(crate) use key::{InnerKey, InnerName};
 pub use login_id::{LoginId, LoginIdError};

@@ -3,8 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Alg, Key, KeyError, KeyId, KeyName, KeySpec, KeyUse};
-use crate::clock::UnixSeconds;
+use super::{Alg, FieldError, Key, KeyError, KeyId, KeyName, KeySpec, KeyUse, fields};
 use crate::secret::{KeyBytes, KeyBytesError, Zeroizing};
 
 /// Largest key file, in bytes.
@@ -32,12 +31,9 @@ pub enum TextError {
         /// Counted from 1.
         column: usize,
     },
-    /// A field is missing.
-    #[error("`{0}` is missing")]
-    Missing(&'static str),
-    /// A field is of another type.
-    #[error("`{0}` is not {1}")]
-    Type(&'static str, &'static str),
+    /// A field is missing, or of another type.
+    #[error(transparent)]
+    Field(#[from] FieldError),
     /// The secret is not 64 lower-case hex digits, or no secret at all.
     #[error(transparent)]
     Secret(#[from] KeyBytesError),
@@ -87,32 +83,31 @@ struct RawKey<'a> {
 pub fn parse(name: KeyName, text: &str) -> Result<Parsed, TextError> {
     let raw: RawKey<'_> =
         serde_json::from_str(text).map_err(|error| TextError::Shape { line: error.line(), column: error.column() })?;
-    let version = number("v", raw.v)?;
+    let version = fields::number("v", raw.v)?;
     if version != 1 {
         return Ok(Parsed::Unsupported(format!("version {version} is unknown to this program")));
     }
-    let use_text = plain_text("use", raw.key_use)?;
+    let use_text = fields::text("use", raw.key_use)?;
     let Ok(key_use) = use_text.parse::<KeyUse>() else {
         return Ok(Parsed::Unsupported(format!("use {use_text:?} is unknown to this program")));
     };
-    let alg_text = plain_text("alg", raw.alg)?;
+    let alg_text = fields::text("alg", raw.alg)?;
     let Some(alg) = alg_text.parse::<Alg>().ok().filter(|alg| alg.serves(key_use)) else {
         return Ok(Parsed::Unsupported(format!("algorithm {alg_text:?} is unknown to this program for use {key_use}")));
     };
-    let kid_text = plain_text("kid", raw.kid)?;
-    let kid = KeyId::parse(&kid_text).map_err(|_| TextError::Type("kid", "8 lower-case hex digits"))?;
+    let kid = fields::kid("kid", raw.kid)?;
     if (KeyName { key_use, kid }) != name {
         return Err(TextError::OtherName { name, said: format!("{key_use}-{kid}") });
     }
     let spec = KeySpec {
         key_use,
         alg,
-        created: time("created", raw.created)?,
-        seal_from: time("seal_from", raw.seal_from)?,
-        seal_until: time("seal_until", raw.seal_until)?,
-        max_ttl_s: number("max_ttl_s", raw.max_ttl_s)?,
+        created: fields::time("created", raw.created)?,
+        seal_from: fields::time("seal_from", raw.seal_from)?,
+        seal_until: fields::time("seal_until", raw.seal_until)?,
+        max_ttl_s: fields::number("max_ttl_s", raw.max_ttl_s)?,
     };
-    let secret = KeyBytes::parse_hex(&plain_text("secret", raw.secret)?)?;
+    let secret = KeyBytes::parse_hex(&fields::text("secret", raw.secret)?)?;
     let key = Key::new(spec, secret)?;
     if key.kid() != kid {
         return Err(TextError::OtherSecret(key.kid()));
@@ -139,21 +134,6 @@ pub fn encode(key: &Key) -> Zeroizing<String> {
         spec.max_ttl_s,
         *secret,
     ))
-}
-
-fn plain_text(field: &'static str, raw: Option<&RawValue>) -> Result<Zeroizing<String>, TextError> {
-    let raw = raw.ok_or(TextError::Missing(field))?;
-    serde_json::from_str(raw.get()).map(Zeroizing::new).map_err(|_| TextError::Type(field, "a text"))
-}
-
-fn number(field: &'static str, raw: Option<&RawValue>) -> Result<u64, TextError> {
-    let raw = raw.ok_or(TextError::Missing(field))?;
-    serde_json::from_str(raw.get()).map_err(|_| TextError::Type(field, "a whole number"))
-}
-
-fn time(field: &'static str, raw: Option<&RawValue>) -> Result<UnixSeconds, TextError> {
-    UnixSeconds::parse_rfc3339(&plain_text(field, raw)?)
-        .map_err(|_| TextError::Type(field, "a time like 2026-11-22T21:00:00Z"))
 }
 
 #[cfg(test)]

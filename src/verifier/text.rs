@@ -5,7 +5,9 @@ use serde_json::value::RawValue;
 
 use crate::clock::UnixSeconds;
 use crate::keyring::cutoffs::CutoffsError;
-use crate::keyring::{Alg, AppId, Fingerprint, KeyError, KeyId, KeyName, KeyRing, KeySpec, KeyState, KeyUse, Purpose};
+use crate::keyring::{
+    Alg, AppId, FieldError, Fingerprint, KeyError, KeyId, KeyName, KeyRing, KeySpec, KeyState, KeyUse, Purpose, fields,
+};
 use crate::secret::{KeyBytes, KeyBytesError, Zeroizing};
 
 /// Why the content of a verifier file is not taken. Never holds any of its subkeys.
@@ -29,12 +31,9 @@ pub enum VerifierError {
     /// Another kind of file, such as one of the keys themselves.
     #[error("`use` is not `verify`: this is no verifier file")]
     OtherUse,
-    /// A field is missing.
-    #[error("`{0}` is missing")]
-    Missing(&'static str),
-    /// A field is not what it has to be.
-    #[error("`{0}` is not {1}")]
-    Field(&'static str, &'static str),
+    /// A field is missing, or is not what it has to be.
+    #[error(transparent)]
+    Field(#[from] FieldError),
     /// A key's subkey is none.
     #[error("key {0}: {1}")]
     Subkey(KeyId, KeyBytesError),
@@ -86,14 +85,16 @@ pub(super) struct VerifierTextKey {
 /// Each field as it stands, so that an error can name the field without quoting it.
 #[derive(Deserialize)]
 struct RawVerifier<'a> {
-    v: Option<u64>,
+    #[serde(borrow)]
+    v: Option<&'a RawValue>,
     #[serde(borrow, rename = "use")]
     key_use: Option<&'a RawValue>,
     #[serde(borrow)]
     appid: Option<&'a RawValue>,
     #[serde(borrow)]
     platform: Option<&'a RawValue>,
-    max_session_s: Option<u64>,
+    #[serde(borrow)]
+    max_session_s: Option<&'a RawValue>,
     #[serde(borrow)]
     made: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -113,46 +114,44 @@ struct RawVerifierKey<'a> {
     seal_from: Option<&'a RawValue>,
     #[serde(borrow)]
     seal_until: Option<&'a RawValue>,
-    max_ttl_s: Option<u64>,
+    #[serde(borrow)]
+    max_ttl_s: Option<&'a RawValue>,
     #[serde(borrow)]
     subkey: Option<&'a RawValue>,
 }
-
-const TIME: &str = "a time like 2026-11-22T21:00:00Z";
-const KID: &str = "8 lower-case hex digits";
 
 /// Parses everything but the cut-offs.
 pub(super) fn parse(text: &[u8]) -> Result<VerifierText, VerifierError> {
     let text = str::from_utf8(text).map_err(|_| VerifierError::NotText)?;
     let raw: RawVerifier<'_> = serde_json::from_str(text)
         .map_err(|error| VerifierError::Shape { line: error.line(), column: error.column() })?;
-    match raw.v.ok_or(VerifierError::Missing("v"))? {
+    match fields::number("v", raw.v)? {
         1 => {}
         other => return Err(VerifierError::Version(other)),
     }
-    if *text_of("use", raw.key_use)? != "verify" {
+    if *fields::text("use", raw.key_use)? != "verify" {
         return Err(VerifierError::OtherUse);
     }
-    let platform = text_of("platform", raw.platform)?;
+    let platform = fields::text("platform", raw.platform)?;
     if platform.is_empty() || platform.len() > 32 || !platform.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(VerifierError::Field("platform", "1 to 32 visible ASCII characters"));
+        return Err(FieldError::Other("platform", "1 to 32 visible ASCII characters").into());
     }
     let mut fingerprint = [0; 8];
-    hex::decode_to_slice(text_of("fingerprint", raw.fingerprint)?.as_bytes(), &mut fingerprint)
-        .map_err(|_| VerifierError::Field("fingerprint", "16 hex digits"))?;
+    hex::decode_to_slice(fields::text("fingerprint", raw.fingerprint)?.as_bytes(), &mut fingerprint)
+        .map_err(|_| FieldError::Other("fingerprint", "16 hex digits"))?;
     let revoked: Result<Vec<KeyId>, _> =
-        raw.revoked.ok_or(VerifierError::Missing("revoked"))?.iter().map(|kid| KeyId::parse(kid)).collect();
-    let revoked = revoked.map_err(|_| VerifierError::Field("revoked", "a list of kids"))?;
-    let keys = raw.keys.ok_or(VerifierError::Missing("keys"))?;
+        raw.revoked.ok_or(FieldError::Missing("revoked"))?.iter().map(|kid| KeyId::parse(kid)).collect();
+    let revoked = revoked.map_err(|_| FieldError::Other("revoked", "a list of kids"))?;
+    let keys = raw.keys.ok_or(FieldError::Missing("keys"))?;
     Ok(VerifierText {
-        app: AppId::parse(&text_of("appid", raw.appid)?)
-            .map_err(|_| VerifierError::Field("appid", "1 to 128 visible ASCII characters"))?,
+        app: AppId::parse(&fields::text("appid", raw.appid)?)
+            .map_err(|_| FieldError::Other("appid", "1 to 128 visible ASCII characters"))?,
         platform: platform.as_str().into(),
-        max_session_s: raw
-            .max_session_s
-            .ok_or(VerifierError::Missing("max_session_s"))
-            .and_then(|s| if s == 0 { Err(VerifierError::Field("max_session_s", "above 0")) } else { Ok(s) })?,
-        made: time_of("made", raw.made)?,
+        max_session_s: match fields::number("max_session_s", raw.max_session_s)? {
+            0 => return Err(FieldError::Other("max_session_s", "above 0").into()),
+            max_session_s => max_session_s,
+        },
+        made: fields::time("made", raw.made)?,
         fingerprint: Fingerprint(fingerprint),
         keys: keys.into_iter().map(|key| key.parse(&revoked)).collect::<Result<_, _>>()?,
         revoked,
@@ -161,34 +160,25 @@ pub(super) fn parse(text: &[u8]) -> Result<VerifierText, VerifierError> {
 
 impl RawVerifierKey<'_> {
     fn parse(self, revoked: &[KeyId]) -> Result<VerifierTextKey, VerifierError> {
-        let kid = KeyId::parse(&text_of("kid", self.kid)?).map_err(|_| VerifierError::Field("kid", KID))?;
+        let kid = fields::kid("kid", self.kid)?;
         let spec = KeySpec {
             key_use: KeyUse::Ticket,
             alg: Alg::Xaes256Gcm,
-            created: time_of("created", self.created)?,
-            seal_from: time_of("seal_from", self.seal_from)?,
-            seal_until: time_of("seal_until", self.seal_until)?,
-            max_ttl_s: self.max_ttl_s.ok_or(VerifierError::Missing("max_ttl_s"))?,
+            created: fields::time("created", self.created)?,
+            seal_from: fields::time("seal_from", self.seal_from)?,
+            seal_until: fields::time("seal_until", self.seal_until)?,
+            max_ttl_s: fields::number("max_ttl_s", self.max_ttl_s)?,
         };
         spec.check().map_err(|error| VerifierError::Key(kid, error))?;
         let subkey = match self.subkey {
             _ if revoked.contains(&kid) => None,
             raw => {
-                let subkey = KeyBytes::parse_hex(&text_of("subkey", raw)?);
+                let subkey = KeyBytes::parse_hex(&fields::text("subkey", raw)?);
                 Some(subkey.map_err(|error| VerifierError::Subkey(kid, error))?)
             }
         };
         Ok(VerifierTextKey { kid, spec, subkey })
     }
-}
-
-fn text_of(field: &'static str, raw: Option<&RawValue>) -> Result<Zeroizing<String>, VerifierError> {
-    let raw = raw.ok_or(VerifierError::Missing(field))?;
-    serde_json::from_str(raw.get()).map(Zeroizing::new).map_err(|_| VerifierError::Field(field, "a text"))
-}
-
-fn time_of(field: &'static str, raw: Option<&RawValue>) -> Result<UnixSeconds, VerifierError> {
-    UnixSeconds::parse_rfc3339(&text_of(field, raw)?).map_err(|_| VerifierError::Field(field, TIME))
 }
 
 /// The text of the verifier file of `app`, ended by a line feed; `None` where `ring` has no such app. Apart from `made`, it

@@ -1,6 +1,7 @@
 //! Key files: what is taken, what is passed over, what is refused and why.
 
 use super::*;
+use crate::clock::UnixSeconds;
 
 const GOOD: &str = r#"{"v":1, "use":"ticket", "alg":"XAES-256-GCM", "kid":"ac1dba1c",
  "created":"2026-11-22T21:00:00Z", "seal_from":"2026-11-22T21:15:00Z", "seal_until":"2027-02-20T21:15:00Z",
