@@ -33,6 +33,9 @@
 //! # let _ = look;
 //! ```
 
+//!
+//! A program that has a verifier file instead of the directory looks at it with a [`VerifierFile`].
+
 mod access;
 mod error;
 #[cfg(feature = "tower")]
@@ -45,6 +48,7 @@ mod publish;
 mod read;
 mod reload;
 mod user;
+mod verifier_file;
 mod write;
 
 use std::io;
@@ -59,6 +63,7 @@ pub use follow::follow;
 pub use problem::{FileProblem, Problem};
 pub use read::PassedOver;
 pub use reload::{Reload, ReloadError, Reloader};
+pub use verifier_file::{VerifierFile, VerifierFileError, VerifierReload};
 
 // What writes, and looks at what is not right.
 #[doc(hidden)]

@@ -1,6 +1,5 @@
 //! The ring in use: swapped whole, and asked to open what strangers present.
 
-use std::borrow::Borrow;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
@@ -12,7 +11,7 @@ use crate::keyring::{KeyRing, Purpose};
 use crate::rescan::Rescans;
 use crate::ticket::{OpenError, Policy, Ticket, UnverifiedTicket};
 
-/// Opens tickets with the ring as it is now. `R` is the ring, perhaps with what belongs to it.
+/// Opens tickets with the keys as they are now. `R` holds them, perhaps with what belongs to them.
 #[derive(Debug)]
 pub(crate) struct Opener<R> {
     current: ArcSwap<R>,
@@ -21,7 +20,7 @@ pub(crate) struct Opener<R> {
     clock: Arc<dyn Clock>,
 }
 
-impl<R: Borrow<KeyRing>> Opener<R> {
+impl<R> Opener<R> {
     pub(crate) fn new(ring: R, policy: Policy, clock: Arc<dyn Clock>) -> Self {
         Self { current: ArcSwap::from_pointee(ring), rescans: Rescans::default(), policy, clock }
     }
@@ -53,9 +52,14 @@ impl<R: Borrow<KeyRing>> Opener<R> {
         self.clock.now()
     }
 
-    /// Opens `claimed` with `ring`, which [`Opener::current`] gave.
-    pub(crate) fn open(&self, ring: &R, claimed: UnverifiedTicket, purpose: Purpose) -> Result<Ticket, OpenError> {
-        claimed.open(ring.borrow(), purpose, self.now(), &self.policy)
+    /// Opens `claimed` with the ring of what [`Opener::current`] gave.
+    pub(crate) fn open(
+        &self,
+        ring: &KeyRing,
+        claimed: UnverifiedTicket,
+        purpose: Purpose,
+    ) -> Result<Ticket, OpenError> {
+        claimed.open(ring, purpose, self.now(), &self.policy)
     }
 
     /// The same for who needs the ticket no longer than `then` runs.
@@ -74,11 +78,11 @@ impl<R: Borrow<KeyRing>> Opener<R> {
     #[cfg(feature = "server")]
     pub(crate) fn open_handover(
         &self,
-        ring: &R,
+        ring: &KeyRing,
         claimed: UnverifiedTicket,
         origin: &WebOrigin,
     ) -> Result<Ticket, OpenError> {
-        claimed.open_handover(ring.borrow(), origin, self.now(), &self.policy)
+        claimed.open_handover(ring, origin, self.now(), &self.policy)
     }
 
     /// What `attempt` gives. Where that `is_unknown_key`, once more after a look at the keys directory, if one is due: the

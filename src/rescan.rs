@@ -56,13 +56,13 @@ pub enum LookTrouble {
 impl fmt::Display for LookTrouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed => f.write_str("the last look at the keys directory failed; the last good keys are in use"),
+            Self::Failed => f.write_str("the last look at the keys failed; the last good ones are in use"),
             Self::Late { age } => write!(
                 f,
-                "the keys directory was last looked at {} s ago; revocations and cut-offs since then are not in force",
+                "the keys were last looked at {} s ago; revocations and cut-offs since then are not in force",
                 age.as_secs()
             ),
-            Self::NotYet => f.write_str("the keys directory has not been looked at since it was loaded"),
+            Self::NotYet => f.write_str("the keys have not been looked at since they were loaded"),
         }
     }
 }

@@ -352,10 +352,15 @@ impl Ticket {
     /// # Errors
     /// [`OpenError`], as it would be then.
     pub fn check_again(&self, ring: &KeyRing, now: UnixSeconds) -> Result<(), OpenError> {
+        self.check_again_with(ring, now)
+    }
+
+    /// The same with whatever holds keys.
+    pub(crate) fn check_again_with(&self, keys: &impl OpeningKeys, now: UnixSeconds) -> Result<(), OpenError> {
         let tag = self.app.tag();
         // The key's life is the same for all that it seals, whatever the purpose.
-        ring.to_open(self.kid, tag, Purpose::Ticket, now).map_err(|why| no_key(why, self.kid, tag))?;
-        self.check_life(ring.cutoffs(), now)
+        keys.to_open(self.kid, tag, Purpose::Ticket, now).map_err(|why| no_key(why, self.kid, tag))?;
+        self.check_life(keys.cutoffs(), now)
     }
 
     fn check_life(&self, cutoffs: &Cutoffs, now: UnixSeconds) -> Result<(), OpenError> {

@@ -1,4 +1,4 @@
-//! For Rust services that hold the keys: a layer that lets requests with a good ticket through, and extractors for axum.
+//! For Rust services that hold the keys, or a verifier file: a layer that lets requests with a good ticket through, and extractors for axum.
 //!
 //! The rules are the server's: where a ticket is looked for, what is refused, and how the refusal looks. No call goes to a
 //! server, and the `session_key` stays sealed: the layer never takes its seal off.
@@ -64,6 +64,7 @@ mod body;
 #[cfg(feature = "axum")]
 mod extract;
 mod headers;
+mod keys;
 mod layer;
 mod notice;
 #[cfg(any(test, feature = "test-util"))]
@@ -72,6 +73,7 @@ mod ticket;
 mod watch;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -87,11 +89,12 @@ pub use watch::Watch;
 
 use crate::bearer::presented_ticket;
 use crate::clock::{Clock, SystemClock, UnixSeconds};
-use crate::keyring::{AppId, KeyRing, Purpose};
-use crate::keystore::{Directory, LoadError, Reloader};
+use crate::keyring::{AppId, KeyRing};
+use crate::keystore::{Directory, LoadError, Reloader, VerifierFile, VerifierFileError};
 use crate::opener::Opener;
 use crate::rescan::LookTrouble;
 use crate::ticket::{OpenError, Policy, Ticket};
+use keys::{KeySource, Keys};
 use notice::Notice;
 
 /// How often [`Watch::run`] is taken to look until it says so itself.
@@ -99,7 +102,7 @@ const USUAL_POLL: Duration = Duration::from_secs(5);
 /// Between two looks at a clock that could have been set, and at whether the keys are looked at.
 const RECHECK: Duration = Duration::from_secs(5);
 
-/// Checks tickets against the keys of a directory. Cheap to clone; all clones share the keys.
+/// Checks tickets with the keys of a directory, or with a verifier file. Cheap to clone; all clones share the keys.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -123,14 +126,17 @@ const RECHECK: Duration = Duration::from_secs(5);
 pub struct Verifier(Arc<VerifierInner>);
 
 struct VerifierInner {
-    opener: Opener<KeyRing>,
+    opener: Opener<Keys>,
+    /// How old a verifier file may be.
+    max_stale_s: Option<u64>,
     /// Whether there is a [`Watch`].
     watched: AtomicBool,
     /// Tickets that were refused because nobody looks at the keys.
     refused: Notice,
 }
 
-/// The verifier has no keys for tickets of this app: it was not among those that were given to [`Verifier::load`].
+/// The verifier has no keys for tickets of this app: it was not among those that were given to [`Verifier::load`],
+/// or its verifier file is of another one.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the verifier was not loaded for the app {0}")]
 #[non_exhaustive]
@@ -166,16 +172,71 @@ impl Verifier {
             tracing::warn!("{file}");
         }
         let verifier = Self::of(ring, max_session, clock);
-        verifier.0.opener.rescans().attend(USUAL_POLL);
-        let watch = Watch { shared: Arc::clone(&verifier.0), reloader: Some(reloader) };
-        Ok((verifier, watch))
+        Ok(verifier.watched(KeySource::Directory(reloader)))
+    }
+
+    /// Loads the verifier file that `auth-ticket keys export --watch` keeps, for a service that should not hold the keys.
+    ///
+    /// All tickets are refused while the file is older than `max_stale` (10 minutes suit `--watch`), or made by a clock that is
+    /// more than a minute ahead: whether somebody was logged out meanwhile is unknown. `None` suits a file that is exported
+    /// once; then nobody notices if no revocation arrives. A file that is too old already is no error.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use auth_ticket::keyring::AppId;
+    /// use auth_ticket::tower::Verifier;
+    ///
+    /// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+    /// let file = "/run/auth-ticket/wx0123456789abcdef.verify";
+    /// let (verifier, watch) = Verifier::load_file(file, Some(Duration::from_secs(600)))?;
+    /// tokio::spawn(watch.run(Duration::from_secs(2)));
+    /// let layer = verifier.layer(&AppId::parse("wx0123456789abcdef")?)?;
+    /// # let _ = layer;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`VerifierFileError`]; [`VerifierFileError::remedy`] says what to do.
+    pub fn load_file(
+        path: impl Into<PathBuf>,
+        max_stale: Option<Duration>,
+    ) -> Result<(Self, Watch), VerifierFileError> {
+        Self::load_file_with_clock(path, max_stale, Arc::new(SystemClock))
+    }
+
+    /// The same by another clock, for tests.
+    ///
+    /// # Errors
+    /// As [`Verifier::load_file`].
+    pub fn load_file_with_clock(
+        path: impl Into<PathBuf>,
+        max_stale: Option<Duration>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, Watch), VerifierFileError> {
+        let file = VerifierFile::load(path, clock.now())?;
+        let verifier = file.verifier().clone();
+        let max_session = Duration::from_secs(verifier.max_session_s());
+        let verifier = Self::with(Keys::File(verifier), max_session, max_stale.map(|most| most.as_secs()), clock);
+        Ok(verifier.watched(KeySource::File(file)))
     }
 
     fn of(ring: KeyRing, max_session: Duration, clock: Arc<dyn Clock>) -> Self {
+        Self::with(Keys::Ring(ring), max_session, None, clock)
+    }
+
+    fn with(keys: Keys, max_session: Duration, max_stale_s: Option<u64>, clock: Arc<dyn Clock>) -> Self {
         // A service seals nothing, so the life of new tickets is not its business.
         let policy = Policy { ttl_s: 0, max_session_s: max_session.as_secs() };
-        let opener = Opener::new(ring, policy, clock);
-        Self(Arc::new(VerifierInner { opener, watched: AtomicBool::new(true), refused: Notice::new() }))
+        let opener = Opener::new(keys, policy, clock);
+        Self(Arc::new(VerifierInner { opener, max_stale_s, watched: AtomicBool::new(true), refused: Notice::new() }))
+    }
+
+    fn watched(self, source: KeySource) -> (Self, Watch) {
+        self.0.opener.rescans().attend(USUAL_POLL);
+        let watch = Watch { shared: Arc::clone(&self.0), source: Some(source) };
+        (self, watch)
     }
 
     /// A layer that lets tickets of `app` through, and refuses those of any other with 403.
@@ -183,13 +244,13 @@ impl Verifier {
     /// # Errors
     /// [`AppNotLoaded`]: none would ever pass.
     pub fn layer(&self, app: &AppId) -> Result<TicketLayer, AppNotLoaded> {
-        if !self.0.opener.current().apps().contains(app) {
+        if !self.0.opener.current().serve(app) {
             return Err(AppNotLoaded(app.clone()));
         }
         Ok(TicketLayer::new(self.clone(), Some(app.clone())))
     }
 
-    /// A layer that lets tickets of all apps through for which the keys were loaded.
+    /// A layer that lets tickets of all apps through for which keys were loaded.
     ///
     /// An openid names a user within one app only, so look at [`AuthTicket::app`], too.
     #[must_use]
@@ -197,8 +258,8 @@ impl Verifier {
         TicketLayer::new(self.clone(), None)
     }
 
-    /// Whether tickets are accepted: the keys were looked at lately, so that a revocation would have arrived. For readiness
-    /// probes.
+    /// Whether tickets are accepted: the keys were looked at lately, and a verifier file is not too old, so that a revocation
+    /// would have arrived. For readiness probes.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.0.trouble().is_none()
@@ -220,7 +281,7 @@ impl Verifier {
     pub async fn verify(&self, headers: &HeaderMap) -> Result<AuthTicket, Refusal> {
         self.0.refuse_unwatched()?;
         let opener = &self.0.opener;
-        let attempt = || Ok::<_, Refusal>(opener.open(&opener.current(), presented_ticket(headers)?, Purpose::Ticket));
+        let attempt = || Ok::<_, Refusal>(opener.current().open(opener, presented_ticket(headers)?));
         let is_unknown_key = |result: &Result<_, _>| matches!(result, Ok(Err(OpenError::UnknownKey(_))));
         match opener.with_look(attempt, is_unknown_key).await? {
             Ok(ticket) => Ok(AuthTicket::new(ticket, self.clone())),
@@ -253,8 +314,11 @@ impl VerifierInner {
             return Some("the watch has ended".to_owned());
         }
         match self.opener.rescans().trouble() {
-            None | Some(LookTrouble::Failed) => None,
-            Some(trouble) => Some(trouble.to_string()),
+            None | Some(LookTrouble::Failed) => {
+                let age = self.opener.current().check_age(self.opener.now(), self.max_stale_s);
+                age.err().map(|stale| format!("{stale}; see to auth-ticket keys export --watch"))
+            }
+            Some(trouble) => Some(format!("{trouble}; keep Watch::run running")),
         }
     }
 
@@ -263,13 +327,13 @@ impl VerifierInner {
         match self.trouble() {
             None => {
                 if let Some(unsaid) = self.refused.over() {
-                    tracing::info!(unsaid, "the keys are looked at again, and tickets are accepted");
+                    tracing::info!(unsaid, "the keys are up to date again, and tickets are accepted");
                 }
                 Ok(())
             }
             Some(trouble) => {
                 if let Some(count) = self.refused.due() {
-                    tracing::error!(count, "no ticket is accepted, keep Watch::run running: {trouble}");
+                    tracing::error!(count, "no ticket is accepted: {trouble}");
                 }
                 Err(Refusal::NotSetUp)
             }
@@ -278,7 +342,7 @@ impl VerifierInner {
 
     fn check_again(&self, ticket: &Ticket, now: UnixSeconds) -> Result<(), Refusal> {
         self.refuse_unwatched()?;
-        Ok(ticket.check_again(&self.opener.current(), now)?)
+        Ok(self.opener.current().check_again(ticket, now)?)
     }
 
     /// The [`Watch`] is gone.

@@ -3,7 +3,9 @@
 //! `auth-ticket keys export` writes the file. Who holds it can open the app's tickets, and make some. A `session_key` in
 //! a ticket stays sealed.
 //!
-//! This type reads no file and no clock: give it the content, and the time. A program that checks tickets
+//! This type reads no file and no clock: give it the content, and the time. With the feature `keystore`,
+//! `keystore::VerifierFile` reads the file, and with `tower`, `tower::Verifier::load_file` follows it. Otherwise a program that
+//! checks tickets
 //!
 //! 1. reads the file at start, and gives the content to [`AppVerifier::parse`];
 //! 2. reads it again every few seconds and, where the content is another, gives it to [`AppVerifier::update`];
@@ -195,6 +197,14 @@ impl AppVerifier {
     #[inline]
     pub fn open_ticket(&self, ticket: UnverifiedTicket, now: UnixSeconds) -> Result<Ticket, OpenError> {
         ticket.open_with(self, Purpose::Ticket, now, &self.policy)
+    }
+
+    /// Whether `ticket` would be opened at `now`, too: for who has held it for a while.
+    ///
+    /// # Errors
+    /// [`OpenError`], as it would be then.
+    pub fn check_again(&self, ticket: &Ticket, now: UnixSeconds) -> Result<(), OpenError> {
+        ticket.check_again_with(self, now)
     }
 
     /// Whose tickets it opens.

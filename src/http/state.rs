@@ -1,6 +1,5 @@
 //! The state of a server.
 
-use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;
@@ -89,12 +88,6 @@ impl Deref for Live {
     type Target = KeyRing;
 
     fn deref(&self) -> &KeyRing {
-        &self.ring
-    }
-}
-
-impl Borrow<KeyRing> for Live {
-    fn borrow(&self) -> &KeyRing {
         &self.ring
     }
 }

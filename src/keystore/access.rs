@@ -15,6 +15,8 @@ pub(super) type Content = Zeroizing<Vec<u8>>;
 pub(super) struct Demand {
     pub(super) max_len: usize,
     pub(super) allow_group_read: bool,
+    /// Whether it may belong to somebody who is neither root nor the user that runs this.
+    pub(super) allow_any_owner: bool,
 }
 
 /// Reads a whole file that meets `demand`. Symbolic links are followed: a Kubernetes volume consists of them.
@@ -70,5 +72,8 @@ fn check(metadata: &Metadata, demand: Demand) -> Result<(), Problem> {
     if metadata.len() > demand.max_len as u64 {
         return Err(Problem::TooLarge { max_len: demand.max_len });
     }
-    handle::check_file(metadata, demand.allow_group_read)
+    if !demand.allow_any_owner {
+        handle::check_owner(metadata)?;
+    }
+    handle::check_mode(metadata, demand.allow_group_read)
 }

@@ -1,4 +1,4 @@
-//! A ring that is kept as its directory is: by poll, and when a ticket names an unknown kid.
+//! Keys that are kept as their directory, or verifier file, is: by poll, and when a ticket names an unknown kid.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::{Reload, Reloader};
-use crate::clock::Clock;
+use super::{Reload, Reloader, VerifierFile, VerifierReload};
+use crate::clock::{Clock, UnixSeconds};
 use crate::rescan::Rescans;
 
 /// How long a look may take. One that takes longer has failed, as far as anybody can tell: the disk hangs, perhaps.
@@ -23,16 +23,16 @@ const DEADLINE: Duration = Duration::from_secs(10);
 ///
 /// Runs until it is dropped. A look or a `put` that panics is logged and made up for by the next one, and one that has not
 /// ended after 10 s is waited for again at the next poll; until one has ended well, [`Rescans::trouble`] says so.
-pub async fn follow(
-    reloader: Reloader,
+pub async fn follow<S: Source>(
+    source: S,
     clock: Arc<dyn Clock>,
     rescans: &Rescans,
     every: Duration,
     mut wake: impl FnMut(&mut Context<'_>) -> Poll<()>,
-    mut put: impl FnMut(Reload),
+    mut put: impl FnMut(S::Found),
 ) {
     rescans.attend(every);
-    let mut looker = Looker::start(reloader, clock);
+    let mut looker = Looker::start(source, clock);
     let mut poll = interval(every);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut failed_before = false;
@@ -46,9 +46,9 @@ pub async fn follow(
         .await;
         let look = rescans.begin();
         let trouble = match looker.look().await {
-            Looked::Ended(reload) => {
-                log(&reload);
-                let is_put = catch_unwind(AssertUnwindSafe(|| put(reload))).is_ok();
+            Looked::Ended(found) => {
+                S::log(&found);
+                let is_put = catch_unwind(AssertUnwindSafe(|| put(found))).is_ok();
                 if !is_put {
                     looker.forget();
                 }
@@ -75,48 +75,100 @@ pub async fn follow(
     }
 }
 
-fn log(reload: &Reload) {
-    match reload {
-        Reload::Unchanged => {}
-        Reload::Taken { ring, passed_over } => {
-            for file in passed_over {
-                tracing::warn!("{file}");
+/// Where keys come from, looked at again and again.
+pub trait Source: Send + 'static {
+    /// What comes of a look.
+    type Found: Send + 'static;
+
+    /// Looks again.
+    fn look(&mut self, now: UnixSeconds) -> Self::Found;
+
+    /// Has the next look tell of everything anew.
+    fn forget(&mut self);
+
+    /// Writes to the log what is new.
+    fn log(found: &Self::Found);
+}
+
+impl Source for Reloader {
+    type Found = Reload;
+
+    fn look(&mut self, now: UnixSeconds) -> Reload {
+        self.look(now)
+    }
+
+    fn forget(&mut self) {
+        self.forget();
+    }
+
+    fn log(found: &Reload) {
+        match found {
+            Reload::Unchanged => {}
+            Reload::Taken { ring, passed_over } => {
+                for file in passed_over {
+                    tracing::warn!("{file}");
+                }
+                tracing::info!(fingerprint = %ring.fingerprint(), keys = ring.keys().count(), "took a new key ring");
             }
-            tracing::info!(fingerprint = %ring.fingerprint(), keys = ring.keys().count(), "took a new key ring");
+            Reload::Kept { why, .. } => {
+                tracing::error!("the keys directory is not right, the old keys stay: {}", why.explained());
+            }
         }
-        Reload::Kept { why, .. } => {
-            tracing::error!("the keys directory is not right, the old keys stay: {}", why.explained());
+    }
+}
+
+impl Source for VerifierFile {
+    type Found = VerifierReload;
+
+    fn look(&mut self, now: UnixSeconds) -> VerifierReload {
+        self.look(now)
+    }
+
+    fn forget(&mut self) {
+        self.forget();
+    }
+
+    fn log(found: &VerifierReload) {
+        match found {
+            VerifierReload::Unchanged => {}
+            VerifierReload::Taken { is_right_again: false, .. } => tracing::debug!("took a new verifier file"),
+            VerifierReload::Taken { verifier, .. } => {
+                tracing::info!(fingerprint = %verifier.fingerprint(), "the verifier file is right again, and is used");
+            }
+            VerifierReload::Kept { why, .. } => {
+                tracing::error!("the verifier file is not right, the old keys stay: {why}; {}", why.remedy());
+            }
         }
     }
 }
 
 /// Looks on a thread of its own: reading and deriving would hold up the requests of a shared one, and a thread that had to
 /// be started for each look could be refused when it matters.
-struct Looker {
-    shared: Arc<LockedReloader>,
+struct Looker<S: Source> {
+    shared: Arc<Shared<S>>,
     /// `None` where no thread could be started.
-    orders: Option<mpsc::Sender<oneshot::Sender<Option<Reload>>>>,
+    orders: Option<mpsc::Sender<oneshot::Sender<Option<S::Found>>>>,
     /// A look that did not end in time. What it finds will not be found again, so it is not lost.
-    unended: Option<oneshot::Receiver<Option<Reload>>>,
+    unended: Option<oneshot::Receiver<Option<S::Found>>>,
 }
 
 /// What came of a look.
-enum Looked {
-    Ended(Reload),
+enum Looked<T> {
+    Ended(T),
     Panicked,
     /// It goes on, beyond its deadline.
     Hangs,
 }
 
-struct LockedReloader {
-    reloader: Mutex<Reloader>,
+struct Shared<S> {
+    source: Mutex<S>,
     clock: Arc<dyn Clock>,
 }
 
-impl Looker {
-    fn start(reloader: Reloader, clock: Arc<dyn Clock>) -> Self {
-        let shared = Arc::new(LockedReloader { reloader: Mutex::new(reloader), clock });
-        let (orders, taken) = mpsc::channel::<oneshot::Sender<Option<Reload>>>();
+impl<S: Source> Looker<S> {
+    fn start(source: S, clock: Arc<dyn Clock>) -> Self {
+        let shared = Arc::new(Shared { source: Mutex::new(source), clock });
+        let (orders, taken) = mpsc::channel::<oneshot::Sender<Option<S::Found>>>();
         let theirs = Arc::clone(&shared);
         // Ends when the last sender is dropped, and this with it.
         let work = move || taken.into_iter().for_each(|answer| drop(answer.send(theirs.look())));
@@ -128,11 +180,11 @@ impl Looker {
         Self { shared, orders: orders.ok(), unended: None }
     }
 
-    async fn look(&mut self) -> Looked {
-        let looked = |reload: Option<Reload>| reload.map_or(Looked::Panicked, Looked::Ended);
+    async fn look(&mut self) -> Looked<S::Found> {
+        let looked = |found: Option<S::Found>| found.map_or(Looked::Panicked, Looked::Ended);
         if let Some(mut told) = self.unended.take().or_else(|| self.order()) {
             match timeout(DEADLINE, &mut told).await {
-                Ok(Ok(reload)) => return looked(reload),
+                Ok(Ok(found)) => return looked(found),
                 Ok(Err(_)) => {}
                 Err(_) => {
                     self.unended = Some(told);
@@ -144,20 +196,20 @@ impl Looker {
     }
 
     /// Has the thread look, if there is one.
-    fn order(&self) -> Option<oneshot::Receiver<Option<Reload>>> {
+    fn order(&self) -> Option<oneshot::Receiver<Option<S::Found>>> {
         let (answer, told) = oneshot::channel();
         self.orders.as_ref()?.send(answer).is_ok().then_some(told)
     }
 
     /// Has the next look tell everything anew. Not while one goes on.
     fn forget(&self) {
-        self.shared.reloader.lock().unwrap_or_else(PoisonError::into_inner).forget();
+        self.shared.source.lock().unwrap_or_else(PoisonError::into_inner).forget();
     }
 }
 
-impl LockedReloader {
-    fn look(&self) -> Option<Reload> {
-        let look = || self.reloader.lock().unwrap_or_else(PoisonError::into_inner).look(self.clock.now());
+impl<S: Source> Shared<S> {
+    fn look(&self) -> Option<S::Found> {
+        let look = || self.source.lock().unwrap_or_else(PoisonError::into_inner).look(self.clock.now());
         catch_unwind(AssertUnwindSafe(look)).ok()
     }
 }

@@ -197,7 +197,7 @@ fn list_as_it_is(path: &Path, directory: &Handle, allow_group_read: bool) -> Res
 
 pub(super) fn cutoffs(path: &Path, directory: &Handle, allow_group_read: bool) -> Result<Vec<Cutoff>, FileProblem> {
     let parse = |content: Content| Ok(list::parse(str::from_utf8(&content).map_err(|_| Problem::NotText)?)?);
-    match access::read_file(directory, CUTOFFS, Demand { max_len: MAX_CUTOFFS_LEN, allow_group_read }).and_then(parse) {
+    match access::read_file(directory, CUTOFFS, demand(MAX_CUTOFFS_LEN, allow_group_read)).and_then(parse) {
         Err(Problem::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         result => result.map_err(|problem| FileProblem { path: path.join(CUTOFFS), problem }),
     }
@@ -210,7 +210,7 @@ pub(super) fn recover_cutoffs(
     allow_group_read: bool,
 ) -> Result<(Recovered, Option<FileProblem>), FileProblem> {
     let path = path.join(CUTOFFS);
-    match access::read_in_spite_of(directory, CUTOFFS, Demand { max_len: MAX_CUTOFFS_LEN, allow_group_read }) {
+    match access::read_in_spite_of(directory, CUTOFFS, demand(MAX_CUTOFFS_LEN, allow_group_read)) {
         Ok((content, problem)) => Ok((Recovered::read(&content), problem.map(|problem| FileProblem { path, problem }))),
         Err(Problem::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok((Recovered::default(), None)),
         Err(problem) => Err(FileProblem { path, problem }),
@@ -235,7 +235,7 @@ fn read_entry(
     entry: &FileKind,
     allow_group_read: bool,
 ) -> (Option<Content>, Option<Problem>) {
-    let demand = |max_len| Demand { max_len, allow_group_read };
+    let demand = |max_len| demand(max_len, allow_group_read);
     let read = match entry {
         // What is in a revocation does not count, and neither does what is in a file that is not one of ours.
         FileKind::Revoked(_) | FileKind::Misnamed | FileKind::Other => Ok((Content::default(), None)),
@@ -330,4 +330,9 @@ impl Scan {
     fn pass_over(&mut self, file: &str, why: &str) {
         self.passed_over.push(PassedOver { file: file.to_owned(), why: why.to_owned() });
     }
+}
+
+/// What a file in the directory must be.
+const fn demand(max_len: usize, allow_group_read: bool) -> Demand {
+    Demand { max_len, allow_group_read, allow_any_owner: false }
 }

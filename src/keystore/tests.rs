@@ -5,6 +5,7 @@
 #[cfg(feature = "tower")]
 mod followed;
 mod power;
+mod verifier_file;
 mod watched;
 
 use std::fs;

@@ -26,6 +26,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::keys::Keys;
 use super::{AuthTicket, Verifier};
 use crate::claims::{OwnerClaims, PhoneNumber, PlatformId};
 use crate::clock::{Clock, LEEWAY_S, SystemClock, UnixSeconds};
@@ -89,7 +90,7 @@ impl TestKeys {
     /// [`AuthTicket::until_refused`] end.
     pub fn revoke(&self) {
         let opener = &self.verifier.0.opener;
-        opener.swap(ring(&self.app, []));
+        opener.swap(Keys::Ring(ring(&self.app, [])));
         opener.rescans().begin().finish();
     }
 }
@@ -162,7 +163,7 @@ impl TestTicket {
     pub fn open(&self) -> AuthTicket {
         let opener = &self.keys.verifier.0.opener;
         let sealed = UnverifiedTicket::parse(self.seal()).expect("a ticket");
-        let ticket = opener.open(&opener.current(), sealed, Purpose::Ticket).expect("a ticket that is good");
+        let ticket = opener.current().open(opener, sealed).expect("a ticket that is good");
         AuthTicket::new(ticket, self.keys.verifier())
     }
 }

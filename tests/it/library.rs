@@ -3,6 +3,7 @@
 #[path = "../../examples/axum/main.rs"]
 #[expect(dead_code, reason = "the tests start the example's router by themselves")]
 mod example;
+mod file;
 mod watch;
 
 use std::path::Path;

@@ -191,12 +191,14 @@ impl Handle {
     }
 }
 
-/// Who may read and write a file with keys, or the list of cut-offs.
-pub(in crate::keystore) fn check_file(metadata: &Metadata, allow_group_read: bool) -> Result<(), Problem> {
+/// Whom a file with keys, or the list of cut-offs, may belong to.
+pub(in crate::keystore) fn check_owner(metadata: &Metadata) -> Result<(), Problem> {
     let uid = metadata.uid();
-    if uid != 0 && uid != own_uid() {
-        return Err(Problem::ForeignOwner { uid });
-    }
+    if uid == 0 || uid == own_uid() { Ok(()) } else { Err(Problem::ForeignOwner { uid }) }
+}
+
+/// Who may read and write it.
+pub(in crate::keystore) fn check_mode(metadata: &Metadata, allow_group_read: bool) -> Result<(), Problem> {
     let mode = metadata.mode() & 0o7777;
     if mode & (WRITE_FOR_OTHERS | 0o007) != 0 {
         return Err(Problem::OpenToOthers { mode });

@@ -122,13 +122,19 @@ impl Handle {
 /// Handles of files are not as few as descriptors: none are kept back.
 pub(in crate::keystore) fn keep_spare() {}
 
-/// All that can be told of a file; see the top.
+/// All that can be told of a file's owner; see the top.
 #[expect(clippy::unnecessary_wraps, reason = "as elsewhere")]
-pub(in crate::keystore) fn check_file(_metadata: &Metadata, _allow_group_read: bool) -> Result<(), Problem> {
+pub(in crate::keystore) fn check_owner(_metadata: &Metadata) -> Result<(), Problem> {
     Ok(())
 }
 
-/// When the file system says that a file was changed last.
+/// All that can be told of who may read and write a file; see the top.
+#[expect(clippy::unnecessary_wraps, reason = "as elsewhere")]
+pub(in crate::keystore) fn check_mode(_metadata: &Metadata, _allow_group_read: bool) -> Result<(), Problem> {
+    Ok(())
+}
+
+/// When the file system says that a file was written to last.
 pub(in crate::keystore) fn changed_at(file: &File) -> io::Result<UnixSeconds> {
     let since_1601_s = file.metadata()?.last_write_time() / TICKS_PER_S;
     Ok(UnixSeconds::new(since_1601_s.saturating_sub(EPOCH_S)))
