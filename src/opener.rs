@@ -66,12 +66,12 @@ impl<R> Opener<R> {
     #[cfg(feature = "server")]
     pub(crate) fn open_for<T>(
         &self,
-        ring: &R,
+        ring: &KeyRing,
         claimed: &mut UnverifiedTicket,
         purpose: Purpose,
         then: impl FnOnce(&Ticket) -> T,
     ) -> Result<T, OpenError> {
-        claimed.open_for(ring.borrow(), purpose, self.now(), &self.policy, then)
+        claimed.open_for(ring, purpose, self.now(), &self.policy, then)
     }
 
     /// The same for a hand-over to the page at `origin`.
