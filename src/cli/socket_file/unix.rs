@@ -50,6 +50,10 @@ pub(in crate::cli) fn listen(path: &Path, mode: u32) -> Result<(Listener, Socket
 /// listens.
 fn bind(path: &Path, mode: u32) -> Result<(UnixListener, SocketFile), Occupied> {
     check(path)?;
+    // A longer one could be renamed into place, but nobody could connect to it.
+    if path.as_os_str().len() > MAX_SOCKET_PATH_LEN {
+        return Err(Occupied::Io(rustix::io::Errno::NAMETOOLONG.into()));
+    }
     let making = beside(path);
     // A process of this number may have been killed here.
     if check(&making).is_ok() {
