@@ -42,13 +42,23 @@ fn sighup_makes_a_server_look_at_once() {
 
 #[test]
 fn a_ticket_under_an_unknown_key_makes_a_server_look() {
-    let replica = Replica::start("10m");
-    replica.keys().run(&["rotate", "--now"]);
-    let (other, _) = replica.site.start_for_operators("10m");
-    let ticket = other.ticket("demo-alice-1");
-    // The server looked when it started; the next look is allowed a second later.
-    until("the key is found", || replica.server.verify(&ticket).status == 200);
-    assert!(replica.metric("auth_ticket_unknown_kids_total") >= 1.0);
+    for path in ["/v1/verify", &format!("/v1/verify/{APPID}"), "/v1/ext-authz", "/v1/session"] {
+        let replica = Replica::start("10m");
+        assert_eq!(replica.keys().run(&["rotate", "--now"]).code, Some(0));
+        let (other, _) = replica.site.start_for_operators("10m");
+        let ticket = other.ticket("demo-alice-1");
+        // The server looked when it started; the next look is allowed a second later.
+        let mut asked = 0;
+        until(path, || {
+            asked += 1;
+            replica.server.get(path, &[("weixinauth", &ticket)]).status == 200
+        });
+        let unknown = replica.metric("auth_ticket_unknown_kids_total");
+        assert!(
+            (unknown - f64::from(asked)).abs() < f64::EPSILON,
+            "{path}: the request that had it look waits for that"
+        );
+    }
 }
 
 #[test]
