@@ -81,7 +81,7 @@ bench-programs:
 bench-express:
 	@mkdir -p $(BENCH_TARGET)/bench/express
 	@cd benches/http/express && cp package.json package-lock.json server.js $(abspath $(BENCH_TARGET))/bench/express
-	@cd $(BENCH_TARGET)/bench/express && npm ci --silent --no-audit --no-fund
+	@cd $(BENCH_TARGET)/bench/express && npm ci --loglevel=error --no-audit --no-fund >/dev/null
 
 bench-tools:
 	@mkdir -p $(BENCH_TOOLS)/download
