@@ -5,7 +5,7 @@
 #![cfg(test)]
 #![expect(clippy::disallowed_methods, reason = "tests touch files and start processes as users do")]
 
-mod clock;
+pub(crate) mod clock;
 mod description;
 mod envoy;
 mod examples;

@@ -3,8 +3,10 @@
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::check::Rejection;
 use auth_ticket::bearer::Refusal;
+use auth_ticket::keystore::VerifierFile;
+
+use crate::check::Rejection;
 
 /// What a check came to.
 const RESULTS: [&str; 6] = ["ok", "no_ticket", "invalid_ticket", "ticket_expired", "ticket_revoked", "unavailable"];
@@ -53,6 +55,15 @@ pub struct FileStatus {
     pub made: u64,
     /// Whether the last look took what it found.
     pub is_good: bool,
+}
+
+impl FileStatus {
+    /// As the last look left it.
+    #[must_use]
+    pub fn of(file: &VerifierFile) -> Self {
+        let verifier = file.verifier();
+        Self { appid: verifier.appid().as_str().to_owned(), made: verifier.made().as_u64(), is_good: file.is_right() }
+    }
 }
 
 /// The text of a scrape (Prometheus text format 0.0.4).

@@ -1,13 +1,12 @@
 //! auth-ticket's check as a module of nginx.
 //!
 //! A request is checked in nginx's access phase, with a verifier file that `auth-ticket keys export` writes: no request to a
-//! server, no store, no lock. What decides is a pure function, [`check::check`] of (verifiers, headers, now). The files and
-//! counters around it are safe Rust as well; `edge` is the only module that talks to nginx, and the only one with `unsafe`.
+//! server, no store, no lock. What decides is a pure function, [`check::check`] of (verifiers, headers, now). Files are
+//! read by the library, counters are safe Rust as well; `edge` is the only module that talks to nginx, and the only one with `unsafe`.
 //!
 //! | module | contains |
 //! | --- | --- |
 //! | [`check`] | the decision, its refusals, the headers that a service gets |
-//! | [`file`] | a verifier file: reading it, and looking again |
 //! | [`counters`] | numbers that all workers share, and their text |
 //! | `edge` | directives, phases, filters, variables, the timer |
 
@@ -15,4 +14,3 @@ pub mod check;
 pub mod counters;
 #[cfg(feature = "edge")]
 pub mod edge;
-pub mod file;

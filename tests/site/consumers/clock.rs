@@ -10,22 +10,22 @@ use crate::drill::process::Tools;
 
 /// libfaketime, told by a file how far it is ahead.
 #[derive(Debug)]
-pub(super) struct MovedClock {
+pub(crate) struct MovedClock {
     directory: TempDir,
     preloaded: PathBuf,
-    ahead_s: u64,
+    ahead_s: i64,
 }
 
 impl MovedClock {
     /// Shows what the machine's clock shows.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let clock = Self { directory: tempfile::tempdir().unwrap(), preloaded: Tools::find().faketime, ahead_s: 0 };
         clock.write();
         clock
     }
 
     /// Lets `command` go by this clock.
-    pub(super) fn apply<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+    pub(crate) fn apply<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .env("LD_PRELOAD", &self.preloaded)
             .env("FAKETIME_TIMESTAMP_FILE", self.directory.path().join("ahead"))
@@ -33,24 +33,29 @@ impl MovedClock {
     }
 
     /// The same, but timers go on as they are; only the time of day is another.
-    pub(super) fn apply_to_date<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+    pub(crate) fn apply_to_date<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         self.apply(command).env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
     }
 
-    pub(super) fn advance(&mut self, seconds: u64) {
-        self.ahead_s += seconds;
+    pub(crate) fn advance(&mut self, seconds: u64) {
+        self.move_to(self.ahead_s + i64::try_from(seconds).unwrap());
+    }
+
+    /// So many seconds ahead of the machine's clock, or behind it.
+    pub(crate) fn move_to(&mut self, ahead_s: i64) {
+        self.ahead_s = ahead_s;
         self.write();
     }
 
     /// Unix seconds.
-    pub(super) fn now(&self) -> u64 {
-        SystemClock.now().as_u64() + self.ahead_s
+    pub(crate) fn now(&self) -> u64 {
+        SystemClock.now().as_u64().checked_add_signed(self.ahead_s).unwrap()
     }
 
     /// At once, so that nobody reads half a number.
     fn write(&self) {
         let next = self.directory.path().join("next");
-        std::fs::write(&next, format!("+{}\n", self.ahead_s)).unwrap();
+        std::fs::write(&next, format!("{:+}\n", self.ahead_s)).unwrap();
         std::fs::rename(next, self.directory.path().join("ahead")).unwrap();
     }
 }

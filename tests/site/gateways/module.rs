@@ -5,6 +5,7 @@ mod files;
 mod phases;
 mod refusals;
 mod soak;
+mod trouble;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

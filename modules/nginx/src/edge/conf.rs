@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
 
+use auth_ticket::keystore::VerifierFile;
 use nginx_sys::{
     NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF,
     NGX_HTTP_SRV_CONF, NGX_HTTP_SRV_CONF_OFFSET, ngx_command_t, ngx_conf_full_name, ngx_conf_t, ngx_cycle_t,
@@ -15,7 +16,6 @@ use nginx_sys::{
 
 use super::{bytes, guard, log, now, place, status};
 use crate::check::DEFAULT_MAX_STALE_S;
-use crate::file::VerifierFile;
 
 const EVERYWHERE: u32 = NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1;
 const SERVERS: u32 = NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_CONF_TAKE1;
@@ -254,7 +254,7 @@ unsafe fn add_verifier(cf: *mut ngx_conf_t, server: &mut ServerConf) -> Result<(
     let at = if let Some(at) = known {
         at
     } else {
-        let file = VerifierFile::load(path, now()).map_err(|why| format!("\"{}\": {why}", path.display()))?;
+        let file = VerifierFile::load(path, now()).map_err(|why| format!("{why}; {}", why.remedy()))?;
         main.files.push(RefCell::new(file));
         main.files.len() - 1
     };

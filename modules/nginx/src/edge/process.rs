@@ -2,6 +2,7 @@
 
 use std::ptr;
 
+use auth_ticket::keystore::VerifierReload;
 use nginx_sys::{
     NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, ngx_add_timer, ngx_connection_t, ngx_cycle, ngx_cycle_t, ngx_event_t,
     ngx_int_t, ngx_log_t, ngx_process,
@@ -9,7 +10,6 @@ use nginx_sys::{
 
 use super::conf::{MainConf, main_of_cycle};
 use super::{OK, guard, log, now};
-use crate::file::Look;
 
 /// How often, in milliseconds.
 const EVERY_MS: usize = 2000;
@@ -67,14 +67,17 @@ unsafe fn look_at(main: &MainConf, log: *mut ngx_log_t) {
     for file in &main.files {
         // Nobody holds one across a turn of the event loop.
         let Ok(mut file) = file.try_borrow_mut() else { continue };
-        let looked = file.look(now());
+        let found = file.look(now());
         let path = file.path().display();
-        let (level, line) = match looked {
-            Look::Same => continue,
-            Look::Taken(false) => (log::INFO, format!("\"{path}\" has changed and is used")),
-            Look::Taken(true) => (log::NOTICE, format!("\"{path}\" is right again and is used")),
-            Look::Kept(why) => {
-                (log::ERR, format!("of \"{path}\" only revocations and cut-offs are used, the former keys stay: {why}"))
+        let (level, line) = match found {
+            VerifierReload::Unchanged => continue,
+            VerifierReload::Taken { is_right_again: false, .. } => {
+                (log::INFO, format!("\"{path}\" has changed and is used"))
+            }
+            VerifierReload::Taken { .. } => (log::NOTICE, format!("\"{path}\" is right again and is used")),
+            VerifierReload::Kept { why, .. } => {
+                let remedy = why.remedy();
+                (log::ERR, format!("only revocations and cut-offs are used of {why}; the former keys stay; {remedy}"))
             }
         };
         // SAFETY: the caller's promise.

@@ -10,7 +10,7 @@ use nginx_sys::{
 };
 
 use super::{ERROR, INTERNAL_SERVER_ERROR, NOT_ALLOWED, OK, conf, guard, text};
-use crate::counters::{Counters, to_text};
+use crate::counters::{Counters, FileStatus, to_text};
 
 /// Asks for memory that all workers share, and that survives a reload.
 ///
@@ -69,7 +69,7 @@ pub(super) unsafe extern "C" fn answer(r: *mut ngx_http_request_t) -> ngx_int_t 
             }
             let main = conf::main_of(r);
             let files: Vec<_> =
-                main.files.iter().filter_map(|file| file.try_borrow().ok()).map(|file| file.status()).collect();
+                main.files.iter().filter_map(|file| file.try_borrow().ok()).map(|file| FileStatus::of(&file)).collect();
             let scrape = to_text(main.zone.and_then(|zone| counters(zone)), &files);
             let to = ngx_pnalloc((*r).pool, scrape.len()).cast::<u8>();
             let buffer = ngx_pcalloc((*r).pool, size_of::<ngx_buf_t>()).cast::<ngx_buf_t>();

@@ -72,7 +72,13 @@ async fn refusals_count_within_two_seconds_also_from_files_that_are_broken() {
     let took = comes_to(&gateway, &last, (401, "invalid_ticket")).await;
     assert!(took < SOON, "{took:?}");
     let log = gateway.log();
-    for line in ["`use` is not `verify`", "it is of the app", "its mode is 0644", "right again", "not a regular file"] {
+    for line in [
+        "`use` is not `verify`",
+        "it is of the app",
+        "is open to others (mode 0644)",
+        "right again",
+        "not a regular file",
+    ] {
         assert!(log.contains(line), "{line} in {log}");
     }
 }
@@ -152,8 +158,8 @@ fn nginx_tells_what_is_wrong_with_file_and_line() {
     assert!(Nginx::new(nobody, &right).test().0);
     says(&|nginx| fs::remove_file(nginx.file("app.verify")).unwrap(), "No such file");
     says(&|nginx| put(&nginx.file("app.verify"), "{}"), "`v` is missing");
-    says(&|nginx| put_with_mode(&nginx.file("app.verify"), &right, 0o644), "its mode is 0644");
-    says(&|nginx| put_with_mode(&nginx.file("app.verify"), &right, 0o660), "its mode is 0660");
+    says(&|nginx| put_with_mode(&nginx.file("app.verify"), &right, 0o644), "is open to others (mode 0644)");
+    says(&|nginx| put_with_mode(&nginx.file("app.verify"), &right, 0o660), "is open to others (mode 0660)");
     says(&|nginx| put(&nginx.file("app.verify"), &right[..right.len() / 2]), "not a verifier file");
     says(
         &|nginx| nginx.http = super::LAX.to_owned() + "map $http_upgrade $module_connection { default \"\"; }",

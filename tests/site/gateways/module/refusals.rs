@@ -50,6 +50,19 @@ async fn tickets_are_kept_back_and_other_credentials_are_not() {
     }
 }
 
+/// What the manuals warn of: it is nginx that writes, before any module is asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_authorization_headers_are_told_by_nginx_itself_at_info() {
+    let (owner, service) = (Owner::start(), Service::start().await);
+    let gateway = Nginx::new(service.address, &owner.verifier_file()).start().await;
+    let call = Call::get("/").header("Authorization", "Bearer AQone").header("Authorization", "Bearer AQtwo");
+    let answer = gateway.call(call).await;
+    assert_eq!((answer.status, service.take().len()), (400, 0), "{answer:?}");
+    let log = gateway.log();
+    let line = log.lines().find(|line| line.contains("AQone")).unwrap_or_else(|| panic!("{log}"));
+    assert!(line.contains("[info]") && line.contains("client sent duplicate header line"), "{line}");
+}
+
 #[track_caller]
 fn is_refused(answer: &Answer, service: &Service, error: &str, has_body: bool) {
     assert_eq!((answer.status, answer.header("cache-control")), (401, Some("no-store")), "{answer:?}");
