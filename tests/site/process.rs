@@ -5,6 +5,7 @@
 
 mod commands;
 mod demo;
+mod export;
 mod hardening;
 mod manifest;
 mod matrix;

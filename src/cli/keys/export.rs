@@ -91,8 +91,12 @@ struct Job {
 struct Out {
     path: PathBuf,
     group: Option<u32>,
+    has_worked: bool,
     failed_before: bool,
 }
+
+/// Takes texts. `false`: this one could not be written, and is to be given again.
+type Sink<'a> = &'a mut dyn FnMut(&[u8]) -> anyhow::Result<bool>;
 
 impl Export {
     pub(crate) fn run(self) -> anyhow::Result<()> {
@@ -102,7 +106,7 @@ impl Export {
             return job.produce(owner::open(directory, Access::Read)?, &mut hand_over);
         }
         let group = self.group.as_deref().map(owner::parse_group).transpose()?;
-        let mut out = Out { path: self.out.clone(), group, failed_before: false };
+        let mut out = Out { path: self.out.clone(), group, has_worked: false, failed_before: false };
         if owner::is_for_another(&directory) {
             job.relayed(out)?;
         } else {
@@ -167,18 +171,18 @@ fn chosen(
 
 impl Job {
     /// Gives `sink` the text for `directory` and, with --watch, each later one.
-    fn produce(&self, directory: Directory, sink: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    fn produce(&self, directory: Directory, sink: Sink<'_>) -> anyhow::Result<()> {
         let now = SystemClock.now();
         let started = Reloader::start(directory, [self.app.clone()], now).map_err(report::load_failed)?;
         let (reloader, ring, passed_over) = started;
         for file in passed_over {
             output::complain(&format!("warning: {file}\n"));
         }
-        sink(self.text(&ring, now)?.as_bytes())?;
+        let is_written = sink(self.text(&ring, now)?.as_bytes())?;
         if !self.watch {
             return Ok(());
         }
-        let exporting = Exporting { job: self, reloader, ring, written: now, is_due: false };
+        let exporting = Exporting { job: self, reloader, ring, written: now, is_due: !is_written };
         servers::runtime(1)?.block_on(exporting.go_on(sink))
     }
 
@@ -255,30 +259,34 @@ fn write_all(texts: ChildStdout, out: &mut Out, is_watching: bool) -> anyhow::Re
 }
 
 /// The reverse of [`write_all`].
-fn hand_over(text: &[u8]) -> anyhow::Result<()> {
+fn hand_over(text: &[u8]) -> anyhow::Result<bool> {
     let mut out = io::stdout().lock();
     writeln!(out, "{}", text.len())?;
     out.write_all(text)?;
-    Ok(out.flush()?)
+    out.flush()?;
+    Ok(true)
 }
 
 impl Out {
-    /// Writes a text. Once it has worked, a failure while watching is told once and tried again with the next text.
-    fn put(&mut self, text: &[u8], is_watching: bool) -> anyhow::Result<()> {
+    /// Writes a text. While watching, a failure is told once and is no end, unless there has never been a file.
+    fn put(&mut self, text: &[u8], is_watching: bool) -> anyhow::Result<bool> {
         let written =
             publish(&self.path, text, self.group).with_context(|| format!("cannot write {}", self.path.display()));
         match written {
-            Err(error) if is_watching && self.path.exists() => {
+            Err(error) if is_watching && (self.has_worked || self.path.is_file()) => {
                 if !self.failed_before {
                     output::complain(&format!("error: {error:#}; it is tried again\n"));
                 }
                 self.failed_before = true;
-                Ok(())
+                Ok(false)
             }
             Err(error) => Err(error).hint(remedy(&self.path)),
             Ok(()) => {
-                self.failed_before = false;
-                Ok(())
+                if self.failed_before {
+                    output::complain(&format!("{} is written again\n", self.path.display()));
+                }
+                (self.has_worked, self.failed_before) = (true, false);
+                Ok(true)
             }
         }
     }
@@ -300,7 +308,7 @@ struct Exporting<'a> {
 
 impl Exporting<'_> {
     /// Until SIGTERM.
-    async fn go_on(mut self, sink: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    async fn go_on(mut self, sink: Sink<'_>) -> anyhow::Result<()> {
         let mut poll = interval(Duration::from_secs(self.job.poll_s));
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stop = signals::any(signals::STOP)?;
@@ -312,7 +320,7 @@ impl Exporting<'_> {
         }
     }
 
-    fn look(&mut self, now: UnixSeconds, sink: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    fn look(&mut self, now: UnixSeconds, sink: Sink<'_>) -> anyhow::Result<()> {
         match self.reloader.look(now) {
             Reload::Unchanged => {}
             Reload::Taken { ring, passed_over } => {
@@ -328,8 +336,9 @@ impl Exporting<'_> {
             }
         }
         if self.is_due || self.written.apart(now) >= REFRESH_S {
-            sink(self.job.text(&self.ring, now)?.as_bytes())?;
-            (self.written, self.is_due) = (now, false);
+            // What could not be written is due at the next look, with that look's time.
+            self.is_due = !sink(self.job.text(&self.ring, now)?.as_bytes())?;
+            self.written = now;
         }
         Ok(())
     }

@@ -209,12 +209,12 @@ pub(in crate::keystore) fn check_mode(metadata: &Metadata, allow_group_read: boo
     Ok(())
 }
 
-/// When the file system says that a file was changed last.
+/// When the file system says that a file was written to last.
 ///
 /// Not by the C library, in which a preloaded clock would be found as well.
 pub(in crate::keystore) fn changed_at(file: &File) -> io::Result<UnixSeconds> {
     let stat = rustix::fs::fstat(file)?;
-    Ok(UnixSeconds::new(u64::try_from(stat.st_ctime).unwrap_or_default()))
+    Ok(UnixSeconds::new(u64::try_from(stat.st_mtime).unwrap_or_default()))
 }
 
 /// Makes the directory at `path`, and those above it that are missing, for this user alone.

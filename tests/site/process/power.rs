@@ -12,13 +12,13 @@ use auth_ticket::keyring::{Key, KeyName, KeySpec, KeyUse, text};
 use crate::support::{Keys, Outcome, auth_ticket};
 
 /// A file system of 64 KiB, unmounted when dropped.
-struct SmallDisk {
+pub(super) struct SmallDisk {
     keys: Keys,
 }
 
 impl SmallDisk {
     /// `None` without the right to mount.
-    fn mount() -> Option<Self> {
+    pub(super) fn mount() -> Option<Self> {
         let keys = Keys::missing();
         fs::create_dir(keys.path()).unwrap();
         let mut mount = Command::new("mount");
@@ -26,7 +26,11 @@ impl SmallDisk {
         mounted.is_ok_and(|output| output.status.success()).then_some(Self { keys })
     }
 
-    fn fill(&self) {
+    pub(super) fn path(&self) -> PathBuf {
+        self.keys.path()
+    }
+
+    pub(super) fn fill(&self) {
         // Writes until there is no room, which is what it is for.
         let _ = fs::write(self.keys.file("filling"), vec![0; 128 << 10]);
     }
