@@ -104,7 +104,7 @@ dist-next:
 	@sed -i '/^name = "auth-ticket"/{n;s/"$(DIST_VERSION)"/"$(basename $(DIST_VERSION)).99"/}' $(DIST_NEXT)/source/Cargo.lock
 	@cd $(DIST_NEXT)/source && AUTH_TICKET_COMMIT=next CARGO_TARGET_DIR=$(DIST_NEXT) $(CARGO) build -q --locked --bin auth-ticket
 
-dist-test: dist-test-tools $(if $(DIST_OTHER),,dist-next) $(if $(wildcard $(DIST)/SHA256SUMS),,dist) image ## Try out what `make dist` and `make image` made: in empty roots, under qemu, on Debian (as root)
+dist-test: dist-test-tools $(if $(DIST_OTHER),,dist-next) $(if $(wildcard $(DIST)/SHA256SUMS),,dist) image nginx-module-deb ## Try out what `make dist` and `make image` made: in empty roots, under qemu, on Debian (as root)
 	DIST=$(DIST) DIST_TOOLS=$(DIST_TOOLS) DIST_IMAGE=$(DIST_IMAGE) DIST_NEXT=$(or $(DIST_OTHER),$(DIST_NEXT)/debug/auth-ticket) \
 	    $(CARGO) test --test site --locked dist:: -- --ignored --nocapture --test-threads=2
 

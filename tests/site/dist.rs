@@ -9,6 +9,7 @@
 mod archives;
 mod debian;
 mod image;
+mod nginx_module;
 mod npm;
 mod packing;
 mod sums;

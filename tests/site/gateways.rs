@@ -9,7 +9,7 @@ pub(crate) mod gateway;
 mod headers;
 mod identity;
 mod migration;
-mod module;
+pub(crate) mod module;
 mod protocol;
 mod refusal;
 mod service;

@@ -16,13 +16,13 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const KEYS: &str = "/var/lib/auth-ticket/keys";
 
 /// A writable layer over the file system of debootstrap, in a mount namespace that a process keeps.
-struct Debian {
+pub(super) struct Debian {
     keeper: Running,
     place: TempDir,
 }
 
 impl Debian {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         needed("debootstrap");
         let lower = said("DIST_TOOLS").join("debian");
         let place = tempfile::tempdir().unwrap();
@@ -42,7 +42,7 @@ impl Debian {
     }
 
     /// A path of it, as this process sees it.
-    fn path(&self, path: &str) -> PathBuf {
+    pub(super) fn path(&self, path: &str) -> PathBuf {
         let root = format!("/proc/{}/root{}/root", self.keeper.0.id(), self.place.path().display());
         Path::new(&root).join(path.trim_start_matches('/'))
     }
@@ -57,14 +57,14 @@ impl Debian {
     }
 
     #[track_caller]
-    fn run(&self, script: &str) -> String {
+    pub(super) fn run(&self, script: &str) -> String {
         let output = self.shell(script).output().unwrap();
         assert!(output.status.success(), "{script}\n{}", told(&output));
         told(&output)
     }
 
     /// Copies a package into it, and returns its path there.
-    fn put(&self, package: &Path) -> String {
+    pub(super) fn put(&self, package: &Path) -> String {
         let name = package.file_name().unwrap().to_str().unwrap();
         succeed(Command::new("cp").arg(package).arg(self.path("packages")));
         format!("/packages/{name}")
@@ -88,7 +88,7 @@ impl Debian {
         Server::start(command.env("AUTH_TICKET_APP__0__BASE_URL", upstream))
     }
 
-    fn install(&self, package: &str) -> String {
+    pub(super) fn install(&self, package: &str) -> String {
         self.run(&format!("dpkg --force-confdef --force-confold -i {package}"))
     }
 }

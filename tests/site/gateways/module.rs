@@ -50,7 +50,7 @@ fn verifier_file_of(keys: &Keys, appid: &str, made: UnixSeconds) -> String {
     verifier::encode(&ring, &app, "weapp", MAX_SESSION_S, made).unwrap().to_string()
 }
 
-fn verifier_file(keys: &Keys) -> String {
+pub(crate) fn verifier_file(keys: &Keys) -> String {
     verifier_file_of(keys, APPID, SystemClock.now())
 }
 
