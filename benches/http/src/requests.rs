@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{Read, Write as _};
+use std::io;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -48,9 +48,9 @@ const ROWS: [(&str, Program); 5] = [
 ];
 
 /// Over TCP or a Unix socket.
-trait Connection: Read + Write {}
+trait Connection: io::Read + io::Write {}
 
-impl<S: Read + Write> Connection for S {}
+impl<S: io::Read + io::Write> Connection for S {}
 
 /// A whole run.
 #[derive(Debug, Serialize)]
