@@ -13,7 +13,7 @@ NGINX_CARGO := NGINX_SOURCE_DIR=$(NGINX_SOURCE_DIR) NGINX_BUILD_DIR=$(NGINX_BUIL
     BINDGEN_EXTRA_CLANG_ARGS="-isystem $$(cc -print-file-name=include)" $(CARGO)
 NGINX_MANIFEST := --locked --manifest-path modules/nginx/Cargo.toml
 
-.PHONY: nginx-module nginx-module-tools nginx-module-deb nginx-module-test nginx-module-lint nginx-module-soak
+.PHONY: nginx-module nginx-module-tools nginx-module-deb nginx-module-test nginx-module-lint nginx-module-soak nginx-module-try
 
 nginx-module: nginx-module-tools ## Build the module for nginx, target/nginx/ngx_http_auth_ticket_module.so
 	@mkdir -p $(NGINX_TARGET)
@@ -68,3 +68,10 @@ nginx-module-lint: nginx-module-tools
 nginx-module-soak: nginx-module ## Abuse nginx with the module: a hundred thousand tickets, ten minutes of odd headers, valgrind
 	@command -v valgrind >/dev/null || { apt-get update -qq && apt-get install -qq -y --no-install-recommends valgrind >/dev/null; }
 	NGINX_MODULE_SOAK=full $(CARGO) test --test site --locked gateways::module -- --include-ignored --nocapture --test-threads 1
+
+NGINX_TRY = $(abspath $(NGINX_TARGET))/try-$(DEBIAN)
+nginx-module-try: nginx-module-tools ## Build the module for the nginx of another release of Debian, and run its tests there (DEBIAN=trixie)
+	@[ -n "$(DEBIAN)" ] || { echo "error: make nginx-module-try DEBIAN=trixie" >&2; exit 1; }
+	@[ -x $(NGINX_TRY)/nginx/objs/nginx ] || sh modules/nginx/try.sh $(DEBIAN) $(NGINX_TRY)
+	@$(MAKE) --no-print-directory nginx-module NGINX_SOURCE_DIR=$(NGINX_TRY)/nginx NGINX_TARGET=$(NGINX_TRY)
+	NGINX_MODULE_TRY=$(NGINX_TRY) $(CARGO) test --test site --locked gateways::module

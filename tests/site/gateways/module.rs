@@ -24,9 +24,15 @@ use super::gateway::{Door, Gateway, Kind, program};
 use crate::support::system::{deploy_tools, told, write};
 use crate::support::{APPID, Answer, Call, Keys, MAX_SESSION_S, Server, Site, simulator};
 
+/// Where `make nginx-module-try` has built another nginx, and the module for it.
+fn tried() -> Option<PathBuf> {
+    std::env::var_os("NGINX_MODULE_TRY").map(PathBuf::from)
+}
+
 /// What `make nginx-module` builds.
 fn module() -> PathBuf {
-    let path = deploy_tools().with_file_name("nginx").join("ngx_http_auth_ticket_module.so");
+    let directory = tried().unwrap_or_else(|| deploy_tools().with_file_name("nginx"));
+    let path = directory.join("ngx_http_auth_ticket_module.so");
     assert!(path.is_file(), "{} is not there, and without it this is not tested: make nginx-module", path.display());
     path
 }
@@ -130,6 +136,10 @@ impl Nginx {
         );
         write(&self.file("nginx.conf"), &text.replace("DIR", &at.display().to_string()));
         let mut command = program(Kind::Nginx, at);
+        if let Some(other) = tried() {
+            command = Command::new(other.join("nginx/objs/nginx"));
+            command.env_clear().current_dir(at);
+        }
         command.arg("-p").arg(at).arg("-c").arg(self.file("nginx.conf"));
         command
     }
