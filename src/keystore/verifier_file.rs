@@ -102,6 +102,9 @@ impl VerifierFileError {
             Self::File { problem: Problem::Io(error), .. } if error.kind() == io::ErrorKind::PermissionDenied => {
                 "let a group of the user that runs this read it: auth-ticket keys export --group GROUP".to_owned()
             }
+            Self::File { path, problem: Problem::Io(error) } if error.kind() != io::ErrorKind::NotFound => {
+                format!("see that it can be read: ls -l {}", path.display())
+            }
             _ => "auth-ticket keys export writes it anew".to_owned(),
         }
     }

@@ -77,7 +77,7 @@ unsafe fn look_at(main: &MainConf, log: *mut ngx_log_t) {
             VerifierReload::Taken { .. } => (log::NOTICE, format!("\"{path}\" is right again and is used")),
             VerifierReload::Kept { why, .. } => {
                 let remedy = why.remedy();
-                (log::ERR, format!("only revocations and cut-offs are used of {why}; the former keys stay; {remedy}"))
+                (log::ERR, format!("{why}; its revocations and cut-offs are used, and the former keys; {remedy}"))
             }
         };
         // SAFETY: the caller's promise.
