@@ -21,6 +21,17 @@ const fn hash(name: &str) -> usize {
 
 const _: () = assert!(hash("ab") == 97 * 31 + 98, "as ngx_hash_key has it");
 
+/// The hashes of [`LOWER_CASE`].
+const HASHES: [usize; LOWER_CASE.len()] = {
+    let (mut hashes, mut at) = ([0; LOWER_CASE.len()], 0);
+    while at < hashes.len() {
+        #[expect(clippy::indexing_slicing, reason = "below the length of both")]
+        (hashes[at] = hash(LOWER_CASE[at]));
+        at += 1;
+    }
+    hashes
+};
+
 /// The elements of a list, part by part.
 struct Elements {
     part: *mut ngx_list_part_t,
@@ -186,13 +197,14 @@ unsafe fn identity(
 ) -> Option<ptr::NonNull<ngx_table_elt_t>> {
     // SAFETY: the caller's promise.
     let own = unsafe { allocate::<ngx_table_elt_t>(pool, capacity)? };
-    for (at, ((name, lower_case), value)) in IDENTITY_HEADERS.iter().zip(LOWER_CASE).zip(values).enumerate() {
+    let names = IDENTITY_HEADERS.iter().zip(LOWER_CASE).zip(HASHES);
+    for (at, (((name, lower_case), hash), value)) in names.zip(values).enumerate() {
         // SAFETY: `at` is below `capacity`. All zero is a header of nginx; later versions have one more field, which is null.
         unsafe {
             let element = own.add(at);
             element.write(std::mem::zeroed());
             let element = element.as_ptr();
-            (*element).hash = hash(lower_case);
+            (*element).hash = hash;
             (*element).key = super::text(name);
             (*element).value = *value;
             (*element).lowcase_key = lower_case.as_ptr().cast_mut();
