@@ -11,15 +11,24 @@ fn house_with_a_toy() -> PathBuf {
     for folder in ["src", "tests/vectors"] {
         copy_all(&root.join(folder), &copy.join(folder));
     }
-    for file in ["Cargo.lock", "build.rs", "README.md"] {
+    for file in ["build.rs", "README.md"] {
         fs::copy(root.join(file), copy.join(file)).unwrap();
     }
+    // Of a version of its own: cargo would take what it builds for the library's, which is in the same target directory.
+    let (version, own) = (concat!("version = \"", env!("CARGO_PKG_VERSION"), "\""), "version = \"0.0.0-toy\"");
+    fs::copy(root.join("Cargo.lock"), copy.join("Cargo.lock")).unwrap();
+    replace(
+        &copy.join("Cargo.lock"),
+        &format!("name = \"auth-ticket\"\n{version}"),
+        &format!("name = \"auth-ticket\"\n{own}"),
+    );
     // Without the targets that are not copied.
     let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
     let tables = manifest
         .split("\n[")
         .filter(|table| !["[test]]", "[bench]]", "[example]]"].iter().any(|target| table.starts_with(target)));
     fs::write(copy.join("Cargo.toml"), tables.collect::<Vec<_>>().join("\n[")).unwrap();
+    replace(&copy.join("Cargo.toml"), &format!("\n{version}\n"), &format!("\n{own}\n"));
     let toy = root.join("tests/toy");
     fs::create_dir_all(copy.join("src/platform/toy")).unwrap();
     for (from, to) in [
